@@ -1,0 +1,93 @@
+/*
+ * Tasks: functions that read from top to bottom and wait without holding up anybody else.
+ *
+ * A task runs on a fiber, a stack of its own. While it waits, the event loop runs other tasks and callbacks. Each
+ * task starts in the context of the code that spawned it and keeps it across every wait.
+ *
+ * All functions here belong to the thread that runs the loop. Those marked WEFT_MAY_WAIT must be called from a task;
+ * elsewhere they fail with -EDEADLK. They give a negative errno and set errno to the same error, so that both
+ * `if (r < 0) return r;` and `return -errno;` are right. A task that was cancelled or has run out of time gets
+ * -ECANCELED or -ETIME from the wait it is in and from every later one: it is expected to clean up and return.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/api.h>
+#include <weft/context.h>
+
+WEFT_BEGIN_DECLS
+
+/* ---- Tasks ---- */
+
+struct weft_task;
+
+/* Starts fn(arg) as a task called `name` (copied; a word or two for logs). It begins when the caller next waits or
+ * returns. Fire and forget: nothing needs to be done with the handle, NULL (with errno: EAGAIN too many tasks,
+ * ENOMEM, EINVAL) says that it could not be started. The handle is borrowed: valid until the task that called
+ * weft_spawn() ends, or, where a callback called it, until that callback returns. */
+WEFT_API struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg);
+
+/* To keep a handle for longer. Both take NULL. */
+WEFT_API struct weft_task *weft_task_ref(struct weft_task *task);
+WEFT_API struct weft_task *weft_task_unref(struct weft_task *task); /* gives NULL */
+
+/* Waits until `task` has ended; `*ret_result` (may be NULL) is then what its function returned. Any number of tasks
+ * may join one. Errors: -ECANCELED, -ETIME, -EDEADLK (also: a task that joins itself), -EINVAL (NULL). */
+WEFT_API int weft_join(struct weft_task *task, int *ret_result) WEFT_MAY_WAIT;
+
+/* Cancels a task: its waits give -ECANCELED from now on. Does nothing to one that has ended. */
+WEFT_API void weft_cancel(struct weft_task *task);
+
+/* The current task, borrowed, or NULL outside of every task. */
+WEFT_API struct weft_task *weft_task_current(void);
+
+/* ---- Waiting ---- */
+
+/* Sleeps for so many milliseconds; 0 lets whatever else is ready run first. Gives 0, -ECANCELED, -ETIME, -EDEADLK. */
+WEFT_API int weft_sleep_ms(uint64_t milliseconds) WEFT_MAY_WAIT;
+
+#define WEFT_READ  1u
+#define WEFT_WRITE 2u
+
+/* Waits until `fd` can be read or written (`what` is WEFT_READ, WEFT_WRITE or both), for at most `timeout_ms`
+ * milliseconds (negative: for ever). Gives what it is ready for, a positive number. Errors: -ETIMEDOUT nothing
+ * happened in time; -EINVAL; -ENOMEM; -ECANCELED, -ETIME, -EDEADLK. The descriptor stays the caller's. */
+WEFT_API int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms) WEFT_MAY_WAIT;
+
+/* Runs fn(arg) on a thread of the pool, in the caller's context, while the calling task waits. For calls that block
+ * or compute for long. `*ret_result` (may be NULL) is what fn returned. fn must not wait, spawn or call_soon.
+ * A function that has begun is always waited for, since it may use the caller's memory: a cancellation that
+ * arrives meanwhile is reported afterwards, and `*ret_result` is then written as well.
+ * Errors: -EAGAIN no thread could be started; -ENOMEM; -ECANCELED, -ETIME (before fn began, or while it ran); -EDEADLK.
+ */
+WEFT_API int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result) WEFT_MAY_WAIT;
+
+/* ---- Callbacks ---- */
+
+/* Calls fn(arg) from the event loop, soon or in so many milliseconds, in the context of this call. There is no
+ * handle and no way back: what must be awaited is a task, or completes a future. Errors: -ENOMEM. */
+WEFT_API int weft_call_soon(void (*fn)(void *arg), void *arg);
+WEFT_API int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg);
+
+/* A result that a callback will deliver and a task waits for. Zero-initialised or made with weft_future_init();
+ * it holds no memory of its own. Completing it a second time is ignored. */
+struct weft_future {
+    bool done;
+    int result;
+    struct weft_task *waiter;
+};
+
+WEFT_API void weft_future_init(struct weft_future *future);
+WEFT_API void weft_future_complete(struct weft_future *future, int result);
+
+/* Waits for the result; `*ret_result` may be NULL. One task at a time: a second one gets -EBUSY. A wait that ends in
+ * -ECANCELED or -ETIME has let go of the future, but the callback may still complete it: keep it allocated. */
+WEFT_API int weft_future_wait(struct weft_future *future, int *ret_result) WEFT_MAY_WAIT;
+
+/* Tasks that are alive in this process now. */
+WEFT_API long weft_tasks_alive(void);
+
+WEFT_END_DECLS

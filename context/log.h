@@ -1,0 +1,77 @@
+/*
+ * The logger behind <weft/log.h>: collects what a line is about from the current context and hands one record to the
+ * sink.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/log.h>
+
+/* One label: a value of the context that is shown on each line that has it. */
+struct log_label {
+    const char *key;    /* as the line shows it */
+    const char *name;   /* as the context knows it */
+    bool integer;       /* shown without quotes in JSON */
+    const char *unless; /* not shown when the value equals that of this name; may be NULL */
+};
+
+/* One line on its way out. Everything is borrowed for the call. */
+struct log_value {
+    const char *key;
+    const char *text;
+    size_t size;
+    bool integer;
+};
+
+#define LOG_LABELS_MAX  16
+#define LOG_CONTEXT_MAX 128
+
+struct log_record {
+    int64_t time_us; /* Unix time */
+    enum weft_level level;
+    const char *message;
+    size_t message_size;
+    const struct log_value *labels; /* in the order of log_configure() */
+    size_t label_count;
+    const char *node; /* may be NULL */
+    int pid;
+    const struct log_value *context; /* what `fields` selects; shown under `ctx` */
+    size_t context_count;
+    const struct weft_field *fields; /* the line's own; shown under `data` */
+    size_t field_count;
+};
+
+/* Takes a record; called with a lock held, from any thread; must not log. */
+typedef void log_sink(const struct log_record *record, void *user);
+
+struct log_options {
+    enum weft_level level; /* lines below are dropped */
+    const struct log_label *labels;
+    size_t label_count;
+    const char *node;
+    const char *const *fields; /* names of context values shown under `ctx`; "*" for all but weft's own */
+    size_t field_count;
+    log_sink *sink; /* NULL: text lines on stderr */
+    void *user;
+};
+
+/* Replaces the logger's set-up; the options' contents must stay valid. Not while other threads log. */
+void log_configure(const struct log_options *options);
+
+const char *log_level_name(enum weft_level level); /* "debug", "info", "warn", "error" */
+
+/*
+ * Formats. Both append one line with its line feed to `buffer` and give its length; 0 means that it does not fit in
+ * `size` bytes, and then the caller tries again with LOG_LINE_MAX bytes, in which every line fits (long values are
+ * cut).
+ */
+#define LOG_LINE_MAX (512 * 1024)
+
+/* One JSON object: keys in the order of interface.md §6, empty objects left out. Invalid UTF-8 becomes U+FFFD. */
+size_t log_format_json(const struct log_record *record, char *buffer, size_t size);
+
+/* logfmt-like, for people. `colour` adds ANSI colours; no other control character or escape ever gets through. */
+size_t log_format_text(const struct log_record *record, bool colour, char *buffer, size_t size);

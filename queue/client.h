@@ -1,0 +1,106 @@
+/*
+ * A worker's side of the queues: fetches jobs as there is room for them, settles their outcomes in batches, and keeps
+ * its two connections to Redis alive (one for blocking reads, one for the rest).
+ *
+ * Nothing here waits: all functions return at once, and events arrive from the event loop, at the root context.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "context/job.h"
+#include "queue/options.h"
+
+struct queue_client;
+
+/* What a message that became a dead letter was, as far as it could be read; strings are borrowed, never NULL except
+ * `type`. */
+struct queue_rejection {
+    const char *id;
+    const char *type;
+    const char *queue;
+    const char *reason; /* one sentence */
+};
+
+/* Called by the client; `user` is what queue_client_new() was given. */
+struct queue_events {
+    /* A job to run, which takes one place of the room. The record becomes the receiver's. */
+    void (*job)(struct job *job, void *user);
+
+    /* Whether a type is configured. */
+    bool (*type_known)(const char *type, void *user);
+
+    /* A message was refused and is on its way to the dead letters. */
+    void (*rejected)(const struct queue_rejection *rejection, void *user);
+
+    /* Redis stopped answering as it should (`problem` says what, in one sentence), or is well again (NULL). */
+    void (*redis_state)(const char *problem, void *user);
+
+    /* Nothing is fetched any more, nothing waits to be settled, and no child job waits for its answer: after
+     * queue_client_stop(), once. */
+    void (*drained)(void *user);
+};
+
+/* The outcome of one attempt. Strings are borrowed during queue_client_settle(), and may be NULL unless said otherwise.
+ */
+struct settlement {
+    const struct job *job; /* not NULL */
+    enum job_outcome outcome;
+    const char *error; /* why it failed */
+    const char *result;
+    size_t result_size;
+    const char *progress;
+    int64_t started_ms; /* Unix time; 0: never started */
+    int64_t duration_us;
+    int64_t due_ms; /* JOB_RETRY, JOB_DELAYED: Unix time of the next run */
+    bool charged;   /* JOB_RETURNED, JOB_RETRY: counts as an attempt */
+    unsigned subtasks;
+    unsigned subtasks_failed;
+};
+
+/* Connects (in the background, for as long as it takes) and prepares to fetch; `consumer` is the consumer's name and
+ * must be unique to this process. Errors: -ENOMEM, -EINVAL. */
+int queue_client_new(struct event_base *base, const struct queue_options *options, const char *consumer,
+                     const struct queue_events *events, void *user, struct queue_client **ret_client)
+    __attribute__((warn_unused_result));
+
+/* Closes at once; what was not settled stays in Redis under this consumer. Takes NULL, gives NULL. */
+struct queue_client *queue_client_free(struct queue_client *client);
+
+/* How many more jobs may be fetched than have been handed over so far: the client counts down for each job it hands
+ * over (and for each delayed or refused message it does not), the owner gives places back as jobs end. */
+void queue_client_add_room(struct queue_client *client, unsigned places);
+
+/* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
+ * Where Redis is away it is kept and written later. Errors: -ENOMEM. */
+int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
+    __attribute__((warn_unused_result));
+
+/* Shows a job that is still running in its report: state `running`, attempt, start, progress. */
+int queue_client_report_running(struct queue_client *client, const struct job *job, int64_t started_ms,
+                                const char *progress) __attribute__((warn_unused_result));
+
+/* Adds to the counters of a report that has been written: subtasks that were started or failed after their job was
+ * settled. */
+int queue_client_add_subtasks(struct queue_client *client, const struct job *job, unsigned subtasks,
+                              unsigned subtasks_failed) __attribute__((warn_unused_result));
+
+/* A message to enqueue: `fields` are the names and values of the stream entry, `type` and `payload` among them. */
+struct queue_message {
+    const char *queue;
+    const struct job_field *fields;
+    size_t field_count;
+};
+
+/* Enqueues; copied. `done` is called once, later, with 0 and the entry's ID, or -ENOTCONN or -EIO (and Redis's words in
+ * `text`). Errors: -ENOMEM, -ENOTCONN. */
+int queue_client_enqueue(struct queue_client *client, const struct queue_message *message,
+                         void (*done)(int result, const char *text, void *arg), void *arg)
+    __attribute__((warn_unused_result));
+
+/* Takes no more jobs: ends the blocking read, and returns to their queue, uncharged, what arrives all the same.
+ * `drained` follows once everything handed over before has been settled (by queue_client_settle) and written. */
+void queue_client_stop(struct queue_client *client);
