@@ -18,4 +18,4 @@
 /* The function may suspend the calling fiber; other jobs run meanwhile. */
 #define WEFT_MAY_WAIT
 
-#define WEFT_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define WEFT_PRINTF(format_, first_) __attribute__((__format__(__printf__, format_, first_)))

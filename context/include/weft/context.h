@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weft/api.h>
 
@@ -72,18 +73,17 @@ WEFT_API int weft_run_with(const char *name, const char *value, int (*fn)(void *
  * that happens to be created by a job and must not keep that job's context alive. */
 WEFT_API int weft_exit(int (*fn)(void *arg), void *arg);
 
-/* A scope without a function. It must be ended by the function, task or callback that began it, innermost first. */
+/* A scope without a function. It must be ended by the function, task or callback that began it, innermost first. One
+ * that was forgotten is ended, with a warning in the log, when the run, task or callback that it was begun in ends. */
 struct weft_scope {
-    struct weft_context *saved;
-    struct weft_scope *outer;
-    int open;
+    uint64_t serial;
 };
 
-/* Begins a scope in `scope`, which must stay where it is until it is ended. */
+/* Begins a scope. */
 WEFT_API void weft_scope_begin(struct weft_scope *scope);
 
 /* Ends it: the context is again what it was at the beginning. Scopes that were begun inside and are still open are
- * ended first, and -EINVAL says so. Ending a scope twice, or from another task or callback: -EINVAL, and nothing
+ * ended first, and -EINVAL says so. Ending a scope twice, or from another run, task or callback: -EINVAL, and nothing
  * changes. NULL does nothing. */
 WEFT_API int weft_scope_end(struct weft_scope *scope);
 

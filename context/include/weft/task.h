@@ -80,7 +80,10 @@ struct weft_future {
     struct weft_task *waiter;
 };
 
+/* Makes a future that is not done. */
 WEFT_API void weft_future_init(struct weft_future *future);
+
+/* Delivers the result; the task that waits for it goes on when the event loop next runs tasks. */
 WEFT_API void weft_future_complete(struct weft_future *future, int result);
 
 /* Waits for the result; `*ret_result` may be NULL. One task at a time: a second one gets -EBUSY. A wait that ends in

@@ -1,0 +1,277 @@
+#include "context/coroutine.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "context/stack.h"
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define COROUTINE_ASAN 1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else
+#define COROUTINE_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define COROUTINE_TSAN 1
+#include <sanitizer/tsan_interface.h>
+#else
+#define COROUTINE_TSAN 0
+#endif
+#if COROUTINE_ASAN || COROUTINE_TSAN || (defined(__CET__) && (__CET__ & 2))
+#define COROUTINE_SWAPCONTEXT 1
+#else
+#define COROUTINE_SWAPCONTEXT 0
+#endif
+
+/* The top of an idle stack that is in use anyway, by the function that waits there for work, and is kept when the rest
+ * is returned. */
+enum { STACK_KEPT = 16 * 1024 };
+
+/* One side of a switch. */
+struct side {
+#if COROUTINE_SWAPCONTEXT
+    ucontext_t context;
+#else
+    sigjmp_buf jump;
+#endif
+#if COROUTINE_ASAN
+    void *fake_stack;
+    const void *bottom;
+    size_t size;
+#endif
+#if COROUTINE_TSAN
+    void *fiber;
+#endif
+};
+
+struct coroutine {
+    struct side inside;
+    struct side outside;
+    struct stack *stack;
+    void (*fn)(void *arg);
+    void *arg;
+    bool entered; /* its stack has been begun */
+    bool trimmed; /* since it was last used */
+    struct coroutine *next;
+};
+
+struct coroutine_pool {
+    struct stack_pool *stacks;
+    struct coroutine *idle;
+};
+
+/* ---- Switching ---- */
+
+/* glibc's fortified longjmp takes a jump to another stack for an error; this is the same function without that check.
+ */
+#if !COROUTINE_SWAPCONTEXT
+extern void coroutine_jump(sigjmp_buf target, int value) __asm__("siglongjmp") __attribute__((noreturn));
+#endif
+
+static void before_switch(struct side *from, struct side *to)
+{
+#if COROUTINE_ASAN
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->bottom, to->size);
+#endif
+#if COROUTINE_TSAN
+    from->fiber = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    (void)from;
+    (void)to;
+}
+
+/* `other` is the side that was just left; the sanitizer tells where its stack is. */
+static void after_switch(struct side *here, struct side *other)
+{
+#if COROUTINE_ASAN
+    __sanitizer_finish_switch_fiber(here->fake_stack, &other->bottom, &other->size);
+#endif
+    (void)here;
+    (void)other;
+}
+
+/* Not inlined: thread-local addresses and registers must not be carried over by the compiler as if nothing had
+ * happened. */
+__attribute__((noinline)) static void switch_sides(struct side *from, struct side *to)
+{
+    before_switch(from, to);
+#if COROUTINE_SWAPCONTEXT
+    (void)swapcontext(&from->context, &to->context);
+#else
+    if (sigsetjmp(from->jump, 0) == 0)
+        coroutine_jump(to->jump, 1);
+#endif
+    after_switch(from, to);
+}
+
+/* ---- The inside ---- */
+
+/* What runs on a coroutine's stack: one function after another, for ever. */
+static void run_functions(struct coroutine *coroutine)
+{
+    after_switch(&coroutine->inside, &coroutine->outside);
+    for (;;) {
+        coroutine->fn(coroutine->arg);
+        coroutine->fn = NULL;
+        switch_sides(&coroutine->inside, &coroutine->outside);
+    }
+}
+
+/* makecontext passes integers only. */
+static void enter(unsigned high, unsigned low)
+{
+    run_functions((struct coroutine *)((uintptr_t)high << 32 | low));
+}
+
+/* The first switch to a stack, for which no jump exists yet. */
+__attribute__((noinline)) static void enter_stack(struct coroutine *coroutine)
+{
+    ucontext_t *inside, *outside;
+#if COROUTINE_SWAPCONTEXT
+    inside = &coroutine->inside.context;
+    outside = &coroutine->outside.context;
+#else
+    ucontext_t inside_begin, outside_unused;
+    inside = &inside_begin;
+    outside = &outside_unused;
+#endif
+    uintptr_t address = (uintptr_t)coroutine;
+
+    (void)getcontext(inside);
+    inside->uc_stack.ss_sp = coroutine->stack->bottom;
+    inside->uc_stack.ss_size = coroutine->stack->size;
+    inside->uc_link = NULL;
+    makecontext(inside, (void (*)(void))enter, 2, (unsigned)(address >> 32), (unsigned)address);
+    before_switch(&coroutine->outside, &coroutine->inside);
+#if COROUTINE_SWAPCONTEXT
+    (void)swapcontext(outside, inside);
+#else
+    if (sigsetjmp(coroutine->outside.jump, 0) == 0)
+        (void)swapcontext(outside, inside);
+#endif
+    after_switch(&coroutine->outside, &coroutine->inside);
+}
+
+void coroutine_resume(struct coroutine *coroutine)
+{
+    if (coroutine->entered) {
+        switch_sides(&coroutine->outside, &coroutine->inside);
+        return;
+    }
+    coroutine->entered = true;
+    enter_stack(coroutine);
+}
+
+void coroutine_suspend(struct coroutine *coroutine)
+{
+    switch_sides(&coroutine->inside, &coroutine->outside);
+}
+
+/* ---- The pool ---- */
+
+int coroutine_pool_new(size_t stack_size, struct coroutine_pool **ret_pool)
+{
+    struct coroutine_pool *pool = calloc(1, sizeof(*pool));
+
+    if (!pool)
+        return -ENOMEM;
+    int r = stack_pool_new(stack_size, &pool->stacks);
+    if (r < 0) {
+        free(pool);
+        return r;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+static void coroutine_free(struct coroutine_pool *pool, struct coroutine *coroutine)
+{
+#if COROUTINE_TSAN
+    __tsan_destroy_fiber(coroutine->inside.fiber);
+#endif
+#if COROUTINE_ASAN
+    /* Its stack was left in the middle of a function, whose shadow memory would stay poisoned. */
+    __asan_unpoison_memory_region(coroutine->stack->bottom, coroutine->stack->size);
+#endif
+    stack_pool_put(pool->stacks, coroutine->stack);
+    free(coroutine);
+}
+
+struct coroutine_pool *coroutine_pool_free(struct coroutine_pool *pool)
+{
+    while (pool && pool->idle) {
+        struct coroutine *coroutine = pool->idle;
+
+        pool->idle = coroutine->next;
+        coroutine_free(pool, coroutine);
+    }
+    if (pool)
+        pool->stacks = stack_pool_free(pool->stacks);
+    free(pool);
+    return NULL;
+}
+
+static int coroutine_new(struct coroutine_pool *pool, struct coroutine **ret_coroutine)
+{
+    struct coroutine *coroutine = calloc(1, sizeof(*coroutine));
+
+    if (!coroutine)
+        return -ENOMEM;
+    int r = stack_pool_get(pool->stacks, &coroutine->stack);
+    if (r < 0) {
+        free(coroutine);
+        return r;
+    }
+#if COROUTINE_ASAN
+    coroutine->inside.bottom = coroutine->stack->bottom;
+    coroutine->inside.size = coroutine->stack->size;
+#endif
+#if COROUTINE_TSAN
+    coroutine->inside.fiber = __tsan_create_fiber(0);
+#endif
+    *ret_coroutine = coroutine;
+    return 0;
+}
+
+int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg, struct coroutine **ret_coroutine)
+{
+    struct coroutine *coroutine = pool->idle;
+
+    if (coroutine) {
+        pool->idle = coroutine->next;
+    } else {
+        int r = coroutine_new(pool, &coroutine);
+        if (r < 0)
+            return r;
+    }
+    coroutine->fn = fn;
+    coroutine->arg = arg;
+    coroutine->trimmed = false;
+    *ret_coroutine = coroutine;
+    return 0;
+}
+
+void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine)
+{
+    coroutine->next = pool->idle;
+    pool->idle = coroutine;
+}
+
+void coroutine_pool_trim(struct coroutine_pool *pool)
+{
+    for (struct coroutine *coroutine = pool->idle; coroutine; coroutine = coroutine->next) {
+        if (!coroutine->trimmed && coroutine->stack->size > STACK_KEPT)
+            (void)madvise(coroutine->stack->bottom, coroutine->stack->size - STACK_KEPT, MADV_DONTNEED);
+        coroutine->trimmed = true;
+    }
+}

@@ -1,0 +1,148 @@
+/* The format for machines: one JSON object a line. */
+#include <math.h>
+
+#include "context/log.h"
+#include "context/log_line.h"
+#include "context/utf8.h"
+
+/* What there is a short form for. */
+static const char *const json_short_escapes[128] = {
+    ['\n'] = "\\n", ['\t'] = "\\t", ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\",
+};
+
+static void json_write_escape(struct log_line *line, uint32_t character, const char *bytes, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    (void)bytes;
+    (void)size;
+    if (character == UTF8_INVALID) {
+        log_line_append_words(line, "\xEF\xBF\xBD");
+        return;
+    }
+    if (character < 128 && json_short_escapes[character]) {
+        log_line_append_words(line, json_short_escapes[character]);
+        return;
+    }
+
+    /* Nothing beyond the basic plane is harmful. */
+    const char escape[] = {
+        '\\', 'u', hex[character >> 12 & 15], hex[character >> 8 & 15], hex[character >> 4 & 15], hex[character & 15],
+    };
+    log_line_append(line, escape, sizeof(escape));
+}
+
+static const struct log_escapes json_escapes = {
+    .what = LOG_ESCAPE_HARMFUL | LOG_ESCAPE_QUOTES,
+    .write = json_write_escape,
+};
+
+static void json_append_string(struct log_line *line, const char *text, size_t size)
+{
+    log_line_append_words(line, "\"");
+    log_line_append_value(line, &json_escapes, text, size);
+    log_line_append_words(line, "\"");
+}
+
+/* Whether the text is a number to every reader of JSON: digits without leading zeros, and not too many of them. */
+static bool json_is_integer(const char *text, size_t size)
+{
+    if (size == 0 || size > 18 || (text[0] == '0' && size > 1))
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+    }
+    return true;
+}
+
+static void json_append_pair(struct log_line *line, const struct log_value *value)
+{
+    json_append_string(line, value->key, strlen(value->key));
+    log_line_append_words(line, ":");
+    if (value->integer && json_is_integer(value->text, value->size))
+        log_line_append(line, value->text, value->size);
+    else
+        json_append_string(line, value->text, value->size);
+}
+
+static void json_append_field(struct log_line *line, const struct weft_field *field)
+{
+    const char *name = field->name ? field->name : "";
+
+    json_append_string(line, name, strnlen(name, LOG_VALUE_MAX + 1));
+    log_line_append_words(line, ":");
+    if (field->kind == WEFT_FIELD_INTEGER)
+        log_line_append_integer(line, field->integer);
+    else if (field->kind == WEFT_FIELD_REAL && isfinite(field->real))
+        log_line_append_real(line, field->real);
+    else if (field->kind == WEFT_FIELD_TEXT && field->text)
+        json_append_string(line, field->text, strnlen(field->text, LOG_VALUE_MAX + 1));
+    else
+        log_line_append_words(line, "null");
+}
+
+/* Says whether there is no room for the next member of an object, and in the object that members are missing. */
+static bool json_end_crowded(struct log_line *line)
+{
+    if (!log_line_is_crowded(line))
+        return false;
+    log_line_append_words(line, "\"...\":\"[cut]\"");
+    return true;
+}
+
+static void json_append_context(struct log_line *line, const struct log_record *record)
+{
+    for (size_t i = 0; i < record->context_count; i++) {
+        log_line_append_words(line, i == 0 ? ",\"ctx\":{" : ",");
+        if (json_end_crowded(line))
+            break;
+        json_append_pair(line, &record->context[i]);
+    }
+    if (record->context_count > 0)
+        log_line_append_words(line, "}");
+}
+
+static void json_append_data(struct log_line *line, const struct log_record *record)
+{
+    for (size_t i = 0; i < record->field_count; i++) {
+        log_line_append_words(line, i == 0 ? ",\"data\":{" : ",");
+        if (json_end_crowded(line))
+            break;
+        json_append_field(line, &record->fields[i]);
+    }
+    if (record->field_count > 0)
+        log_line_append_words(line, "}");
+}
+
+static void json_append_origin(struct log_line *line, const struct log_record *record)
+{
+    if (record->node) {
+        log_line_append_words(line, ",\"node\":");
+        json_append_string(line, record->node, strlen(record->node));
+    }
+    log_line_append_words(line, ",\"pid\":");
+    log_line_append_integer(line, record->pid);
+}
+
+size_t log_format_json(const struct log_record *record, char *buffer, size_t size)
+{
+    struct log_line line;
+
+    log_line_init(&line, buffer, size);
+    log_line_append_words(&line, "{\"ts\":\"");
+    log_line_append_time(&line, record->time_us);
+    log_line_append_words(&line, "\",\"level\":\"");
+    log_line_append_words(&line, log_level_name(record->level));
+    log_line_append_words(&line, "\",\"msg\":");
+    json_append_string(&line, record->message, record->message_size);
+    for (size_t i = 0; i < record->label_count && !log_line_is_crowded(&line); i++) {
+        log_line_append_words(&line, ",");
+        json_append_pair(&line, &record->labels[i]);
+    }
+    json_append_origin(&line, record);
+    json_append_context(&line, record);
+    json_append_data(&line, record);
+    log_line_append_words(&line, "}");
+    return log_line_finish(&line);
+}

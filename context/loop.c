@@ -1,0 +1,191 @@
+#include "context/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "context/offload.h"
+#include "context/task.h"
+
+static _Thread_local struct weft_loop *loop_of_thread;
+
+struct weft_loop *loop_current(void)
+{
+    return loop_of_thread;
+}
+
+/* ---- What is ready ---- */
+
+void loop_push(struct weft_loop *loop, struct loop_item *item)
+{
+    bool was_empty = loop->ready_first == NULL;
+
+    item->next = NULL;
+    *loop->ready_last = item;
+    loop->ready_last = &item->next;
+    /* A timer of no time rather than event_active(): libevent runs what is activated meanwhile in the same turn, and a
+     * task that yields in a loop would keep it from ever looking at its descriptors. */
+    if (was_empty)
+        (void)event_add(loop->ready_event, &(struct timeval){0});
+}
+
+/* Runs what was ready when the turn began; what becomes ready meanwhile waits for the next. */
+static void run_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct weft_loop *loop = arg;
+    struct loop_item *item = loop->ready_first;
+
+    (void)fd;
+    (void)what;
+    loop->ready_first = NULL;
+    loop->ready_last = &loop->ready_first;
+    while (item) {
+        struct loop_item *next = item->next;
+
+        item->run(item);
+        item = next;
+    }
+}
+
+/* ---- Timers ---- */
+
+/* Has timer_event wait for the first deadline. */
+static void arm_timer(struct weft_loop *loop)
+{
+    const struct timer *first = timer_first(&loop->timers);
+
+    if (!first) {
+        if (loop->timer_armed_us)
+            (void)event_del(loop->timer_event);
+        loop->timer_armed_us = 0;
+        return;
+    }
+    if (loop->timer_armed_us == first->deadline_us)
+        return;
+
+    int64_t left = first->deadline_us - timer_now_us();
+    struct timeval wait = {0};
+    if (left > 0)
+        wait = (struct timeval){.tv_sec = left / 1000000, .tv_usec = left % 1000000};
+    (void)event_add(loop->timer_event, &wait);
+    loop->timer_armed_us = first->deadline_us;
+}
+
+static void fire_timers(evutil_socket_t fd, short what, void *arg)
+{
+    struct weft_loop *loop = arg;
+    int64_t now = timer_now_us();
+
+    (void)fd;
+    (void)what;
+    loop->timer_armed_us = 0;
+    for (struct timer *timer = timer_first(&loop->timers); timer && timer->deadline_us <= now;
+         timer = timer_first(&loop->timers)) {
+        timer_stop(&loop->timers, timer);
+        timer->fire(timer);
+    }
+    arm_timer(loop);
+}
+
+int loop_start_timer(struct weft_loop *loop, struct timer *timer, int64_t deadline_us)
+{
+    int r = timer_start(&loop->timers, timer, deadline_us);
+
+    if (r == 0 && timer_first(&loop->timers) == timer)
+        arm_timer(loop);
+    return r;
+}
+
+void loop_stop_timer(struct weft_loop *loop, struct timer *timer)
+{
+    timer_stop(&loop->timers, timer);
+    /* A base that has nothing else to do is to return from its dispatch. */
+    if (loop->timers.count == 0)
+        arm_timer(loop);
+}
+
+/* ---- Idle stacks ---- */
+
+static void trim(evutil_socket_t fd, short what, void *arg)
+{
+    struct weft_loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    coroutine_pool_trim(loop->coroutines);
+}
+
+void loop_trim_soon(struct weft_loop *loop)
+{
+    if (!event_pending(loop->trim_event, EV_TIMEOUT, NULL))
+        (void)event_add(loop->trim_event, &(struct timeval){.tv_sec = 1});
+}
+
+void loop_trim_now(struct weft_loop *loop)
+{
+    (void)event_del(loop->trim_event);
+    coroutine_pool_trim(loop->coroutines);
+}
+
+void loop_observe(struct weft_loop *loop, const struct loop_observer *observer)
+{
+    loop->observer = observer;
+}
+
+/* ---- The loop itself ---- */
+
+static int loop_init(struct weft_loop *loop, struct event_base *base)
+{
+    loop->base = base;
+    loop->ready_last = &loop->ready_first;
+    loop->ready_event = evtimer_new(base, run_ready, loop);
+    loop->timer_event = evtimer_new(base, fire_timers, loop);
+    loop->trim_event = evtimer_new(base, trim, loop);
+    if (!loop->ready_event || !loop->timer_event || !loop->trim_event)
+        return -ENOMEM;
+
+    int r = coroutine_pool_new(LOOP_STACK_SIZE, &loop->coroutines);
+    if (r < 0)
+        return r;
+    return offload_pool_new(base, &loop->offloads);
+}
+
+int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop)
+{
+    if (loop_of_thread)
+        return -EBUSY;
+
+    struct weft_loop *loop = calloc(1, sizeof(*loop));
+    if (!loop)
+        return -ENOMEM;
+    int r = loop_init(loop, base);
+    if (r < 0) {
+        (void)weft_loop_free(loop);
+        return r;
+    }
+    loop_of_thread = loop;
+    *ret_loop = loop;
+    return 0;
+}
+
+static void event_free_if_any(struct event *event)
+{
+    if (event)
+        event_free(event);
+}
+
+struct weft_loop *weft_loop_free(struct weft_loop *loop)
+{
+    if (!loop)
+        return NULL;
+    task_drop_callbacks(loop);
+    loop->offloads = offload_pool_free(loop->offloads);
+    loop->coroutines = coroutine_pool_free(loop->coroutines);
+    timer_heap_done(&loop->timers);
+    event_free_if_any(loop->ready_event);
+    event_free_if_any(loop->timer_event);
+    event_free_if_any(loop->trim_event);
+    if (loop_of_thread == loop)
+        loop_of_thread = NULL;
+    free(loop);
+    return NULL;
+}

@@ -1,0 +1,64 @@
+/*
+ * The loop: runs what is ready, first come first served, and fires timers, from two events on a libevent base.
+ */
+#pragma once
+
+#include <event2/event.h>
+
+#include <weft/loop.h>
+#include <weft/task.h>
+
+#include "context/coroutine.h"
+#include "context/timer.h"
+
+/* Something that is to run soon: a task or a callback. In its owner's memory. */
+struct loop_item {
+    struct loop_item *next;
+    void (*run)(struct loop_item *item);
+};
+
+struct offload_pool;
+
+/* Told about the tasks that weft_spawn() starts, in the task's own context. */
+struct loop_observer {
+    void (*task_started)(struct weft_task *task, void *user);
+    void (*task_ended)(struct weft_task *task, int result, void *user);
+    void *user;
+};
+
+struct weft_loop {
+    struct event_base *base;
+    struct event *ready_event;
+    struct event *timer_event;
+    struct event *trim_event;
+    struct loop_item *ready_first;
+    struct loop_item **ready_last;
+    struct timer_heap timers;
+    int64_t timer_armed_us; /* the deadline that timer_event waits for; 0: none */
+    struct coroutine_pool *coroutines;
+    struct offload_pool *offloads;
+    struct weft_task *running;
+    struct weft_task *tasks; /* all that are alive */
+    const struct loop_observer *observer;
+};
+
+/* The loop of this thread, or NULL. */
+struct weft_loop *loop_current(void);
+
+/* Has `item` run once, after what is ready already. */
+void loop_push(struct weft_loop *loop, struct loop_item *item);
+
+/* Starts a timer. Errors: -ENOMEM. */
+int loop_start_timer(struct weft_loop *loop, struct timer *timer, int64_t deadline_us) WEFT_MUST_CHECK;
+void loop_stop_timer(struct weft_loop *loop, struct timer *timer);
+
+/* `observer` (NULL: nobody) must outlive the loop or the next call. */
+void loop_observe(struct weft_loop *loop, const struct loop_observer *observer);
+
+/* Has the memory of stacks that have just become idle returned within a second, or now: the loop holds no event while
+ * no task is alive, so the last task's end does not wait. */
+void loop_trim_soon(struct weft_loop *loop);
+void loop_trim_now(struct weft_loop *loop);
+
+/* The size of a task's stack in bytes. */
+enum { LOOP_STACK_SIZE = 256 * 1024 };

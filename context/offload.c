@@ -1,0 +1,215 @@
+#include "context/offload.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "context/task.h"
+
+/* One call, on the stack of the task that waits for it. */
+struct offload_call {
+    struct offload_call *next;
+    int (*fn)(void *arg);
+    void *arg;
+    struct weft_context *context; /* the task holds the reference */
+    struct weft_task *task;
+    int result;
+};
+
+struct call_list {
+    struct offload_call *first;
+    struct offload_call **last;
+};
+
+struct offload_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct call_list waiting; /* under the lock */
+    struct call_list done;    /* under the lock */
+    bool closing;             /* under the lock */
+    unsigned idle;            /* under the lock */
+    unsigned threads;
+    unsigned outstanding;
+    pthread_t ids[OFFLOAD_THREADS_MAX];
+    int done_fd; /* an eventfd that threads write to */
+    struct event *done_event;
+};
+
+static void list_init(struct call_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void list_append(struct call_list *list, struct offload_call *call)
+{
+    call->next = NULL;
+    *list->last = call;
+    list->last = &call->next;
+}
+
+static struct offload_call *list_take(struct call_list *list)
+{
+    struct offload_call *call = list->first;
+
+    if (call) {
+        list->first = call->next;
+        if (!list->first)
+            list->last = &list->first;
+    }
+    return call;
+}
+
+/* ---- On a pool thread ---- */
+
+static struct offload_call *wait_for_work(struct offload_pool *pool)
+{
+    struct offload_call *call;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->idle++;
+    while (!(call = list_take(&pool->waiting)) && !pool->closing)
+        (void)pthread_cond_wait(&pool->work, &pool->lock);
+    pool->idle--;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return call;
+}
+
+static void *thread_main(void *arg)
+{
+    struct offload_pool *pool = arg;
+
+    for (struct offload_call *call = wait_for_work(pool); call; call = wait_for_work(pool)) {
+        call->result = weft_run_in(call->context, call->fn, call->arg);
+        (void)pthread_mutex_lock(&pool->lock);
+        list_append(&pool->done, call);
+        (void)pthread_mutex_unlock(&pool->lock);
+        (void)eventfd_write(pool->done_fd, 1);
+    }
+    return NULL;
+}
+
+/* ---- On the loop's thread ---- */
+
+/* Signals are the loop thread's business. */
+static int start_thread(struct offload_pool *pool)
+{
+    sigset_t all, old;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&pool->ids[pool->threads], NULL, thread_main, pool);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (error)
+        return -EAGAIN;
+    pool->threads++;
+    return 0;
+}
+
+static int submit(struct offload_pool *pool, struct offload_call *call)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    bool needs_thread = pool->idle == 0 || pool->waiting.first;
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (needs_thread && pool->threads < OFFLOAD_THREADS_MAX) {
+        int r = start_thread(pool);
+        if (r < 0 && pool->threads == 0)
+            return r;
+    }
+    if (pool->outstanding++ == 0)
+        (void)event_add(pool->done_event, NULL);
+
+    (void)pthread_mutex_lock(&pool->lock);
+    list_append(&pool->waiting, call);
+    (void)pthread_cond_signal(&pool->work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return 0;
+}
+
+static void calls_are_done(evutil_socket_t fd, short what, void *arg)
+{
+    struct offload_pool *pool = arg;
+    eventfd_t count;
+
+    (void)what;
+    (void)eventfd_read(fd, &count);
+    for (;;) {
+        (void)pthread_mutex_lock(&pool->lock);
+        struct offload_call *call = list_take(&pool->done);
+        (void)pthread_mutex_unlock(&pool->lock);
+        if (!call)
+            return;
+        if (--pool->outstanding == 0)
+            (void)event_del(pool->done_event);
+        task_wake(call->task, 0);
+    }
+}
+
+int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
+{
+    struct weft_task *task = weft_task_current();
+
+    if (!task)
+        return task_result(-EDEADLK);
+    if (!fn)
+        return task_result(-EINVAL);
+    if (task->interruption < 0)
+        return task_result(task->interruption);
+
+    struct offload_call call = {.fn = fn, .arg = arg, .context = current_state.context, .task = task};
+    int r = submit(task->loop->offloads, &call);
+    if (r < 0)
+        return task_result(r);
+    (void)task_wait_held();
+    if (ret_result)
+        *ret_result = call.result;
+    return task_result(task->interruption);
+}
+
+/* ---- The pool ---- */
+
+int offload_pool_new(struct event_base *base, struct offload_pool **ret_pool)
+{
+    struct offload_pool *pool = calloc(1, sizeof(*pool));
+
+    if (!pool)
+        return -ENOMEM;
+    list_init(&pool->waiting);
+    list_init(&pool->done);
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->work, NULL);
+    pool->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pool->done_fd >= 0)
+        pool->done_event = event_new(base, pool->done_fd, EV_READ | EV_PERSIST, calls_are_done, pool);
+    if (!pool->done_event) {
+        (void)offload_pool_free(pool);
+        return -ENOMEM;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+struct offload_pool *offload_pool_free(struct offload_pool *pool)
+{
+    if (!pool)
+        return NULL;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    (void)pthread_cond_broadcast(&pool->work);
+    (void)pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->threads; i++)
+        (void)pthread_join(pool->ids[i], NULL);
+    if (pool->done_event)
+        event_free(pool->done_event);
+    if (pool->done_fd >= 0)
+        (void)close(pool->done_fd);
+    (void)pthread_cond_destroy(&pool->work);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
+    return NULL;
+}

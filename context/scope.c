@@ -1,0 +1,284 @@
+/* Runs, scopes, captured and bound calls: everything that makes a context current, and takes it away again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/context.h>
+#include <weft/log.h>
+
+#include "context/current.h"
+#include "context/frame.h"
+
+struct current_scope {
+    struct current_scope *outer;
+    struct weft_context *saved;
+    uint64_t serial;
+    bool writable; /* as it was outside */
+};
+
+_Thread_local struct current current_state;
+
+/* Tells scopes apart for good, so that one that has ended is never mistaken for one that took its memory. */
+static _Thread_local uint64_t last_serial;
+
+/* ---- Entering and leaving ---- */
+
+struct current current_fresh(struct weft_context *context)
+{
+    return (struct current){.context = context, .writable = true};
+}
+
+void current_enter(struct current *saved, struct weft_context *context)
+{
+    *saved = current_state;
+    current_state = current_fresh(context);
+}
+
+/* Ends the innermost scope. */
+static void pop_scope(void)
+{
+    struct current_scope *scope = current_state.scopes;
+
+    current_state.scopes = scope->outer;
+    current_state.writable = scope->writable;
+    struct weft_context *inner = current_state.context;
+    current_state.context = scope->saved;
+    free(scope);
+    (void)weft_context_unref(inner);
+}
+
+void current_leave(const struct current *saved)
+{
+    unsigned forgotten = 0;
+
+    for (; current_state.scopes; forgotten++)
+        pop_scope();
+    if (forgotten > 0)
+        weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
+                  forgotten);
+
+    struct weft_context *inner = current_state.context;
+    current_state = *saved;
+    (void)weft_context_unref(inner);
+}
+
+/* ---- Reading ---- */
+
+static bool find(const char *name, struct frame_found *ret_found)
+{
+    if (!current_state.context || !name)
+        return false;
+
+    struct frame_key key = frame_key(name);
+    return frame_find(current_state.context, &key, ret_found);
+}
+
+const char *weft_get(const char *name)
+{
+    struct frame_found found;
+
+    return find(name, &found) ? found.text : NULL;
+}
+
+const void *weft_get_bytes(const char *name, size_t *ret_size)
+{
+    struct frame_found found;
+
+    if (!find(name, &found) || !found.text)
+        return NULL;
+    if (ret_size)
+        *ret_size = found.size;
+    return found.text;
+}
+
+void *weft_get_pointer(const char *name)
+{
+    struct frame_found found;
+
+    return find(name, &found) ? found.pointer : NULL;
+}
+
+int weft_each(int (*visit)(const char *name, const char *value, size_t size, void *arg), void *arg)
+{
+    /* The visitor may set values, which must not pull the frame away from under the walk. */
+    struct weft_context *frame = weft_capture();
+    int r = frame_each(frame, visit, arg);
+
+    (void)weft_context_unref(frame);
+    return r;
+}
+
+/* ---- Writing ---- */
+
+static bool name_is_valid(const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+    if (!name)
+        return false;
+    size_t size = strspn(name, allowed);
+    return size > 0 && size <= 128 && name[size] == '\0';
+}
+
+static int change(const char *name, const struct frame_change *wanted)
+{
+    if (!current_state.writable)
+        return -EPERM;
+    if (current_state.sealed > 0)
+        return -ENOMEM;
+
+    struct frame_key key = frame_key(name);
+    return frame_change(&current_state.context, &key, wanted);
+}
+
+static int change_for_user(const char *name, const struct frame_change *wanted)
+{
+    if (!name_is_valid(name) || strncmp(name, "weft.", 5) == 0)
+        return -EINVAL;
+    return change(name, wanted);
+}
+
+int current_set_own(const char *name, const char *value)
+{
+    return change(name, &(struct frame_change){.kind = FRAME_TEXT, .data = value, .size = strlen(value)});
+}
+
+int weft_set(const char *name, const char *value)
+{
+    return value ? weft_set_bytes(name, value, strlen(value)) : weft_unset(name);
+}
+
+int weft_set_bytes(const char *name, const void *value, size_t size)
+{
+    return change_for_user(name, &(struct frame_change){.kind = FRAME_TEXT, .data = value, .size = size});
+}
+
+int weft_set_pointer(const char *name, void *pointer, void (*release)(void *pointer))
+{
+    return change_for_user(name, &(struct frame_change){.kind = FRAME_POINTER, .pointer = pointer, .release = release});
+}
+
+int weft_unset(const char *name)
+{
+    return change_for_user(name, &(struct frame_change){.kind = FRAME_ABSENT});
+}
+
+/* ---- Runs ---- */
+
+int weft_run_in(struct weft_context *context, int (*fn)(void *arg), void *arg)
+{
+    struct current saved;
+
+    current_enter(&saved, weft_context_ref(context));
+    int result = fn(arg);
+    current_leave(&saved);
+    return result;
+}
+
+int weft_run(int (*fn)(void *arg), void *arg)
+{
+    return weft_run_in(current_state.context, fn, arg);
+}
+
+int weft_exit(int (*fn)(void *arg), void *arg)
+{
+    return weft_run_in(NULL, fn, arg);
+}
+
+int weft_run_with(const char *name, const char *value, int (*fn)(void *arg), void *arg)
+{
+    struct current saved;
+
+    current_enter(&saved, weft_capture());
+    int result = weft_set(name, value);
+    if (result == 0)
+        result = fn(arg);
+    current_leave(&saved);
+    return result;
+}
+
+/* ---- Scopes ---- */
+
+void weft_scope_begin(struct weft_scope *scope)
+{
+    struct current_scope *begun = malloc(sizeof(*begun));
+
+    scope->serial = 0;
+    if (!begun) {
+        /* Nothing may be set in a scope that could not be made, since nothing would take it back. */
+        current_state.sealed++;
+        return;
+    }
+    scope->serial = ++last_serial;
+    *begun = (struct current_scope){
+        .outer = current_state.scopes,
+        .saved = weft_capture(),
+        .serial = last_serial,
+        .writable = current_state.writable,
+    };
+    current_state.scopes = begun;
+    current_state.writable = true;
+}
+
+static bool scope_is_open(uint64_t serial)
+{
+    const struct current_scope *open = current_state.scopes;
+
+    while (open && open->serial != serial)
+        open = open->outer;
+    return open != NULL;
+}
+
+int weft_scope_end(struct weft_scope *scope)
+{
+    if (!scope)
+        return 0;
+    if (scope->serial == 0 && current_state.sealed > 0) {
+        current_state.sealed--;
+        return 0;
+    }
+    if (!scope_is_open(scope->serial))
+        return -EINVAL;
+
+    int result = 0;
+    for (; current_state.scopes->serial != scope->serial; result = -EINVAL)
+        pop_scope();
+    pop_scope();
+    scope->serial = 0;
+    return result;
+}
+
+/* ---- Captured and bound ---- */
+
+struct weft_context *weft_capture(void)
+{
+    return weft_context_ref(current_state.context);
+}
+
+void weft_bind(struct weft_bound *bound, int (*fn)(void *arg), void *arg)
+{
+    *bound = (struct weft_bound){.fn = fn, .arg = arg, .context = weft_capture()};
+}
+
+int weft_call(struct weft_bound *bound)
+{
+    return weft_run_in(bound->context, bound->fn, bound->arg);
+}
+
+int weft_call_once(struct weft_bound *bound)
+{
+    struct current saved;
+    int (*fn)(void *arg) = bound->fn;
+    void *arg = bound->arg;
+
+    /* The reference moves out first: the callback may free or rebind `bound`. */
+    current_enter(&saved, bound->context);
+    bound->context = NULL;
+    int result = fn(arg);
+    current_leave(&saved);
+    return result;
+}
+
+void weft_unbind(struct weft_bound *bound)
+{
+    bound->context = weft_context_unref(bound->context);
+}

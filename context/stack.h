@@ -1,0 +1,29 @@
+/*
+ * Stacks for fibers: mapped lazily, each with a guard page below it, cut from slabs, and pooled.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <weft/api.h>
+
+struct stack {
+    char *bottom; /* lowest usable address; the page below it is the guard */
+    size_t size;
+    unsigned valgrind_id;
+    struct stack *next;
+};
+
+struct stack_pool;
+
+/* `stack_size` is rounded up to whole pages. Errors: -ENOMEM. */
+int stack_pool_new(size_t stack_size, struct stack_pool **ret_pool) WEFT_MUST_CHECK;
+
+/* Unmaps everything; every stack must be back. Takes NULL, gives NULL. */
+struct stack_pool *stack_pool_free(struct stack_pool *pool);
+
+/* The stack that came back last, or a new one. Errors: -EAGAIN when the kernel gives no more memory or mappings; a
+ * stack whose guard cannot be made is not given out. */
+int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack) WEFT_MUST_CHECK;
+
+void stack_pool_put(struct stack_pool *pool, struct stack *stack);

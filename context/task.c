@@ -1,0 +1,314 @@
+#include "context/task.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_long tasks_alive;
+
+long weft_tasks_alive(void)
+{
+    return atomic_load_explicit(&tasks_alive, memory_order_relaxed);
+}
+
+int task_result(int result)
+{
+    if (result < 0)
+        errno = -result;
+    return result;
+}
+
+/* ---- Handles ---- */
+
+struct weft_task *weft_task_ref(struct weft_task *task)
+{
+    if (task)
+        task->references++;
+    return task;
+}
+
+struct weft_task *weft_task_unref(struct weft_task *task)
+{
+    if (task && --task->references == 0) {
+        free(task->name);
+        free(task);
+    }
+    return NULL;
+}
+
+struct weft_task *weft_task_current(void)
+{
+    struct weft_loop *loop = loop_current();
+
+    return loop ? loop->running : NULL;
+}
+
+static void link_task(struct weft_loop *loop, struct weft_task *task)
+{
+    task->next = loop->tasks;
+    if (task->next)
+        task->next->previous = task;
+    loop->tasks = task;
+    atomic_fetch_add_explicit(&tasks_alive, 1, memory_order_relaxed);
+}
+
+static void unlink_task(struct weft_loop *loop, struct weft_task *task)
+{
+    if (task->next)
+        task->next->previous = task->previous;
+    if (task->previous)
+        task->previous->next = task->next;
+    else
+        loop->tasks = task->next;
+    atomic_fetch_sub_explicit(&tasks_alive, 1, memory_order_relaxed);
+}
+
+/* ---- A task's life ---- */
+
+/* Runs on the task's own stack. */
+static void run_function(void *arg)
+{
+    struct weft_task *task = arg;
+    struct loop_observer none = {0};
+    const struct loop_observer *observer = task->observed && task->loop->observer ? task->loop->observer : &none;
+
+    if (observer->task_started)
+        observer->task_started(task, observer->user);
+    task->result = task->fn(task->arg);
+    if (observer->task_ended)
+        observer->task_ended(task, task->result, observer->user);
+    task->state = TASK_ENDED;
+}
+
+static void release_children(struct weft_task *task)
+{
+    while (task->children) {
+        struct weft_task *child = task->children;
+
+        task->children = child->next_child;
+        (void)weft_task_unref(child);
+    }
+}
+
+static void wake_joiners(struct weft_task *task)
+{
+    while (task->joiners) {
+        struct task_joiner *joiner = task->joiners;
+
+        task->joiners = joiner->next;
+        task_wake(joiner->task, 0);
+    }
+}
+
+/* Back on the loop's stack, after the function has returned. */
+static void end_task(struct weft_task *task)
+{
+    struct weft_loop *loop = task->loop;
+
+    coroutine_put(loop->coroutines, task->coroutine);
+    task->coroutine = NULL;
+    release_children(task);
+    wake_joiners(task);
+    unlink_task(loop, task);
+    if (loop->tasks)
+        loop_trim_soon(loop);
+    else
+        loop_trim_now(loop);
+    (void)weft_task_unref(task);
+}
+
+static void run_task(struct loop_item *item)
+{
+    struct weft_task *task = (struct weft_task *)item;
+    struct weft_loop *loop = task->loop;
+    struct current of_loop = current_state;
+
+    current_state = task->current;
+    loop->running = task;
+    task->state = TASK_RUNNING;
+    coroutine_resume(task->coroutine);
+    loop->running = NULL;
+    if (task->state == TASK_ENDED) {
+        current_leave(&of_loop);
+        end_task(task);
+        return;
+    }
+    task->current = current_state;
+    current_state = of_loop;
+}
+
+int task_start(struct weft_loop *loop, const struct task_start *start, struct weft_task **ret_task)
+{
+    struct weft_task *task = calloc(1, sizeof(*task));
+
+    if (!task)
+        return -ENOMEM;
+    task->name = strdup(start->name);
+    if (!task->name) {
+        free(task);
+        return -ENOMEM;
+    }
+    int r = coroutine_get(loop->coroutines, run_function, task, &task->coroutine);
+    if (r < 0) {
+        free(task->name);
+        free(task);
+        return r;
+    }
+    task->item.run = run_task;
+    task->loop = loop;
+    task->references = 2; /* the task itself, and the caller */
+    task->observed = start->observed;
+    task->fn = start->fn;
+    task->arg = start->arg;
+    task->current = current_fresh(start->context);
+    link_task(loop, task);
+    loop_push(loop, &task->item);
+    *ret_task = task;
+    return 0;
+}
+
+/* The context of a subtask: the spawner's, with the subtask's name for the log. */
+static int subtask_context(const char *name, struct weft_context **ret_context)
+{
+    struct current saved;
+
+    current_enter(&saved, weft_capture());
+    int r = current_set_own("weft.task", name);
+    struct weft_context *context = weft_capture();
+    current_leave(&saved);
+    if (r < 0)
+        context = weft_context_unref(context);
+    *ret_context = context;
+    return r;
+}
+
+static struct weft_task *fail_spawn(int error)
+{
+    errno = error;
+    return NULL;
+}
+
+struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
+{
+    struct weft_loop *loop = loop_current();
+    struct task_start start = {.name = name, .fn = fn, .arg = arg, .observed = true};
+
+    if (!loop || !name || !fn)
+        return fail_spawn(loop ? EINVAL : EPERM);
+    int r = subtask_context(name, &start.context);
+    if (r < 0)
+        return fail_spawn(-r);
+
+    struct weft_task *task;
+    r = task_start(loop, &start, &task);
+    if (r < 0) {
+        (void)weft_context_unref(start.context);
+        return fail_spawn(-r);
+    }
+    if (!loop->running) {
+        /* The task itself keeps the handle alive for as long as a callback may look at it: it cannot begin before that
+         * returns. */
+        (void)weft_task_unref(task);
+        return task;
+    }
+    task->next_child = loop->running->children;
+    loop->running->children = task;
+    return task;
+}
+
+/* ---- Waiting and waking ---- */
+
+static int wait_in(struct weft_task *task)
+{
+    task->state = TASK_WAITING;
+    coroutine_suspend(task->coroutine);
+    return task->wake_value;
+}
+
+int task_wait(void)
+{
+    struct weft_task *task = weft_task_current();
+
+    if (!task)
+        return -EDEADLK;
+    if (task->interruption < 0)
+        return task->interruption;
+    int value = wait_in(task);
+    return task->interruption < 0 ? task->interruption : value;
+}
+
+int task_wait_held(void)
+{
+    struct weft_task *task = weft_task_current();
+
+    if (!task)
+        return -EDEADLK;
+    task->held = true;
+    int value = wait_in(task);
+    task->held = false;
+    return value;
+}
+
+void task_wake(struct weft_task *task, int value)
+{
+    if (task->state != TASK_WAITING)
+        return;
+    task->state = TASK_READY;
+    task->wake_value = value;
+    loop_push(task->loop, &task->item);
+}
+
+void task_interrupt(struct weft_task *task, int interruption)
+{
+    if (task->state == TASK_ENDED || task->interruption == -ECANCELED)
+        return;
+    task->interruption = interruption;
+    if (!task->held)
+        task_wake(task, interruption);
+}
+
+void weft_cancel(struct weft_task *task)
+{
+    if (task)
+        task_interrupt(task, -ECANCELED);
+}
+
+static void unlink_joiner(struct weft_task *task, const struct task_joiner *joiner)
+{
+    for (struct task_joiner **place = &task->joiners; *place; place = &(*place)->next)
+        if (*place == joiner) {
+            *place = joiner->next;
+            return;
+        }
+}
+
+/* Waits for a task that has not ended yet. */
+static int wait_for_end(struct weft_task *task, struct weft_task *self)
+{
+    struct task_joiner joiner = {.task = self, .next = task->joiners};
+
+    task->joiners = &joiner;
+    int r = task_wait();
+    unlink_joiner(task, &joiner);
+    return r;
+}
+
+int weft_join(struct weft_task *task, int *ret_result)
+{
+    struct weft_task *self = weft_task_current();
+
+    if (!task)
+        return task_result(-EINVAL);
+    if (!self || self == task)
+        return task_result(-EDEADLK);
+    if (self->interruption < 0)
+        return task_result(self->interruption);
+
+    /* The handle may be given back by others meanwhile. */
+    (void)weft_task_ref(task);
+    int r = task->state == TASK_ENDED ? 0 : wait_for_end(task, self);
+    if (r == 0 && ret_result)
+        *ret_result = task->result;
+    (void)weft_task_unref(task);
+    return task_result(r);
+}

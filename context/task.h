@@ -1,0 +1,72 @@
+/*
+ * Tasks behind <weft/task.h>: their states, and what waits are made of.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/task.h>
+
+#include "context/current.h"
+#include "context/loop.h"
+
+enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
+
+/* A task that waits for another one's end. On the waiting task's stack. */
+struct task_joiner {
+    struct weft_task *task;
+    struct task_joiner *next;
+};
+
+struct weft_task {
+    struct loop_item item; /* first: an item is turned into its task by a cast */
+    struct weft_loop *loop;
+    unsigned references;
+    enum task_state state;
+    bool observed;    /* by the loop's observer */
+    bool held;        /* in a wait that no interruption ends */
+    int interruption; /* -ECANCELED or -ETIME once it was interrupted: given by this wait and all later ones */
+    int wake_value;   /* what the wait gives */
+    int result;
+    int (*fn)(void *arg);
+    void *arg;
+    char *name;
+    struct coroutine *coroutine;
+    struct current current; /* while it is not running */
+    struct task_joiner *joiners;
+    struct weft_task *children; /* handles that it holds until it ends */
+    struct weft_task *next_child;
+    struct weft_task *previous, *next; /* in the loop's list */
+};
+
+/* How to start a task. */
+struct task_start {
+    const char *name;
+    int (*fn)(void *arg);
+    void *arg;
+    struct weft_context *context; /* a reference that is taken over where it succeeds */
+    bool observed;                /* a subtask, which the observer is told about */
+};
+
+/* Starts a task; `*ret_task` is a reference of the caller's. Errors: -EAGAIN, -ENOMEM. */
+int task_start(struct weft_loop *loop, const struct task_start *start, struct weft_task **ret_task) WEFT_MUST_CHECK;
+
+/* Interrupts a task with -ECANCELED or -ETIME; a cancellation outranks a time-out, and neither is ever taken back. */
+void task_interrupt(struct weft_task *task, int interruption);
+
+/* Suspends the running task until task_wake(), whose value it gives, or an interruption, which it gives instead. Gives
+ * -EDEADLK outside of a task; an interruption that has come before, at once. */
+int task_wait(void);
+
+/* The same, but an interruption does not end it; it is seen by the next wait. */
+int task_wait_held(void);
+
+/* Ends the wait of a task that waits; does nothing to another. */
+void task_wake(struct weft_task *task, int value);
+
+/* Sets errno to what a negative result says, and gives the result. */
+int task_result(int result);
+
+/* Drops the callbacks of a loop that is being freed. */
+void task_drop_callbacks(struct weft_loop *loop);
