@@ -30,5 +30,5 @@ void current_leave(const struct current *saved);
 /* The state of a new task: `context` is a reference that is taken over. */
 struct current current_fresh(struct weft_context *context);
 
-/* Sets weft's own values, which weft_set() refuses, in the current context. Errors as weft_set(). */
-int current_set_own(const char *name, const char *value) WEFT_MUST_CHECK;
+/* Sets one of weft's own values, which weft_set() refuses, in the current context; a NULL value unsets. Errors as weft_set(). */
+int current_set_own(const char *name, const char *value);

@@ -139,7 +139,11 @@ static int change_for_user(const char *name, const struct frame_change *wanted)
 
 int current_set_own(const char *name, const char *value)
 {
-    return change(name, &(struct frame_change){.kind = FRAME_TEXT, .data = value, .size = strlen(value)});
+    struct frame_change wanted = {.kind = FRAME_ABSENT};
+
+    if (value)
+        wanted = (struct frame_change){.kind = FRAME_TEXT, .data = value, .size = strlen(value)};
+    return change(name, &wanted);
 }
 
 int weft_set(const char *name, const char *value)

@@ -69,13 +69,12 @@ static void unlink_task(struct weft_loop *loop, struct weft_task *task)
 static void run_function(void *arg)
 {
     struct weft_task *task = arg;
-    struct loop_observer none = {0};
-    const struct loop_observer *observer = task->observed && task->loop->observer ? task->loop->observer : &none;
+    const struct loop_observer *observer = task->observed ? task->loop->observer : NULL;
 
-    if (observer->task_started)
+    if (observer && observer->task_started)
         observer->task_started(task, observer->user);
     task->result = task->fn(task->arg);
-    if (observer->task_ended)
+    if (observer && observer->task_ended)
         observer->task_ended(task, task->result, observer->user);
     task->state = TASK_ENDED;
 }
@@ -182,6 +181,17 @@ static int subtask_context(const char *name, struct weft_context **ret_context)
     return r;
 }
 
+static void tell_spawned(const struct weft_loop *loop, struct weft_task *task)
+{
+    struct current saved;
+
+    if (!loop->observer || !loop->observer->task_spawned)
+        return;
+    current_enter(&saved, weft_context_ref(task->current.context));
+    loop->observer->task_spawned(task, loop->observer->user);
+    current_leave(&saved);
+}
+
 static struct weft_task *fail_spawn(int error)
 {
     errno = error;
@@ -205,6 +215,7 @@ struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
         (void)weft_context_unref(start.context);
         return fail_spawn(-r);
     }
+    tell_spawned(loop, task);
     if (!loop->running) {
         /* The task itself keeps the handle alive for as long as a callback may look at it: it cannot begin before that
          * returns. */

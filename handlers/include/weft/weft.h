@@ -51,6 +51,7 @@ WEFT_API int weft_retry(struct weft_job *job, uint64_t milliseconds, const char 
 
 /* ---- The job ---- */
 
+/* What the job is, valid as long as the job. */
 WEFT_API const char *weft_job_id(const struct weft_job *job);
 WEFT_API const char *weft_job_type(const struct weft_job *job);
 WEFT_API const char *weft_job_queue(const struct weft_job *job);

@@ -1,0 +1,158 @@
+#include "handlers/attempt.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/current.h"
+#include "context/frame.h"
+#include "handlers/runner.h"
+
+/* weft's own values in a job's context, besides the metadata. */
+enum { OWN_VALUES_MAX = 8 };
+
+static atomic_long jobs_alive;
+
+long runner_jobs_alive(void)
+{
+    return atomic_load_explicit(&jobs_alive, memory_order_relaxed);
+}
+
+/* Called by the last frame of the job, on whichever thread that was. */
+static void attempt_free(void *owner)
+{
+    struct weft_job *job = owner;
+
+    memory_done(&job->memory);
+    free(job->result);
+    free(job->progress);
+    (void)job_free(job->record);
+    free(job);
+    atomic_fetch_sub_explicit(&jobs_alive, 1, memory_order_relaxed);
+}
+
+static struct frame_entry text_entry(const char *name, const char *value)
+{
+    return (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
+}
+
+/* Weft's own values come first, so that no metadata can take their names. */
+static int make_frame(struct weft_job *job, struct weft_context **ret_frame)
+{
+    const struct job *record = job->record;
+    struct frame_entry *entries = malloc((OWN_VALUES_MAX + record->metadata_count) * sizeof(*entries));
+    size_t count = 0;
+
+    if (!entries)
+        return -ENOMEM;
+    entries[count++] = text_entry("weft.job_id", record->id);
+    entries[count++] = text_entry("weft.type", record->type);
+    entries[count++] = text_entry("weft.queue", record->queue);
+    entries[count++] = text_entry("weft.attempt", job->attempt_text);
+    entries[count++] = text_entry("weft.root_id", record->root);
+    if (record->trace_id) {
+        entries[count++] = text_entry("weft.trace_id", record->trace_id);
+        entries[count++] = text_entry("weft.span_id", job->span_id);
+    }
+    for (size_t i = 0; i < record->metadata_count; i++) {
+        const struct job_field *field = &record->metadata[i];
+
+        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
+    }
+
+    int r = frame_new(entries, count, job, attempt_free, ret_frame);
+    free(entries);
+    return r;
+}
+
+int attempt_new(struct runner *runner, struct job *record, const struct job_type *type, struct weft_context **ret_frame)
+{
+    struct weft_job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    job->runner = runner;
+    job->record = record;
+    job->type = type;
+    (void)snprintf(job->attempt_text, sizeof(job->attempt_text), "%u", record->attempt);
+    if (record->trace_id)
+        (void)snprintf(job->span_id, sizeof(job->span_id), "%08x%08x", (unsigned)(runner_random(runner) * 0x1p32),
+                       (unsigned)(runner_random(runner) * 0x1p32) | 1u);
+    int r = make_frame(job, ret_frame);
+    if (r < 0) {
+        free(job);
+        return r;
+    }
+    atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
+    return 0;
+}
+
+void attempt_set_error(struct weft_job *job, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    job->error = memory_vprintf(&job->memory, format, args);
+    va_end(args);
+}
+
+/* ---- The chain ---- */
+
+/* A failure that no handler put into words is told by the handler's name and the error's. */
+static void explain_failure(struct weft_job *job, const struct weft_handler *handler, int result)
+{
+    if (job->verdict == VERDICT_NONE && !job->error)
+        attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
+}
+
+int attempt_run_chain(struct weft_job *job)
+{
+    while (job->position < job->type->chain_size) {
+        const struct weft_handler *handler = job->type->chain[job->position++];
+
+        /* Set, not scoped: what one handler sets is there for the next. */
+        int result = current_set_own("weft.handler", handler->name);
+        if (result == 0)
+            result = handler->run(job);
+        if (result > 0) {
+            attempt_set_error(job, "%s: returned %d, which is neither 0 nor a negative errno", handler->name, result);
+            result = -EPROTO;
+        }
+        if (result < 0) {
+            explain_failure(job, handler, result);
+            return result;
+        }
+    }
+    return 0;
+}
+
+int weft_next(struct weft_job *job)
+{
+    struct current saved;
+
+    if (weft_task_current() != job->task)
+        return -EDEADLK;
+    if (job->rest_ran)
+        return -EALREADY;
+
+    current_enter(&saved, weft_capture());
+    int result = attempt_run_chain(job);
+    current_leave(&saved);
+
+    /* Also after a failure: whether the job goes on is for the caller to say, the handlers that were skipped stay so.
+     */
+    job->position = job->type->chain_size;
+    job->rest_ran = true;
+    return result;
+}
+
+void attempt_run_deferred(struct weft_job *job)
+{
+    while (job->deferred) {
+        struct deferred *deferred = job->deferred;
+
+        job->deferred = deferred->next;
+        deferred->fn(deferred->arg);
+    }
+}

@@ -1,0 +1,81 @@
+/*
+ * One attempt of a job: what <weft/weft.h> calls a struct weft_job. It is owned by the job's context: when the last
+ * frame of the job is gone, so is the attempt, with the job record and the job's memory.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "context/job.h"
+#include "context/timer.h"
+#include "handlers/memory.h"
+#include "handlers/retry.h"
+
+struct runner;
+
+/* How the jobs of one type are run. */
+struct job_type {
+    const char *name;
+    const struct weft_handler *const *chain;
+    size_t chain_size;
+    unsigned attempts;
+    int64_t timeout_ms;
+    struct retry_backoff backoff;
+};
+
+/* What a handler said about the failure that it returned. */
+enum verdict { VERDICT_NONE, VERDICT_FAIL, VERDICT_RETRY };
+
+/* Why an attempt was interrupted. */
+enum interruption { INTERRUPTED_NOT, INTERRUPTED_TIMEOUT, INTERRUPTED_CANCEL, INTERRUPTED_SHUTDOWN };
+
+struct deferred {
+    void (*fn)(void *arg);
+    void *arg;
+    struct deferred *next;
+};
+
+#define ATTEMPT_SPAN_ID_SIZE 17
+
+struct weft_job {
+    struct timer timeout; /* first */
+    struct runner *runner;
+    struct job *record;
+    const struct job_type *type;
+    struct weft_task *task;           /* while the chain runs */
+    struct weft_job *previous, *next; /* in the runner's list of those */
+    struct memory memory;
+    struct deferred *deferred;
+    size_t position; /* in the chain: the next handler */
+    bool rest_ran;   /* weft_next() has been called at the end of the chain, or has ended */
+    enum verdict verdict;
+    enum interruption interruption;
+    uint64_t retry_ms;
+    char *error; /* in the job's memory */
+    char *result;
+    size_t result_size;
+    char *progress;
+    int64_t started_ms; /* Unix time */
+    int64_t started_us; /* CLOCK_MONOTONIC */
+    bool reported;      /* the outcome has been told */
+    unsigned subtasks;
+    unsigned subtasks_failed;
+    char attempt_text[12];
+    char span_id[ATTEMPT_SPAN_ID_SIZE]; /* empty without a trace */
+};
+
+/* Makes an attempt and the frame that owns it; takes `record` over where it succeeds. Errors: -ENOMEM. */
+int attempt_new(struct runner *runner, struct job *record, const struct job_type *type,
+                struct weft_context **ret_frame) WEFT_MUST_CHECK;
+
+/* Runs the handlers that are left; a negative errno is the one that failed. May wait. */
+int attempt_run_chain(struct weft_job *job);
+
+/* Runs what was deferred, the last first. May wait. */
+void attempt_run_deferred(struct weft_job *job);
+
+/* Sets the reason of a failure, in the words of printf. */
+void attempt_set_error(struct weft_job *job, const char *format, ...) WEFT_PRINTF(2, 3);

@@ -1,0 +1,229 @@
+/* weft_enqueue(): a job that enqueues another hands its identity, its trace and its metadata on. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/weft.h>
+
+#include "context/name.h"
+#include "context/task.h"
+#include "handlers/runner.h"
+
+/* The fields that weft adds by itself, besides metadata: type, payload, id, delay, attempts, timeout, unique,
+ * unique_for, parent, root, traceparent, tracestate. */
+enum { INSTRUCTIONS_MAX = 12 };
+
+#define TRACEPARENT_SIZE 56
+
+/* The runner of this thread's jobs, for tasks that belong to none. */
+static _Thread_local struct runner *runner_of_thread;
+
+void enqueue_set_runner(struct runner *runner)
+{
+    runner_of_thread = runner;
+}
+
+/* ---- The message ---- */
+
+struct message {
+    struct job_field *fields;
+    size_t count;
+    char delay[32];
+    char attempts[16];
+    char timeout[32];
+    char unique_for[32];
+    char traceparent[TRACEPARENT_SIZE];
+};
+
+static void add_bytes(struct message *message, const char *name, const void *value, size_t size)
+{
+    message->fields[message->count++] = (struct job_field){.name = name, .value = value, .size = size};
+}
+
+static void add_text(struct message *message, const char *name, const char *value)
+{
+    if (value)
+        add_bytes(message, name, value, strlen(value));
+}
+
+static void add_milliseconds(struct message *message, const char *name, uint64_t milliseconds, char buffer[static 32])
+{
+    if (milliseconds == 0)
+        return;
+    (void)snprintf(buffer, 32, "%" PRIu64 "ms", milliseconds);
+    add_text(message, name, buffer);
+}
+
+static void add_options(struct message *message, const struct weft_enqueue_options *options)
+{
+    add_text(message, "id", options->id);
+    add_text(message, "unique", options->unique);
+    add_milliseconds(message, "delay", options->delay_ms, message->delay);
+    add_milliseconds(message, "timeout", options->timeout_ms, message->timeout);
+    add_milliseconds(message, "unique_for", options->unique_for_ms, message->unique_for);
+    if (options->attempts > 0) {
+        (void)snprintf(message->attempts, sizeof(message->attempts), "%u", options->attempts);
+        add_text(message, "attempts", message->attempts);
+    }
+}
+
+static void add_family(struct message *message, const struct weft_job *job)
+{
+    const struct job *record = job->record;
+
+    add_text(message, "parent", record->id);
+    add_text(message, "root", record->root);
+    if (record->trace_id) {
+        (void)snprintf(message->traceparent, sizeof(message->traceparent), "00-%s-%s-%s", record->trace_id,
+                       job->span_id, record->trace_flags);
+        add_text(message, "traceparent", message->traceparent);
+        add_text(message, "tracestate", record->tracestate);
+    }
+}
+
+static bool is_given(const char *const *metadata, const char *name)
+{
+    for (; metadata && metadata[0]; metadata += 2)
+        if (strcmp(metadata[0], name) == 0)
+            return true;
+    return false;
+}
+
+/* The job's metadata, each with the value that the current context has for it. */
+static void add_metadata(struct message *message, const struct weft_job *job, const char *const *given)
+{
+    for (size_t i = 0; job && i < job->record->metadata_count; i++) {
+        const char *name = job->record->metadata[i].name;
+        size_t size;
+        const void *value = weft_get_bytes(name, &size);
+
+        if (value && !is_given(given, name))
+            add_bytes(message, name, value, size);
+    }
+    for (; given && given[0]; given += 2)
+        add_text(message, given[0], given[1]);
+}
+
+static size_t given_count(const char *const *metadata)
+{
+    size_t count = 0;
+
+    while (metadata && metadata[count * 2])
+        count++;
+    return count;
+}
+
+/* ---- The wait ---- */
+
+/* Outlives a caller that was interrupted. */
+struct request {
+    struct weft_future future;
+    bool abandoned;
+    char id[WEFT_ID_SIZE];
+    struct weft_context *context; /* whose log gets Redis's words */
+};
+
+static int log_refusal(void *text)
+{
+    weft_error("could not enqueue a child job: %s", (const char *)text);
+    return 0;
+}
+
+static struct request *request_free(struct request *request)
+{
+    (void)weft_context_unref(request->context);
+    free(request);
+    return NULL;
+}
+
+static void request_done(int result, const char *text, void *arg)
+{
+    struct request *request = arg;
+
+    if (result < 0)
+        (void)weft_run_in(request->context, log_refusal, (void *)(uintptr_t)text);
+    else
+        (void)snprintf(request->id, sizeof(request->id), "%s", text);
+    if (request->abandoned)
+        (void)request_free(request);
+    else
+        weft_future_complete(&request->future, result);
+}
+
+static int send_and_wait(struct runner *runner, const char *queue, const struct message *message, char *ret_id)
+{
+    struct request *request = calloc(1, sizeof(*request));
+
+    if (!request)
+        return -ENOMEM;
+    request->context = weft_capture();
+    int r = runner->events->enqueue(queue, message->fields, message->count, request_done, request, runner->user);
+    if (r < 0) {
+        (void)request_free(request);
+        return r;
+    }
+
+    int result = 0;
+    r = weft_future_wait(&request->future, &result);
+    if (r < 0 && !request->future.done) {
+        request->abandoned = true;
+        return r;
+    }
+    if (r == 0)
+        r = result;
+    if (r == 0 && ret_id)
+        memcpy(ret_id, request->id, WEFT_ID_SIZE);
+    (void)request_free(request);
+    return r;
+}
+
+/* ---- The call ---- */
+
+static bool names_are_valid(const char *type, const struct weft_enqueue_options *options)
+{
+    if (!type || !name_is_valid(type, strlen(type)))
+        return false;
+    if (options->id && !name_is_job_id(options->id, strlen(options->id)))
+        return false;
+    if (options->queue && !name_is_valid(options->queue, strlen(options->queue)))
+        return false;
+    for (const char *const *given = options->metadata; given && given[0]; given += 2)
+        if (!given[1] || !name_is_valid(given[0], strlen(given[0])))
+            return false;
+    return true;
+}
+
+int weft_enqueue(const char *type, const void *payload, size_t size, const struct weft_enqueue_options *options,
+                 char *ret_id)
+{
+    static const struct weft_enqueue_options no_options;
+    struct weft_job *job = weft_job_current();
+    struct message message = {0};
+
+    if (!weft_task_current() || !runner_of_thread)
+        return task_result(-EDEADLK);
+    if (!options)
+        options = &no_options;
+    if (!names_are_valid(type, options))
+        return task_result(-EINVAL);
+
+    size_t metadata = (job ? job->record->metadata_count : 0) + given_count(options->metadata);
+    message.fields = malloc((INSTRUCTIONS_MAX + metadata) * sizeof(*message.fields));
+    if (!message.fields)
+        return task_result(-ENOMEM);
+    add_text(&message, "type", type);
+    if (payload)
+        add_bytes(&message, "payload", payload, size);
+    add_options(&message, options);
+    if (job)
+        add_family(&message, job);
+    add_metadata(&message, job, options->metadata);
+
+    const char *queue = options->queue ? options->queue : job ? job->record->queue : "default";
+    int r = send_and_wait(runner_of_thread, queue, &message, ret_id);
+    if (r == 0 && ret_id && options->id)
+        (void)snprintf(ret_id, WEFT_ID_SIZE, "%s", options->id);
+    free(message.fields);
+    return task_result(r);
+}

@@ -1,0 +1,231 @@
+#include "handlers/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "context/current.h"
+#include "context/frame.h"
+#include "context/task.h"
+
+/* ---- Random numbers ---- */
+
+/* xorshift128+: jitter and span IDs need speed, not secrecy. */
+double runner_random(struct runner *runner)
+{
+    uint64_t one = runner->random[0], other = runner->random[1];
+
+    runner->random[0] = other;
+    one ^= one << 23;
+    runner->random[1] = one ^ other ^ (one >> 18) ^ (other >> 5);
+    return (double)((runner->random[1] + other) >> 11) * 0x1p-53;
+}
+
+static int64_t unix_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- How it ended ---- */
+
+/* What comes of a failed attempt. */
+static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome)
+{
+    unsigned attempts = job->record->attempts ? job->record->attempts : job->type->attempts;
+
+    outcome->failed = true;
+    outcome->error = job->error ? job->error : "out of memory";
+    if (job->verdict == VERDICT_FAIL || job->record->attempt >= attempts) {
+        outcome->outcome = JOB_DEAD;
+        return;
+    }
+    outcome->outcome = JOB_RETRY;
+    outcome->retry_ms = job->verdict == VERDICT_RETRY
+                            ? (int64_t)job->retry_ms
+                            : retry_delay_ms(&job->type->backoff, job->record->attempt, runner_random(job->runner));
+}
+
+static int64_t timeout_of(const struct weft_job *job)
+{
+    return job->record->timeout_ms ? job->record->timeout_ms : job->type->timeout_ms;
+}
+
+static struct attempt_outcome decide(struct weft_job *job, int result)
+{
+    struct attempt_outcome outcome = {.outcome = JOB_DONE, .duration_us = timer_now_us() - job->started_us};
+
+    if (result == 0)
+        return outcome;
+    switch (job->interruption) {
+    case INTERRUPTED_SHUTDOWN:
+        outcome.outcome = JOB_RETURNED;
+        return outcome;
+    case INTERRUPTED_CANCEL:
+        outcome.outcome = JOB_CANCELLED;
+        outcome.error = "cancelled";
+        return outcome;
+    case INTERRUPTED_TIMEOUT:
+        if (result == -ETIME)
+            attempt_set_error(job, "timed out after %lld ms", (long long)timeout_of(job));
+        break;
+    case INTERRUPTED_NOT:
+        break;
+    }
+    decide_failure(job, &outcome);
+    return outcome;
+}
+
+/* ---- A job's way ---- */
+
+static void link_running(struct runner *runner, struct weft_job *job)
+{
+    job->next = runner->running;
+    if (job->next)
+        job->next->previous = job;
+    runner->running = job;
+}
+
+static void unlink_running(struct runner *runner, struct weft_job *job)
+{
+    if (job->next)
+        job->next->previous = job->previous;
+    if (job->previous)
+        job->previous->next = job->next;
+    else
+        runner->running = job->next;
+}
+
+static void time_out(struct timer *timer)
+{
+    struct weft_job *job = (struct weft_job *)timer;
+
+    if (job->interruption == INTERRUPTED_NOT)
+        job->interruption = INTERRUPTED_TIMEOUT;
+    task_interrupt(job->task, -ETIME);
+}
+
+/* The task of an attempt, in the job's context from its first line to its last. */
+static int run_attempt(void *arg)
+{
+    struct weft_job *job = arg;
+    struct runner *runner = job->runner;
+
+    job->task = weft_task_current();
+    job->started_ms = unix_ms();
+    job->started_us = timer_now_us();
+    runner->events->started(job, runner->user);
+    int result = loop_start_timer(runner->loop, &job->timeout, job->started_us + timeout_of(job) * 1000);
+    if (result == 0)
+        result = attempt_run_chain(job);
+    attempt_run_deferred(job);
+    loop_stop_timer(runner->loop, &job->timeout);
+    unlink_running(runner, job);
+
+    /* The label stays on the lines of a failure, where it names the culprit. */
+    if (result == 0)
+        (void)current_set_own("weft.handler", NULL);
+    struct attempt_outcome outcome = decide(job, result);
+    runner->events->ended(job, &outcome, runner->user);
+    job->reported = true;
+    job->task = NULL;
+    return 0;
+}
+
+int runner_start(struct runner *runner, struct job *record, const struct job_type *type)
+{
+    struct weft_context *frame;
+    int r = attempt_new(runner, record, type, &frame);
+
+    if (r < 0)
+        return r;
+
+    struct weft_job *job = frame_owner(frame);
+    struct task_start start = {.name = type->name, .fn = run_attempt, .arg = job, .context = frame};
+    struct weft_task *task;
+    r = task_start(runner->loop, &start, &task);
+    if (r < 0) {
+        job->record = NULL; /* stays the caller's */
+        (void)weft_context_unref(frame);
+        return r;
+    }
+    job->timeout.fire = time_out;
+    job->task = task;
+    link_running(runner, job);
+    (void)weft_task_unref(task);
+    return 0;
+}
+
+/* ---- Subtasks ---- */
+
+struct weft_job *weft_job_current(void)
+{
+    return frame_owner(current_state.context);
+}
+
+static void subtask_spawned(struct weft_task *task, void *user)
+{
+    struct weft_job *job = weft_job_current();
+    struct runner *runner = user;
+
+    (void)task;
+    if (!job)
+        return;
+    job->subtasks++;
+    if (job->reported)
+        runner->events->late_subtasks(job, 1, 0, runner->user);
+}
+
+static void subtask_started(struct weft_task *task, void *user)
+{
+    struct weft_job *job = weft_job_current();
+    struct runner *runner = user;
+
+    if (job)
+        runner->events->subtask_started(job, task, runner->user);
+}
+
+static void subtask_ended(struct weft_task *task, int result, void *user)
+{
+    struct weft_job *job = weft_job_current();
+    struct runner *runner = user;
+
+    if (!job)
+        return;
+    runner->events->subtask_ended(job, task, result, runner->user);
+    if (result == 0)
+        return;
+    job->subtasks_failed++;
+    if (job->reported)
+        runner->events->late_subtasks(job, 0, 1, runner->user);
+}
+
+/* ---- The runner ---- */
+
+void runner_init(struct runner *runner, struct weft_loop *loop, const struct runner_events *events, void *user)
+{
+    *runner = (struct runner){.loop = loop, .events = events, .user = user};
+    runner->observer = (struct loop_observer){
+        .task_spawned = subtask_spawned,
+        .task_started = subtask_started,
+        .task_ended = subtask_ended,
+        .user = runner,
+    };
+    loop_observe(loop, &runner->observer);
+    enqueue_set_runner(runner);
+    if (getrandom(runner->random, sizeof(runner->random), 0) != (ssize_t)sizeof(runner->random))
+        runner->random[0] = (uint64_t)timer_now_us();
+    runner->random[1] |= 1; /* all zeros would stay so */
+}
+
+void runner_shut_down(struct runner *runner)
+{
+    for (struct weft_job *job = runner->running; job; job = job->next)
+        if (job->interruption == INTERRUPTED_NOT)
+            job->interruption = INTERRUPTED_SHUTDOWN;
+    for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
+        task_interrupt(task, -ECANCELED);
+}

@@ -1,0 +1,71 @@
+/*
+ * The runner: gives each job a context and a task, runs its chain, and tells how it ended.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "context/job.h"
+#include "context/loop.h"
+#include "handlers/attempt.h"
+
+/* How an attempt ended. Borrowed during the call. */
+struct attempt_outcome {
+    enum job_outcome outcome;
+    bool failed;       /* the attempt failed, whatever comes of it */
+    const char *error; /* why; NULL unless it failed or was cancelled */
+    int64_t retry_ms;  /* JOB_RETRY: the delay */
+    int64_t duration_us;
+};
+
+/* Told by the runner; all but `enqueue` in the job's context. */
+struct runner_events {
+    void (*started)(struct weft_job *job, void *user);
+    void (*ended)(struct weft_job *job, const struct attempt_outcome *outcome, void *user);
+    void (*subtask_started)(struct weft_job *job, struct weft_task *task, void *user);
+    void (*subtask_ended)(struct weft_job *job, struct weft_task *task, int result, void *user);
+
+    /* Subtasks were started, or failed, after `ended`. */
+    void (*late_subtasks)(struct weft_job *job, unsigned subtasks, unsigned failed, void *user);
+
+    /* weft_progress() was called. */
+    void (*progressed)(struct weft_job *job, void *user);
+
+    /* Enqueues a message of `count` fields; `done` is called once, later, with 0 and the entry's ID, or a negative
+     * errno and an explanation. A negative errno: `done` will not be called. */
+    int (*enqueue)(const char *queue, const struct job_field *fields, size_t count,
+                   void (*done)(int result, const char *text, void *arg), void *arg, void *user);
+};
+
+struct runner {
+    struct weft_loop *loop;
+    const struct runner_events *events;
+    void *user;
+    struct loop_observer observer;
+    struct weft_job *running; /* whose chains run */
+    uint64_t random[2];
+};
+
+/* Prepares `runner`, which must stay where it is, on the loop of this thread; `events` must outlive it. */
+void runner_init(struct runner *runner, struct weft_loop *loop, const struct runner_events *events, void *user);
+
+/* Starts a job; its record is taken over where it succeeds. `type` must outlive the job. Errors: -EAGAIN no stack,
+ * -ENOMEM. */
+int runner_start(struct runner *runner, struct job *record, const struct job_type *type) WEFT_MUST_CHECK;
+
+/* Interrupts every chain that runs, and every subtask: their waits end with -ECANCELED. Chains that fail because of it
+ * are returned to their queue, uncharged. */
+void runner_shut_down(struct runner *runner);
+
+/* The runner that weft_enqueue() uses on this thread; set by runner_init(). */
+void enqueue_set_runner(struct runner *runner);
+
+/* A number from 0 to below 1. Not for secrets. */
+double runner_random(struct runner *runner);
+
+/* Attempts that exist in this process: running, or kept by what they started. */
+long runner_jobs_alive(void);
