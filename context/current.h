@@ -1,6 +1,7 @@
 /*
- * What is current on this thread: the frame, and the scopes that are open in it. Whoever runs other people's code (a run, a task, a
- * callback, a pool thread) enters before and leaves after, so that nothing that code does to the context gets out.
+ * What is current on this thread: the frame, and the scopes that are open in it. Whoever runs other people's code (a
+ * run, a task, a callback, a pool thread) enters before and leaves after, so that nothing that code does to the context
+ * gets out.
  */
 #pragma once
 
@@ -24,11 +25,17 @@ extern _Thread_local struct current current_state;
 /* Makes `context`, a reference that is taken over, current, and remembers in `saved` what was. */
 void current_enter(struct current *saved, struct weft_context *context);
 
-/* Ends what current_enter() began: scopes left open are closed (and warned of), the context is given back, `saved` is current. */
+/* Ends what current_enter() began: scopes left open are closed (and warned of), the context is given back, `saved` is
+ * current. */
 void current_leave(const struct current *saved);
 
 /* The state of a new task: `context` is a reference that is taken over. */
 struct current current_fresh(struct weft_context *context);
 
-/* Sets one of weft's own values, which weft_set() refuses, in the current context; a NULL value unsets. Errors as weft_set(). */
+/* Calls a function that releases something: it is code of its own and runs at the root, whatever context let go last.
+ */
+void current_release(void (*release)(void *pointer), void *pointer);
+
+/* Sets one of weft's own values, which weft_set() refuses, in the current context; a NULL value unsets. Errors as
+ * weft_set(). */
 int current_set_own(const char *name, const char *value);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "context/current.h"
+#include "context/reference.h"
+#include "context/seed.h"
 
 /* A value that was set: `text` holds its name, a NUL, its bytes, a NUL. */
 struct frame_value {
@@ -18,29 +20,12 @@ struct frame_value {
     char text[];
 };
 
-struct seed_entry {
-    struct frame_entry entry;
-    uint32_t name_size;
-    uint32_t hash;
-};
-
-/* The values a job starts with. `table` is open-addressed by hash and holds indices into `entries`, plus one. */
-struct frame_seed {
-    atomic_uint references;
-    uint32_t count;
-    uint32_t mask;
-    void *owner;
-    void (*release)(void *owner);
-    uint16_t *table;
-    struct seed_entry entries[];
-};
-
 struct weft_context {
     atomic_uint references;
     uint16_t count;
     uint16_t capacity;
     uint32_t bytes; /* names and values that were set */
-    struct frame_seed *seed;
+    struct seed *seed;
     struct frame_value *values[];
 };
 
@@ -110,35 +95,16 @@ static struct frame_value *value_new(const struct frame_key *key, const struct f
 
 static struct frame_value *value_ref(struct frame_value *value)
 {
-    atomic_fetch_add_explicit(&value->references, 1, memory_order_relaxed);
+    reference_take(&value->references);
     return value;
-}
-
-/* Whether the last reference was just given up, with everything that other threads did before visible. */
-static bool drop_reference(atomic_uint *references)
-{
-    if (atomic_fetch_sub_explicit(references, 1, memory_order_release) != 1)
-        return false;
-    (void)atomic_load_explicit(references, memory_order_acquire);
-    return true;
-}
-
-/* A release function is code of its own: it runs at the root, whatever context happened to let go last. */
-static void call_release(void (*release)(void *pointer), void *pointer)
-{
-    struct current saved;
-
-    current_enter(&saved, NULL);
-    release(pointer);
-    current_leave(&saved);
 }
 
 static void value_unref(struct frame_value *value)
 {
-    if (!drop_reference(&value->references))
+    if (!reference_drop(&value->references))
         return;
     if (value->kind == FRAME_POINTER && value->release)
-        call_release(value->release, value->pointer);
+        current_release(value->release, value->pointer);
     free(value);
 }
 
@@ -147,74 +113,10 @@ static bool value_has_name(const struct frame_value *value, const struct frame_k
     return value->hash == key->hash && value->name_size == key->size && memcmp(value->text, key->name, key->size) == 0;
 }
 
-/* ---- Seeds ---- */
-
-static const struct seed_entry *seed_find(const struct frame_seed *seed, const struct frame_key *key)
-{
-    for (uint32_t place = key->hash & seed->mask; seed->table[place]; place = (place + 1) & seed->mask) {
-        const struct seed_entry *entry = &seed->entries[seed->table[place] - 1];
-
-        if (entry->hash == key->hash && entry->name_size == key->size &&
-            memcmp(entry->entry.name, key->name, key->size) == 0)
-            return entry;
-    }
-    return NULL;
-}
-
-static void seed_add(struct frame_seed *seed, const struct frame_entry *entry)
-{
-    struct frame_key key = frame_key(entry->name);
-
-    if (seed_find(seed, &key))
-        return;
-
-    uint32_t place = key.hash & seed->mask;
-    while (seed->table[place])
-        place = (place + 1) & seed->mask;
-    seed->entries[seed->count] = (struct seed_entry){.entry = *entry, .name_size = key.size, .hash = key.hash};
-    seed->count++;
-    seed->table[place] = (uint16_t)seed->count;
-}
-
-static struct frame_seed *seed_new(const struct frame_entry *entries, size_t count)
-{
-    size_t places = 4;
-
-    while (places < count * 2)
-        places *= 2;
-
-    size_t entries_size = count * sizeof(struct seed_entry);
-    struct frame_seed *seed = malloc(sizeof(*seed) + entries_size + places * sizeof(uint16_t));
-    if (!seed)
-        return NULL;
-    *seed = (struct frame_seed){.references = 1, .mask = (uint32_t)places - 1};
-    seed->table = (uint16_t *)((char *)seed->entries + entries_size);
-    memset(seed->table, 0, places * sizeof(uint16_t));
-    for (size_t i = 0; i < count; i++)
-        seed_add(seed, &entries[i]);
-    return seed;
-}
-
-static struct frame_seed *seed_ref(struct frame_seed *seed)
-{
-    if (seed)
-        atomic_fetch_add_explicit(&seed->references, 1, memory_order_relaxed);
-    return seed;
-}
-
-static void seed_unref(struct frame_seed *seed)
-{
-    if (!seed || !drop_reference(&seed->references))
-        return;
-    if (seed->release)
-        call_release(seed->release, seed->owner);
-    free(seed);
-}
-
 /* ---- Frames ---- */
 
 /* A frame with room for `capacity` values; takes the reference to `seed` over where it succeeds. */
-static struct weft_context *frame_allocate(struct frame_seed *seed, size_t capacity)
+static struct weft_context *frame_allocate(struct seed *seed, size_t capacity)
 {
     struct weft_context *frame = malloc(sizeof(*frame) + capacity * sizeof(struct frame_value *));
 
@@ -228,43 +130,40 @@ static struct weft_context *frame_allocate(struct frame_seed *seed, size_t capac
 int frame_new(const struct frame_entry *entries, size_t count, void *owner, void (*release)(void *owner),
               struct weft_context **ret_frame)
 {
-    if (count >= UINT16_MAX / 2)
-        return -E2BIG;
+    struct seed *seed;
+    int r = seed_new(entries, count, &seed);
 
-    struct frame_seed *seed = seed_new(entries, count);
-    if (!seed)
-        return -ENOMEM;
-
+    if (r < 0)
+        return r;
     struct weft_context *frame = frame_allocate(seed, FRAME_SPARE);
     if (!frame) {
-        free(seed);
+        (void)seed_unref(seed);
         return -ENOMEM;
     }
-    seed->owner = owner;
-    seed->release = release;
+    seed_own(seed, owner, release);
     *ret_frame = frame;
     return 0;
 }
 
 void *frame_owner(const struct weft_context *frame)
 {
-    return frame && frame->seed ? frame->seed->owner : NULL;
+    return frame ? seed_owner(frame->seed) : NULL;
 }
 
 struct weft_context *weft_context_ref(struct weft_context *context)
 {
     if (context)
-        atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+        reference_take(&context->references);
     return context;
 }
 
 struct weft_context *weft_context_unref(struct weft_context *context)
 {
-    if (!context || !drop_reference(&context->references))
+    if (!context || !reference_drop(&context->references))
         return NULL;
     for (size_t i = 0; i < context->count; i++)
         value_unref(context->values[i]);
-    seed_unref(context->seed);
+    (void)seed_unref(context->seed);
     free(context);
     atomic_fetch_sub_explicit(&frames_alive, 1, memory_order_relaxed);
     return NULL;
@@ -297,10 +196,10 @@ bool frame_find(const struct weft_context *frame, const struct frame_key *key, s
         return true;
     }
 
-    const struct seed_entry *entry = frame->seed ? seed_find(frame->seed, key) : NULL;
+    const struct frame_entry *entry = seed_find(frame->seed, key);
     if (!entry)
         return false;
-    *ret_found = (struct frame_found){.text = entry->entry.value, .size = entry->entry.size};
+    *ret_found = (struct frame_found){.text = entry->value, .size = entry->size};
     return true;
 }
 
@@ -312,7 +211,7 @@ static struct weft_context *frame_copy(const struct weft_context *frame, size_t 
 
     if (!copy) {
         if (frame)
-            seed_unref(frame->seed);
+            (void)seed_unref(frame->seed);
         return NULL;
     }
     for (size_t i = 0; i < count; i++)
@@ -327,7 +226,7 @@ static int frame_own(struct weft_context **frame)
 {
     struct weft_context *old = *frame;
 
-    if (old && old->count < old->capacity && atomic_load_explicit(&old->references, memory_order_acquire) == 1)
+    if (old && old->count < old->capacity && reference_is_only(&old->references))
         return 0;
 
     struct weft_context *copy = frame_copy(old, 1 + FRAME_SPARE);
@@ -343,8 +242,30 @@ static size_t value_bytes(const struct frame_value *value)
     return (size_t)value->name_size + value->size;
 }
 
+/* Hides a name that no seed has: the frame is then as if it had never been set, and does not fill up with such names.
+ */
+static int frame_forget(struct weft_context **frame, const struct frame_key *key)
+{
+    if (!*frame || !frame_find_set(*frame, key))
+        return 0;
+    int r = frame_own(frame);
+    if (r < 0)
+        return r;
+
+    struct weft_context *own = *frame;
+    struct frame_value **place = (struct frame_value **)frame_find_set(own, key);
+    struct frame_value *old = *place;
+    *place = own->values[--own->count];
+    own->bytes -= (uint32_t)value_bytes(old);
+    value_unref(old);
+    return 0;
+}
+
 int frame_change(struct weft_context **frame, const struct frame_key *key, const struct frame_change *change)
 {
+    if (change->kind == FRAME_ABSENT && !(*frame && seed_find((*frame)->seed, key)))
+        return frame_forget(frame, key);
+
     struct frame_value *const *replaced = *frame ? frame_find_set(*frame, key) : NULL;
     size_t added = key->size + (change->kind == FRAME_TEXT ? change->size : 0);
     size_t bytes = (*frame ? (*frame)->bytes : 0) + added - (replaced ? value_bytes(*replaced) : 0);
@@ -378,17 +299,15 @@ int frame_change(struct weft_context **frame, const struct frame_key *key, const
 int frame_each(const struct weft_context *frame,
                int (*visit)(const char *name, const char *value, size_t size, void *arg), void *arg)
 {
+    const struct frame_entry *seeded;
+    struct frame_key key;
     int r = 0;
 
     if (!frame)
         return 0;
-    for (uint32_t i = 0; frame->seed && i < frame->seed->count && r == 0; i++) {
-        const struct seed_entry *seeded = &frame->seed->entries[i];
-        struct frame_key key = {.name = seeded->entry.name, .size = seeded->name_size, .hash = seeded->hash};
-
+    for (size_t i = 0; r == 0 && (seeded = seed_at(frame->seed, i, &key)); i++)
         if (!frame_find_set(frame, &key))
-            r = visit(seeded->entry.name, seeded->entry.value, seeded->entry.size, arg);
-    }
+            r = visit(seeded->name, seeded->value, seeded->size, arg);
     for (size_t i = 0; i < frame->count && r == 0; i++) {
         const struct frame_value *value = frame->values[i];
 

@@ -24,7 +24,8 @@ struct frame_entry {
 
 /* Makes a frame from `count` entries (the first of a name counts), for a flow of work that `owner` stands for. The
  * entries are copied, the strings they point to are not: they must live as long as the owner does. `release(owner)` is
- * called once, when the last frame derived from this one is gone. frame_owner() finds the owner. Errors: -ENOMEM. */
+ * called once, when the last frame derived from this one is gone. frame_owner() finds the owner. Errors: -E2BIG more
+ * entries than a seed can count, -ENOMEM; `release` is not called then. */
 int frame_new(const struct frame_entry *entries, size_t count, void *owner, void (*release)(void *owner),
               struct weft_context **ret_frame) WEFT_MUST_CHECK;
 

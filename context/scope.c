@@ -7,6 +7,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/name.h"
 
 struct current_scope {
     struct current_scope *outer;
@@ -61,6 +62,15 @@ void current_leave(const struct current *saved)
     (void)weft_context_unref(inner);
 }
 
+void current_release(void (*release)(void *pointer), void *pointer)
+{
+    struct current saved;
+
+    current_enter(&saved, NULL);
+    release(pointer);
+    current_leave(&saved);
+}
+
 /* ---- Reading ---- */
 
 static bool find(const char *name, struct frame_found *ret_found)
@@ -109,16 +119,6 @@ int weft_each(int (*visit)(const char *name, const char *value, size_t size, voi
 
 /* ---- Writing ---- */
 
-static bool name_is_valid(const char *name)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-
-    if (!name)
-        return false;
-    size_t size = strspn(name, allowed);
-    return size > 0 && size <= 128 && name[size] == '\0';
-}
-
 static int change(const char *name, const struct frame_change *wanted)
 {
     if (!current_state.writable)
@@ -132,7 +132,7 @@ static int change(const char *name, const struct frame_change *wanted)
 
 static int change_for_user(const char *name, const struct frame_change *wanted)
 {
-    if (!name_is_valid(name) || strncmp(name, "weft.", 5) == 0)
+    if (!name || !name_is_valid(name, strlen(name)) || strncmp(name, "weft.", 5) == 0)
         return -EINVAL;
     return change(name, wanted);
 }

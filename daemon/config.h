@@ -59,7 +59,7 @@ struct config {
         char *password_file;
         char *password; /* what the file held, without the line feed */
         char *prefix;
-        char *dir; /* embedded: where Redis keeps its socket and data, absolute */
+        char *dir; /* where an embedded Redis keeps its socket and data; NULL: not embedded, and no home to be in */
     } redis;
 
     char *node;
@@ -105,7 +105,8 @@ struct config {
 
 /* Reads and checks `path`; NULL: /etc/weft/weftd.yaml. On success `*ret_config` is the caller's, to be given to
  * config_free(). On failure `*ret_message` is a sentence for the user, `FILE:LINE:COLUMN: what is wrong, and what would
- * be right`, to be freed. Errors: -ENOENT and the like when it cannot be read, -EINVAL, -ENOMEM. */
+ * be right`, to be freed; NULL where there was no memory for one. May wait for the disk. Errors: -ENOENT and the like
+ * when it cannot be read, -EINVAL, -ENOMEM. */
 int config_load(const char *path, struct config **ret_config, char **ret_message) __attribute__((warn_unused_result));
 
 /* The job type, or NULL. */

@@ -61,6 +61,7 @@ struct weft_job {
     int64_t started_ms; /* Unix time */
     int64_t started_us; /* CLOCK_MONOTONIC */
     bool reported;      /* the outcome has been told */
+    bool shown;         /* for the receiver of the events: the report says how far it is */
     unsigned subtasks;
     unsigned subtasks_failed;
     char attempt_text[12];

@@ -1,0 +1,19 @@
+/*
+ * The two alphabets of names: types and metadata are called [A-Za-z0-9._-]{1,128}, job IDs [A-Za-z0-9._:-]{1,128}.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NAME_SIZE_MAX 128
+
+/* What a name is made of, for sentences. */
+#define NAME_ALPHABET        "1 to 128 of the characters A-Z a-z 0-9 . _ -"
+#define NAME_JOB_ID_ALPHABET "1 to 128 of the characters A-Z a-z 0-9 . _ : -"
+
+/* Whether `size` bytes, which may be anything, are the name of a type or of a metadata field. */
+bool name_is_valid(const char *bytes, size_t size);
+
+/* Whether `size` bytes, which may be anything, are a job ID. */
+bool name_is_job_id(const char *bytes, size_t size);

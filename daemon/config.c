@@ -1,0 +1,130 @@
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/cleanup.h"
+#include "daemon/config_defaults.h"
+#include "daemon/config_document.h"
+#include "daemon/config_walk.h"
+
+#define DEFAULT_PATH "/etc/weft/weftd.yaml"
+
+/* ---- Loading ---- */
+
+static int find_folder(struct config_reader *reader)
+{
+    CLEANUP_FREE char *path = strdup(reader->file);
+    int r;
+
+    if (!path)
+        return -ENOMEM;
+    reader->folder = realpath(dirname(path), NULL);
+    if (reader->folder || errno == ENOMEM)
+        return reader->folder ? 0 : -ENOMEM;
+    r = -errno;
+    if (config_reader_fail(reader, (struct config_mark){0, 0}, "its folder cannot be found: %s", strerror(-r)) ==
+        -ENOMEM)
+        return -ENOMEM;
+    return r;
+}
+
+static int fill(struct config_reader *reader)
+{
+    yaml_document_t document;
+    int r = config_document_load(reader, &document);
+
+    if (r < 0)
+        return r;
+    reader->document = &document;
+    r = find_folder(reader);
+    if (r == 0)
+        r = config_defaults_set(reader->config);
+    if (r == 0)
+        r = config_walk(reader);
+    yaml_document_delete(&document);
+    return r;
+}
+
+int config_load(const char *path, struct config **ret_config, char **ret_message)
+{
+    struct config_reader reader = {.file = path ? path : DEFAULT_PATH, .config = calloc(1, sizeof(struct config))};
+    int r = -ENOMEM;
+
+    if (reader.config)
+        reader.config->path = strdup(reader.file);
+    if (reader.config && reader.config->path)
+        r = fill(&reader);
+    free(reader.folder);
+    if (r < 0) {
+        config_free(reader.config);
+        *ret_message = reader.message;
+        return r;
+    }
+    *ret_config = reader.config;
+    return 0;
+}
+
+const struct config_job *config_find_job(const struct config *config, const char *type)
+{
+    for (size_t i = 0; i < config->job_count; i++) {
+        if (strcmp(config->jobs[i].type, type) == 0)
+            return &config->jobs[i];
+    }
+    return NULL;
+}
+
+/* ---- Freeing, however little there is ---- */
+
+static void free_strings(struct config_strings *strings)
+{
+    for (size_t i = 0; i < strings->count; i++)
+        free(strings->items[i].text);
+    free(strings->items);
+}
+
+static void free_redis(struct config *config)
+{
+    free(config->redis.url);
+    free(config->redis.host);
+    free(config->redis.username);
+    free(config->redis.socket_path);
+    free(config->redis.password_file);
+    free(config->redis.password);
+    free(config->redis.prefix);
+    free(config->redis.dir);
+}
+
+static void free_queues(struct config *config)
+{
+    for (size_t i = 0; i < config->queue_count; i++)
+        free((char *)config->queues[i].name);
+    free(config->queues);
+}
+
+static void free_jobs(struct config *config)
+{
+    for (size_t i = 0; i < config->job_count; i++) {
+        free(config->jobs[i].type);
+        free_strings(&config->jobs[i].chain);
+    }
+    free(config->jobs);
+}
+
+struct config *config_free(struct config *config)
+{
+    if (!config)
+        return NULL;
+    free_redis(config);
+    free_queues(config);
+    free_jobs(config);
+    free_strings(&config->plugins);
+    free_strings(&config->log.outputs);
+    free_strings(&config->log.fields);
+    free(config->node);
+    free(config->path);
+    free(config);
+    return NULL;
+}

@@ -1,0 +1,11 @@
+/*
+ * Small files, read whole.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* The contents of a file of at most `max` bytes, NUL-terminated, the caller's to free. May wait for the disk. Errors:
+ * -EFBIG, -ENOMEM, and those of open() and read(). */
+int config_file_read(const char *path, size_t max, char **ret_text, size_t *ret_size)
+    __attribute__((warn_unused_result));

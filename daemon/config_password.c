@@ -1,0 +1,101 @@
+#include "daemon/config_password.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "context/cleanup.h"
+#include "daemon/config_file.h"
+
+#define PASSWORD_SIZE_MAX 4096
+
+/* Reads a file among the credentials that systemd hands to a service (LoadCredential=). */
+static int read_credential(const char *name, char **ret_path, char **ret_text, size_t *ret_size)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    CLEANUP_FREE char *path = NULL;
+    int r;
+
+    if (!folder || name[0] == '/')
+        return -ENOENT;
+    if (asprintf(&path, "%s/%s", folder, name) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    r = config_file_read(path, PASSWORD_SIZE_MAX, ret_text, ret_size);
+    /* Other errors too concern the file that is meant, so its path is the one to show. */
+    if (r != -ENOENT)
+        *ret_path = TAKE_POINTER(path);
+    return r;
+}
+
+static int read_file(struct config_reader *reader, const char *name, char **ret_path, char **ret_text, size_t *ret_size)
+{
+    int r = read_credential(name, ret_path, ret_text, ret_size);
+
+    if (r != -ENOENT)
+        return r;
+    *ret_path = config_reader_resolve(reader, name);
+    return *ret_path ? config_file_read(*ret_path, PASSWORD_SIZE_MAX, ret_text, ret_size) : -ENOMEM;
+}
+
+/* Says what is wrong with the file, but nothing of what it holds. */
+static int check_password(struct config_reader *reader, struct config_mark mark, const char *path, const char *password,
+                          size_t size)
+{
+    struct config_text quoted = {0};
+
+    if (size > 0 && strcspn(password, "\r\n") == size)
+        return 0;
+    config_text_add_quoted(&quoted, path, strlen(path));
+    return config_reader_fail(reader, mark,
+                              "\"redis.password_file\" must hold a password, alone on one line, but %s %s", quoted.text,
+                              size == 0 ? "is empty" : "holds something else");
+}
+
+static int fail_read(struct config_reader *reader, struct config_mark mark, const char *path, int error)
+{
+    struct config_text quoted = {0};
+
+    if (error == -ENOMEM)
+        return error;
+    config_text_add_quoted(&quoted, path, strlen(path));
+    if (error == -EFBIG)
+        return config_reader_fail(reader, mark, "\"redis.password_file\" must hold at most %d bytes; %s holds more",
+                                  PASSWORD_SIZE_MAX, quoted.text);
+    return config_reader_fail(reader, mark,
+                              "\"redis.password_file\" must be a file that can be read, but %s cannot: %s", quoted.text,
+                              strerror(-error));
+}
+
+static int read_password_file(struct config_reader *reader, const struct config_key *key,
+                              const struct config_scalar *scalar, void *field)
+{
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_FREE char *text = NULL;
+    size_t size;
+    int r;
+
+    (void)key;
+    if (scalar->size == 0)
+        return -EINVAL;
+    r = read_file(reader, scalar->text, &path, &text, &size);
+    if (r < 0)
+        return fail_read(reader, scalar->mark, path, r);
+    if (size > 0 && text[size - 1] == '\n')
+        text[--size] = '\0';
+    r = check_password(reader, scalar->mark, path, text, size);
+    if (r < 0)
+        return r;
+    config_string_replace(field, TAKE_POINTER(path));
+    config_string_replace(&reader->config->redis.password, TAKE_POINTER(text));
+    return 0;
+}
+
+static void describe_password_file(const struct config_key *key, struct config_text *text)
+{
+    (void)key;
+    config_text_add(text, "a file's path");
+}
+
+const struct config_type config_type_password_file = {read_password_file, describe_password_file};

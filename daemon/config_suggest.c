@@ -1,0 +1,64 @@
+#include "daemon/config_suggest.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <string.h>
+
+#define KEY_SIZE_MAX 32
+
+static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
+{
+    unsigned least = a < b ? a : b;
+
+    return least < c ? least : c;
+}
+
+static bool are_same(char one, char other)
+{
+    return tolower((unsigned char)one) == tolower((unsigned char)other);
+}
+
+/* How many characters have to be added, removed, replaced or swapped with their neighbour to make `from` into `to`.
+ * rows[i % 3][j] is the distance between the first i characters of `from` and the first j of `to`. */
+static unsigned measure_distance(const char *from, size_t from_size, const char *to, size_t to_size)
+{
+    unsigned rows[3][KEY_SIZE_MAX + 1];
+
+    for (size_t j = 0; j <= to_size; j++)
+        rows[0][j] = (unsigned)j;
+    for (size_t i = 1; i <= from_size; i++) {
+        unsigned *row = rows[i % 3];
+        const unsigned *above = rows[(i - 1) % 3];
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= to_size; j++) {
+            row[j] = min_of_three(above[j] + 1, row[j - 1] + 1, above[j - 1] + !are_same(from[i - 1], to[j - 1]));
+            if (i > 1 && j > 1 && are_same(from[i - 1], to[j - 2]) && are_same(from[i - 2], to[j - 1]) &&
+                rows[(i - 2) % 3][j - 2] + 1 < row[j])
+                row[j] = rows[(i - 2) % 3][j - 2] + 1;
+        }
+    }
+    return rows[from_size % 3][to_size];
+}
+
+const char *config_suggest_key(const struct config_section *section, const char *name)
+{
+    size_t name_size = strlen(name);
+    const char *nearest = NULL;
+    unsigned least = UINT32_MAX;
+
+    if (name_size > KEY_SIZE_MAX)
+        return NULL;
+    for (const struct config_key *key = section->keys; key->name; key++) {
+        size_t key_size = strlen(key->name);
+        unsigned distance = measure_distance(name, name_size, key->name, key_size);
+        /* One mistake in three characters is a slip of the fingers; more of them make it another word. */
+        bool near = distance * 3 <= (name_size > key_size ? name_size : key_size);
+
+        if (key->shape != CONFIG_UNSUPPORTED && near && distance < least) {
+            least = distance;
+            nearest = key->name;
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,241 @@
+#include "daemon/config_value.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/cleanup.h"
+#include "context/name.h"
+#include "daemon/config_table.h"
+#include "queue/units.h"
+
+#define FRACTION_DIGITS_MAX 9
+
+/* ---- Quantities ---- */
+
+typedef int parse_quantity(const char *text, size_t size, int64_t *ret_value);
+
+static int parse_integer(const char *text, size_t size, int64_t *ret_value)
+{
+    return units_parse_integer(text, size, 0, INT64_MAX, ret_value);
+}
+
+/* The bounds are kept in the table as people write them, and read as values are. */
+static int read_quantity(const struct config_key *key, const struct config_scalar *scalar, parse_quantity *parse,
+                         int64_t *ret_value)
+{
+    int64_t min, max, value;
+
+    if (parse(key->min, strlen(key->min), &min) < 0 || parse(key->max, strlen(key->max), &max) < 0 ||
+        parse(scalar->text, scalar->size, &value) < 0 || value < min || value > max)
+        return -EINVAL;
+    *ret_value = value;
+    return 0;
+}
+
+static int read_count(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                      void *field)
+{
+    int64_t value;
+    int r = read_quantity(key, scalar, parse_integer, &value);
+
+    (void)reader;
+    if (r == 0)
+        *(unsigned *)field = (unsigned)value;
+    return r;
+}
+
+static int read_number(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                       void *field)
+{
+    (void)reader;
+    return read_quantity(key, scalar, parse_integer, field);
+}
+
+static void describe_number(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "a whole number between %s and %s", key->min, key->max);
+}
+
+static int read_duration(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                         void *field)
+{
+    (void)reader;
+    return read_quantity(key, scalar, units_parse_duration, field);
+}
+
+static void describe_duration(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "a duration between %s and %s (units: ms, s, m, h, d)", key->min, key->max);
+}
+
+static int read_size(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                     void *field)
+{
+    (void)reader;
+    return read_quantity(key, scalar, units_parse_size, field);
+}
+
+static void describe_size(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "a size between %s and %s (units: B, KiB, MiB, GiB)", key->min, key->max);
+}
+
+/* `0` or `1` and perhaps a point and digits. By hand, because strtod() takes hexadecimal, infinities, and the decimal
+ * point of the locale. */
+static int read_fraction(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                         void *field)
+{
+    const char *text = scalar->text;
+    int64_t number, scale = 1;
+
+    (void)reader;
+    (void)key;
+    if ((text[0] != '0' && text[0] != '1') || (text[1] != '\0' && text[1] != '.') || scalar->size == 2 ||
+        scalar->size > 2 + FRACTION_DIGITS_MAX)
+        return -EINVAL;
+    number = text[0] - '0';
+    for (size_t i = 2; i < scalar->size; i++, scale *= 10) {
+        if (text[i] < '0' || text[i] > '9')
+            return -EINVAL;
+        number = number * 10 + (text[i] - '0');
+    }
+    if (number > scale)
+        return -EINVAL;
+    *(double *)field = (double)number / (double)scale;
+    return 0;
+}
+
+static void describe_fraction(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "a number between %s and %s, such as 0.2", key->min, key->max);
+}
+
+/* ---- Words ---- */
+
+static int read_choice(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                       void *field)
+{
+    (void)reader;
+    for (int i = 0; key->choices[i]; i++) {
+        if (strcmp(scalar->text, key->choices[i]) == 0) {
+            *(int *)field = i;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static void describe_choice(const struct config_key *key, struct config_text *text)
+{
+    size_t count = 0;
+
+    while (key->choices[count])
+        count++;
+    for (size_t i = 0; i < count; i++)
+        config_text_add_listed(text, key->choices[i], i, count, "or");
+}
+
+void config_string_replace(void *field, char *text)
+{
+    char *earlier;
+
+    /* A field may be a `const char *`, which must not be read or written as a `char *`. */
+    memcpy(&earlier, field, sizeof(earlier));
+    free(earlier);
+    memcpy(field, &text, sizeof(text));
+}
+
+static int set_string(void *field, char *text)
+{
+    if (!text)
+        return -ENOMEM;
+    config_string_replace(field, text);
+    return 0;
+}
+
+static int read_name(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                     void *field)
+{
+    int64_t max;
+
+    (void)reader;
+    if (parse_integer(key->max, strlen(key->max), &max) < 0 || (int64_t)scalar->size > max ||
+        !name_is_valid(scalar->text, scalar->size))
+        return -EINVAL;
+    return set_string(field, strdup(scalar->text));
+}
+
+static void describe_name(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "1 to %s of the characters A-Z a-z 0-9 . _ -", key->max);
+}
+
+static int read_wildcard(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                         void *field)
+{
+    if (strcmp(scalar->text, "*") == 0)
+        return set_string(field, strdup(scalar->text));
+    return read_name(reader, key, scalar, field);
+}
+
+static void describe_wildcard(const struct config_key *key, struct config_text *text)
+{
+    describe_name(key, text);
+    config_text_add(text, ", or '*' for all");
+}
+
+/* ---- Paths ---- */
+
+static int read_path(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                     void *field)
+{
+    CLEANUP_FREE char *path = NULL;
+
+    (void)key;
+    if (scalar->size == 0)
+        return -EINVAL;
+    path = config_reader_resolve(reader, scalar->text);
+    if (!path)
+        return -ENOMEM;
+    if (strlen(path) >= PATH_MAX)
+        return -EINVAL;
+    return set_string(field, TAKE_POINTER(path));
+}
+
+static void describe_path(const struct config_key *key, struct config_text *text)
+{
+    (void)key;
+    config_text_add(text, "a path of 1 to %d bytes", PATH_MAX - 1);
+}
+
+static bool is_stream(const char *text)
+{
+    return strcmp(text, "auto") == 0 || strcmp(text, "stderr") == 0 || strcmp(text, "stdout") == 0;
+}
+
+static int read_output(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                       void *field)
+{
+    if (is_stream(scalar->text))
+        return set_string(field, strdup(scalar->text));
+    return read_path(reader, key, scalar, field);
+}
+
+static void describe_output(const struct config_key *key, struct config_text *text)
+{
+    config_text_add(text, "auto, stderr, stdout or ");
+    describe_path(key, text);
+}
+
+const struct config_type config_type_count = {read_count, describe_number};
+const struct config_type config_type_number = {read_number, describe_number};
+const struct config_type config_type_duration = {read_duration, describe_duration};
+const struct config_type config_type_size = {read_size, describe_size};
+const struct config_type config_type_fraction = {read_fraction, describe_fraction};
+const struct config_type config_type_choice = {read_choice, describe_choice};
+const struct config_type config_type_name = {read_name, describe_name};
+const struct config_type config_type_wildcard = {read_wildcard, describe_wildcard};
+const struct config_type config_type_path = {read_path, describe_path};
+const struct config_type config_type_output = {read_output, describe_output};

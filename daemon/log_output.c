@@ -1,0 +1,269 @@
+#include "daemon/log_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "context/log.h"
+
+struct destination {
+    int fd;
+    bool owned; /* opened here */
+    bool text;
+    bool colour;
+};
+
+struct log_output {
+    struct scoreboard *scoreboard;
+    size_t slot;
+    struct destination destinations[SCOREBOARD_OUTPUTS_MAX];
+    size_t count;
+    struct event *flush_event; /* NULL: every line is written at once */
+    bool flush_pending;        /* under the lock */
+    pthread_t loop_thread;
+    pthread_mutex_t lock;
+    const char **fields;
+};
+
+/* What a line says of its job, in the order of the contract. */
+static const struct log_label labels[] = {
+    {.key = "job_id", .name = "weft.job_id"},
+    {.key = "type", .name = "weft.type"},
+    {.key = "queue", .name = "weft.queue"},
+    {.key = "attempt", .name = "weft.attempt", .integer = true},
+    {.key = "task", .name = "weft.task"},
+    {.key = "handler", .name = "weft.handler"},
+    {.key = "root_id", .name = "weft.root_id", .unless = "weft.job_id"},
+    {.key = "trace_id", .name = "weft.trace_id"},
+    {.key = "span_id", .name = "weft.span_id"},
+};
+
+/* ---- Writing ---- */
+
+/* Waits for an output that somebody has made non-blocking. */
+static bool can_go_on(int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+    if (errno == EINTR)
+        return true;
+    return errno == EAGAIN && poll(&ready, 1, -1) > 0;
+}
+
+/* Writes the bytes of a buffer. Where the output is broken they are given up: keeping them could only block the jobs.
+ */
+static void write_buffer(struct scoreboard_buffer *buffer, int fd)
+{
+    size_t begin = atomic_load(&buffer->begin), end = atomic_load(&buffer->end);
+
+    while (begin < end) {
+        ssize_t written = write(fd, buffer->bytes + begin, end - begin);
+
+        if (written < 0 && !can_go_on(fd))
+            break;
+        if (written > 0) {
+            begin += (size_t)written;
+            atomic_store(&buffer->begin, begin);
+        }
+    }
+    /* The end goes first: a process that dies between the two leaves an empty buffer, not old lines. */
+    atomic_store(&buffer->end, 0);
+    atomic_store(&buffer->begin, 0);
+}
+
+static void flush_locked(struct log_output *output)
+{
+    struct scoreboard_slot *slot = &output->scoreboard->slots[output->slot];
+
+    output->flush_pending = false;
+    for (size_t i = 0; i < output->count; i++)
+        write_buffer(&slot->outputs[i], output->destinations[i].fd);
+}
+
+void log_output_flush(struct log_output *output)
+{
+    (void)pthread_mutex_lock(&output->lock);
+    flush_locked(output);
+    (void)pthread_mutex_unlock(&output->lock);
+}
+
+void log_output_flush_slot(struct log_output *output, size_t slot)
+{
+    for (size_t i = 0; i < output->count; i++)
+        write_buffer(&output->scoreboard->slots[slot].outputs[i], output->destinations[i].fd);
+}
+
+static size_t format(const struct destination *destination, const struct log_record *record, char *place, size_t size)
+{
+    return destination->text ? log_format_text(record, destination->colour, place, size)
+                             : log_format_json(record, place, size);
+}
+
+static void append(struct scoreboard_buffer *buffer, const struct destination *destination,
+                   const struct log_record *record)
+{
+    size_t end = atomic_load_explicit(&buffer->end, memory_order_relaxed);
+    size_t size = format(destination, record, buffer->bytes + end, SCOREBOARD_BUFFER_SIZE - end);
+
+    if (size == 0) {
+        write_buffer(buffer, destination->fd);
+        end = 0;
+        size = format(destination, record, buffer->bytes, SCOREBOARD_BUFFER_SIZE);
+    }
+    /* Published only when it is whole: the supervisor never finds half a line. */
+    atomic_store_explicit(&buffer->end, end + size, memory_order_release);
+}
+
+/* The logger's sink. */
+static void take_line(const struct log_record *record, void *user)
+{
+    struct log_output *output = user;
+    struct scoreboard_slot *slot = &output->scoreboard->slots[output->slot];
+
+    (void)pthread_mutex_lock(&output->lock);
+    for (size_t i = 0; i < output->count; i++)
+        append(&slot->outputs[i], &output->destinations[i], record);
+    if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread)) {
+        flush_locked(output);
+    } else if (!output->flush_pending) {
+        output->flush_pending = true;
+        (void)event_add(output->flush_event, &(struct timeval){0});
+    }
+    (void)pthread_mutex_unlock(&output->lock);
+}
+
+static void flush_in_turn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    log_output_flush(arg);
+}
+
+/* ---- Opening ---- */
+
+static int open_destination(const struct config *config, const char *name, struct destination *ret_destination)
+{
+    struct destination destination = {.fd = STDERR_FILENO};
+
+    if (strcmp(name, "stdout") == 0) {
+        destination.fd = STDOUT_FILENO;
+    } else if (strcmp(name, "stderr") != 0 && strcmp(name, "auto") != 0) {
+        destination.fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        destination.owned = true;
+        if (destination.fd < 0)
+            return -errno;
+    }
+    bool terminal = isatty(destination.fd) == 1;
+    destination.text = config->log.format == CONFIG_LOG_TEXT || (config->log.format == CONFIG_LOG_AUTO && terminal);
+    destination.colour = terminal && !getenv("NO_COLOR");
+    *ret_destination = destination;
+    return 0;
+}
+
+static int open_all(struct log_output *output, const struct config *config, char **ret_message)
+{
+    const struct config_strings *names = &config->log.outputs;
+
+    if (names->count > SCOREBOARD_OUTPUTS_MAX) {
+        const struct config_mark *mark = &names->items[SCOREBOARD_OUTPUTS_MAX].mark;
+
+        if (asprintf(ret_message, "%s:%u:%u: \"log.output\" can name at most %d outputs, not %zu", config->path,
+                     mark->line, mark->column, SCOREBOARD_OUTPUTS_MAX, names->count) < 0)
+            *ret_message = NULL;
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < names->count; i++) {
+        const struct config_string *name = &names->items[i];
+        int r = open_destination(config, name->text, &output->destinations[i]);
+
+        if (r < 0) {
+            if (asprintf(ret_message, "%s:%u:%u: the log file %s cannot be written: %s", config->path, name->mark.line,
+                         name->mark.column, name->text, strerror(-r)) < 0)
+                *ret_message = NULL;
+            return r;
+        }
+        output->count++;
+    }
+    return 0;
+}
+
+static int configure(struct log_output *output, const struct config *config)
+{
+    output->fields = calloc(config->log.fields.count + 1, sizeof(*output->fields));
+    if (!output->fields)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->log.fields.count; i++)
+        output->fields[i] = config->log.fields.items[i].text;
+    log_configure(&(struct log_options){
+        .level = (enum weft_level)config->log.level,
+        .labels = labels,
+        .label_count = sizeof(labels) / sizeof(labels[0]),
+        .node = config->node,
+        .fields = output->fields,
+        .field_count = config->log.fields.count,
+        .sink = take_line,
+        .user = output,
+    });
+    return 0;
+}
+
+int log_output_new(const struct config *config, struct scoreboard *scoreboard, struct log_output **ret_output,
+                   char **ret_message)
+{
+    struct log_output *output = calloc(1, sizeof(*output));
+
+    *ret_message = NULL;
+    if (!output)
+        return -ENOMEM;
+    output->scoreboard = scoreboard;
+    (void)pthread_mutex_init(&output->lock, NULL);
+    int r = open_all(output, config, ret_message);
+    if (r == 0)
+        r = configure(output, config);
+    if (r < 0) {
+        (void)log_output_free(output);
+        return r;
+    }
+    *ret_output = output;
+    return 0;
+}
+
+int log_output_move(struct log_output *output, size_t slot, struct event_base *base)
+{
+    output->flush_event = evtimer_new(base, flush_in_turn, output);
+    if (!output->flush_event)
+        return -ENOMEM;
+    output->slot = slot;
+    output->loop_thread = pthread_self();
+    return 0;
+}
+
+bool log_output_has(const struct log_output *output, int fd)
+{
+    for (size_t i = 0; i < output->count; i++)
+        if (output->destinations[i].fd == fd)
+            return true;
+    return false;
+}
+
+struct log_output *log_output_free(struct log_output *output)
+{
+    if (!output)
+        return NULL;
+    log_configure(&(struct log_options){.level = WEFT_INFO});
+    log_output_flush(output);
+    if (output->flush_event)
+        event_free(output->flush_event);
+    for (size_t i = 0; i < output->count; i++)
+        if (output->destinations[i].owned)
+            (void)close(output->destinations[i].fd);
+    (void)pthread_mutex_destroy(&output->lock);
+    free(output->fields);
+    free(output);
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/*
+ * The embedded Redis (`redis: {url: embedded}`): a redis-server of weftd's own, on a unix socket, with an append-only
+ * file.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "daemon/config.h"
+
+struct redis_server;
+
+/* Takes hold of the data directory (made if missing), so that no two nodes share one, and starts the server. It ends by
+ * itself when this process is gone. On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative
+ * errno. */
+int redis_server_new(const struct config *config, struct redis_server **ret_server, char **ret_message)
+    __attribute__((warn_unused_result));
+
+/* To be told about every child that has ended. When it is the server: says so in the log, starts it again, and gives
+ * true. */
+bool redis_server_child_ended(struct redis_server *server, pid_t pid, int status);
+
+/* Stops the server, which saves what it has, and waits for that. Takes NULL, gives NULL. */
+struct redis_server *redis_server_free(struct redis_server *server);

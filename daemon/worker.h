@@ -1,0 +1,20 @@
+/*
+ * A worker process: one loop that fetches jobs, runs them and settles them.
+ */
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/log_output.h"
+#include "daemon/scoreboard.h"
+
+struct worker_options {
+    const struct config *config;
+    struct log_output *output;
+    struct scoreboard *scoreboard;
+    size_t slot;
+    const char *consumer; /* the name it reads the queues under */
+};
+
+/* Runs until SIGTERM has been obeyed; gives the exit status of the process. To be called in a child that was just
+ * forked. */
+int worker_run(const struct worker_options *options);
