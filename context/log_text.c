@@ -161,7 +161,7 @@ static void text_append_head(struct text_line *text, const struct log_record *re
 /* What the line is about, so that a reader's eye can follow one job down the column. */
 static void text_append_subject(struct text_line *text, const struct log_record *record)
 {
-    if (!record->has_first_label || record->label_count == 0) {
+    if (!record->has_first_label) {
         log_line_append_words(&text->line, "- ");
         return;
     }
@@ -180,9 +180,9 @@ static bool text_has_room(struct text_line *text)
     return !text->incomplete;
 }
 
-static void text_append_values(struct text_line *text, const struct log_value *values, size_t count)
+static void text_append_values(struct text_line *text, const struct log_value *values, size_t first, size_t count)
 {
-    for (size_t i = 0; i < count && text_has_room(text); i++) {
+    for (size_t i = first; i < count && text_has_room(text); i++) {
         text_append_key(text, values[i].key);
         text_append_word(&text->line, values[i].text, values[i].size);
     }
@@ -191,14 +191,14 @@ static void text_append_values(struct text_line *text, const struct log_value *v
 size_t log_format_text(const struct log_record *record, bool colour, char *buffer, size_t size)
 {
     struct text_line text = {.colour = colour};
-    size_t subjects = record->has_first_label && record->label_count > 0;
+    size_t first_pair = record->has_first_label ? 1 : 0;
 
     log_line_init(&text.line, buffer, size);
     text_append_head(&text, record);
     text_append_subject(&text, record);
     log_line_append_value(&text.line, &text_message_escapes, record->message, record->message_size);
-    text_append_values(&text, record->labels + subjects, record->label_count - subjects);
-    text_append_values(&text, record->context, record->context_count);
+    text_append_values(&text, record->labels, first_pair, record->label_count);
+    text_append_values(&text, record->context, 0, record->context_count);
     for (size_t i = 0; i < record->field_count && text_has_room(&text); i++)
         text_append_field(&text, &record->fields[i]);
     if (text.incomplete)

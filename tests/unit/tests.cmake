@@ -1,0 +1,8 @@
+weft_unit_test(message weft_queue weft_context)
+weft_unit_test(message_refusal weft_queue weft_context)
+weft_unit_test(traceparent weft_queue weft_context)
+weft_unit_test(frame weft_context)
+weft_unit_test(frame_model weft_context)
+weft_unit_test(scope weft_context)
+weft_unit_test(bound weft_context)
+weft_unit_test(value weft_context)

@@ -1,0 +1,335 @@
+#include "queue/batch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DAY_MS (INT64_C(24) * 60 * 60 * 1000)
+
+/* Where a batch stood before a record, to go back there when it does not fit into memory. */
+struct mark {
+    size_t entries;
+    size_t values;
+    size_t others;
+};
+
+/* One of the other outcomes while it is written: a map, in which the report is a list of names and values. */
+struct record {
+    struct pack *pack;
+    size_t begin;
+    uint16_t pairs;
+    size_t report_begin;
+    uint32_t report_elements;
+};
+
+void batch_done(struct batch *batch)
+{
+    pack_done(&batch->entries);
+    pack_done(&batch->values);
+    pack_done(&batch->others);
+}
+
+bool batch_is_full(const struct batch *batch)
+{
+    return batch->done_count + batch->other_count >= BATCH_RECORDS_MAX ||
+           batch->values.size + batch->others.size >= BATCH_BYTES_MAX;
+}
+
+#define DONE_VALUES 7
+
+static bool is_complete(const struct batch *batch)
+{
+    return !batch->entries.failed && !batch->values.failed && !batch->others.failed;
+}
+
+int batch_clear(struct batch *batch)
+{
+    pack_truncate(&batch->entries, 0);
+    pack_truncate(&batch->values, 0);
+    pack_truncate(&batch->others, 0);
+    (void)pack_begin_array(&batch->entries);
+    (void)pack_begin_array(&batch->values);
+    (void)pack_begin_array(&batch->others);
+    batch->done_count = 0;
+    batch->other_count = 0;
+    batch->id_count = 0;
+    return is_complete(batch) ? 0 : -ENOMEM;
+}
+
+int batch_end(struct batch *batch)
+{
+    pack_end_array(&batch->entries, 0, batch->done_count);
+    pack_end_array(&batch->values, 0, batch->done_count * DONE_VALUES);
+    pack_end_array(&batch->others, 0, batch->other_count);
+    return is_complete(batch) ? 0 : -ENOMEM;
+}
+
+static struct mark mark_batch(const struct batch *batch)
+{
+    return (struct mark){batch->entries.size, batch->values.size, batch->others.size};
+}
+
+/* Counts the record, or takes it back. `entry` is NULL for a note, which settles nothing. */
+static int finish_record(struct batch *batch, struct mark mark, const char *entry, uint32_t *count)
+{
+    if (!is_complete(batch)) {
+        pack_truncate(&batch->entries, mark.entries);
+        pack_truncate(&batch->values, mark.values);
+        pack_truncate(&batch->others, mark.others);
+        return -ENOMEM;
+    }
+    if (entry && entry_id_parse(entry, &batch->ids[batch->id_count]) == 0)
+        batch->id_count++;
+    (*count)++;
+    return 0;
+}
+
+/* ---- Maps ---- */
+
+static void add_pair(struct record *record, const char *name, const char *value)
+{
+    pack_add_text(record->pack, name);
+    pack_add_text(record->pack, value);
+    record->pairs++;
+}
+
+static void add_number_pair(struct record *record, const char *name, int64_t value)
+{
+    pack_add_text(record->pack, name);
+    pack_add_number(record->pack, value);
+    record->pairs++;
+}
+
+static struct record begin_record(struct batch *batch, const char *what)
+{
+    struct record record = {.pack = &batch->others, .begin = pack_begin_map(&batch->others)};
+
+    add_pair(&record, "what", what);
+    return record;
+}
+
+static void begin_report(struct record *record)
+{
+    pack_add_text(record->pack, "report");
+    record->report_begin = pack_begin_array(record->pack);
+    record->pairs++;
+}
+
+static void add_field_bytes(struct record *record, const char *name, const char *value, size_t size)
+{
+    if (!value)
+        return;
+    pack_add_text(record->pack, name);
+    pack_add(record->pack, value, size);
+    record->report_elements += 2;
+}
+
+static void add_field(struct record *record, const char *name, const char *value)
+{
+    if (value)
+        add_field_bytes(record, name, value, strlen(value));
+}
+
+static void add_number_field(struct record *record, const char *name, int64_t value)
+{
+    pack_add_text(record->pack, name);
+    pack_add_number(record->pack, value);
+    record->report_elements += 2;
+}
+
+/* A field that is left out where it would say nothing. */
+static void add_count_field(struct record *record, const char *name, int64_t value)
+{
+    if (value > 0)
+        add_number_field(record, name, value);
+}
+
+static void end_report(struct record *record)
+{
+    pack_end_array(record->pack, record->report_begin, record->report_elements);
+}
+
+static void end_record(struct record *record)
+{
+    pack_end_map(record->pack, record->begin, record->pairs);
+}
+
+/* ---- Settlements ---- */
+
+/* Jobs that ran and have nothing to say but when and how fast: nearly all of them. */
+static bool is_plain(const struct settlement *settlement)
+{
+    return settlement->outcome == JOB_DONE && settlement->started_ms > 0 && !settlement->error && !settlement->result &&
+           !settlement->progress && settlement->subtasks == 0 && settlement->subtasks_failed == 0;
+}
+
+static int64_t finish_time(const struct settlement *settlement)
+{
+    return settlement->started_ms > 0 ? settlement->started_ms + settlement->duration_us / 1000 : clock_now_ms();
+}
+
+static void add_plain(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
+{
+    const struct job *job = settlement->job;
+
+    pack_add_text(&batch->entries, job->entry);
+    pack_add_text(&batch->values, job->id);
+    pack_add_text(&batch->values, job->type);
+    pack_add_number(&batch->values, job->attempt);
+    pack_add(&batch->values, clock_format(&style->enqueued, job->enqueued_ms), CLOCK_TEXT_SIZE - 1);
+    pack_add(&batch->values, clock_format(&style->started, settlement->started_ms), CLOCK_TEXT_SIZE - 1);
+    pack_add(&batch->values, clock_format(&style->finished, finish_time(settlement)), CLOCK_TEXT_SIZE - 1);
+    pack_add_number(&batch->values, settlement->duration_us);
+}
+
+/* What settle.lua does, and what the report then says; a job that was returned has none. */
+static const struct {
+    const char *what;
+    const char *state;
+} outcomes[] = {
+    [JOB_DONE] = {"done", "done"},          [JOB_RETRY] = {"delayed", "retrying"},
+    [JOB_DEAD] = {"dead", "dead"},          [JOB_CANCELLED] = {"cancelled", "cancelled"},
+    [JOB_DELAYED] = {"delayed", "delayed"}, [JOB_RETURNED] = {"returned", NULL},
+};
+
+static void add_identity_fields(struct record *record, struct batch_style *style, const struct job *job,
+                                const char *state)
+{
+    add_field(record, "state", state);
+    add_field(record, "type", job->type);
+    add_number_field(record, "attempt", job->attempt);
+    add_field(record, "node", style->options->node);
+    add_field(record, "enqueued_at", clock_format(&style->enqueued, job->enqueued_ms));
+}
+
+static void add_report(struct record *record, struct batch_style *style, const struct settlement *settlement)
+{
+    begin_report(record);
+    add_identity_fields(record, style, settlement->job, outcomes[settlement->outcome].state);
+    if (settlement->started_ms > 0)
+        add_field(record, "started_at", clock_format(&style->started, settlement->started_ms));
+    if (settlement->outcome != JOB_DELAYED)
+        add_field(record, "finished_at", clock_format(&style->finished, finish_time(settlement)));
+    if (settlement->started_ms > 0)
+        add_number_field(record, "duration_us", settlement->duration_us);
+    add_field_bytes(record, "result", settlement->result, settlement->result_size);
+    add_field(record, "error", settlement->error);
+    add_field(record, "progress", settlement->progress);
+    add_count_field(record, "subtasks", settlement->subtasks);
+    add_count_field(record, "subtasks_failed", settlement->subtasks_failed);
+    end_report(record);
+}
+
+/* The attempts that count against the job from now on. */
+static int64_t charged_attempts(const struct settlement *settlement)
+{
+    bool ended = settlement->outcome == JOB_DEAD;
+    bool charged = settlement->charged && settlement->outcome != JOB_DELAYED;
+
+    return ended || charged ? settlement->job->attempt : (int64_t)settlement->job->attempt - 1;
+}
+
+/* A report must outlive the waiting of its job. */
+static int64_t waiting_report_ttl(const struct batch_style *style, int64_t due_ms)
+{
+    int64_t waiting_ms = due_ms - clock_now_ms();
+
+    return style->options->keep_failed_ms + (waiting_ms > 0 ? waiting_ms : 0);
+}
+
+static void add_other(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
+{
+    const struct job *job = settlement->job;
+    struct record record = begin_record(batch, outcomes[settlement->outcome].what);
+
+    add_pair(&record, "entry", job->entry);
+    add_pair(&record, "id", job->id);
+    add_number_pair(&record, "attempt", charged_attempts(settlement));
+    add_number_pair(&record, "enqueued_at", job->enqueued_ms);
+    add_number_pair(&record, "due", settlement->due_ms);
+    add_number_pair(&record, "ttl", waiting_report_ttl(style, settlement->due_ms));
+    add_number_pair(&record, "failed_at", finish_time(settlement));
+    add_pair(&record, "error", settlement->error ? settlement->error : "");
+    if (outcomes[settlement->outcome].state)
+        add_report(&record, style, settlement);
+    end_record(&record);
+}
+
+int batch_add_settlement(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
+{
+    struct mark mark = mark_batch(batch);
+
+    if (is_plain(settlement)) {
+        add_plain(batch, style, settlement);
+        return finish_record(batch, mark, settlement->job->entry, &batch->done_count);
+    }
+    add_other(batch, style, settlement);
+    return finish_record(batch, mark, settlement->job->entry, &batch->other_count);
+}
+
+int batch_add_refusal(struct batch *batch, struct batch_style *style, const char *entry,
+                      const struct message_refusal *refusal)
+{
+    struct mark mark = mark_batch(batch);
+    struct record record = begin_record(batch, "dead");
+    int64_t now_ms = clock_now_ms();
+
+    add_pair(&record, "entry", entry);
+    add_pair(&record, "id", refusal->id);
+    add_pair(&record, "attempt", "0");
+    add_number_pair(&record, "failed_at", now_ms);
+    add_pair(&record, "error", refusal->reason);
+    begin_report(&record);
+    add_field(&record, "state", "dead");
+    add_field(&record, "type", refusal->type[0] ? refusal->type : NULL);
+    add_field(&record, "attempt", "0");
+    add_field(&record, "node", style->options->node);
+    add_field(&record, "finished_at", clock_format(&style->finished, now_ms));
+    add_field(&record, "error", refusal->reason);
+    end_report(&record);
+    end_record(&record);
+    return finish_record(batch, mark, entry, &batch->other_count);
+}
+
+int batch_add_forgotten(struct batch *batch, const char *entry)
+{
+    struct mark mark = mark_batch(batch);
+    struct record record = begin_record(batch, "forgotten");
+
+    add_pair(&record, "entry", entry);
+    add_pair(&record, "id", entry);
+    end_record(&record);
+    return finish_record(batch, mark, entry, &batch->other_count);
+}
+
+/* ---- Notes ---- */
+
+int batch_add_running(struct batch *batch, struct batch_style *style, const struct job *job, int64_t started_ms,
+                      const char *progress)
+{
+    struct mark mark = mark_batch(batch);
+    struct record record = begin_record(batch, "running");
+    int64_t keep_ms = style->options->keep_failed_ms;
+
+    add_pair(&record, "entry", job->entry);
+    add_pair(&record, "id", job->id);
+    add_number_pair(&record, "ttl", keep_ms > DAY_MS ? keep_ms : DAY_MS);
+    begin_report(&record);
+    add_identity_fields(&record, style, job, "running");
+    add_field(&record, "started_at", clock_format(&style->started, started_ms));
+    add_field(&record, "progress", progress);
+    end_report(&record);
+    end_record(&record);
+    return finish_record(batch, mark, NULL, &batch->other_count);
+}
+
+int batch_add_subtasks(struct batch *batch, const struct job *job, unsigned subtasks, unsigned subtasks_failed)
+{
+    struct mark mark = mark_batch(batch);
+    struct record record = begin_record(batch, "subtasks");
+
+    add_pair(&record, "id", job->id);
+    add_number_pair(&record, "started", subtasks);
+    add_number_pair(&record, "failed", subtasks_failed);
+    end_record(&record);
+    return finish_record(batch, mark, NULL, &batch->other_count);
+}

@@ -1,0 +1,54 @@
+/*
+ * A batch: outcomes of jobs of one queue, written down the way settle.lua reads them. Nothing is sent here.
+ */
+#pragma once
+
+#include "queue/client.h"
+#include "queue/clock.h"
+#include "queue/entry.h"
+#include "queue/message.h"
+#include "queue/pack.h"
+
+#define BATCH_RECORDS_MAX 128
+#define BATCH_BYTES_MAX   ((size_t)4 * 1024 * 1024)
+
+/* What a batch has to know, beside the outcomes, and remembers from one to the next. All zero but `options` at first.
+ */
+struct batch_style {
+    const struct queue_options *options;
+    struct clock_text enqueued;
+    struct clock_text started;
+    struct clock_text finished;
+};
+
+struct batch {
+    struct pack entries; /* of jobs that are simply done */
+    struct pack values;  /* of their reports */
+    struct pack others;  /* the other outcomes, and notes */
+    uint32_t done_count;
+    uint32_t other_count;
+    struct entry_id ids[BATCH_RECORDS_MAX]; /* of the entries that are settled by it */
+    size_t id_count;
+};
+
+/* Makes the batch empty: one that is all zero, too, has to be cleared before its first use. Errors: -ENOMEM, and then
+ * it cannot be used. */
+int batch_clear(struct batch *batch) __attribute__((warn_unused_result));
+void batch_done(struct batch *batch);
+
+/* Whether there is room for one more record. */
+bool batch_is_full(const struct batch *batch);
+
+/* Ends the lists; nothing can be added until the batch is cleared. Errors: -ENOMEM: the batch is not complete. */
+int batch_end(struct batch *batch) __attribute__((warn_unused_result));
+
+/* These add a record. Errors: -ENOMEM, and then nothing has been added. */
+int batch_add_settlement(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
+    __attribute__((warn_unused_result));
+int batch_add_refusal(struct batch *batch, struct batch_style *style, const char *entry,
+                      const struct message_refusal *refusal) __attribute__((warn_unused_result));
+int batch_add_forgotten(struct batch *batch, const char *entry) __attribute__((warn_unused_result));
+int batch_add_running(struct batch *batch, struct batch_style *style, const struct job *job, int64_t started_ms,
+                      const char *progress) __attribute__((warn_unused_result));
+int batch_add_subtasks(struct batch *batch, const struct job *job, unsigned subtasks, unsigned subtasks_failed)
+    __attribute__((warn_unused_result));

@@ -1,0 +1,15 @@
+/*
+ * Calls of the embedded scripts: the words of EVALSHA, or of EVAL where Redis does not know the script (a new or
+ * restarted server, SCRIPT FLUSH), which makes it known.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "queue/keys.h"
+#include "queue/scripts.h"
+#include "queue/words.h"
+
+/* Starts a call with the keys of `queues` queues, which call_add_keys() then adds, before the arguments. */
+void call_start(struct words *words, const struct queue_script *script, bool with_source, size_t queues);
+void call_add_keys(struct words *words, const struct queue_keys *keys);

@@ -1,0 +1,114 @@
+#include "queue/entry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CAPACITY_MIN 256
+
+int entry_id_parse(const char *text, struct entry_id *ret_id)
+{
+    struct entry_id id;
+    char *end;
+
+    id.ms = strtoull(text, &end, 10);
+    if (end == text || *end != '-')
+        return -EINVAL;
+    text = end + 1;
+    id.sequence = strtoull(text, &end, 10);
+    if (end == text || *end != '\0')
+        return -EINVAL;
+    *ret_id = id;
+    return 0;
+}
+
+static size_t home_of(const struct entry_set *set, uint32_t queue, struct entry_id id)
+{
+    uint64_t hash = (id.ms ^ (id.sequence << 32) ^ queue) * UINT64_C(0x9e3779b97f4a7c15);
+
+    hash ^= hash >> 29;
+    hash = (hash + id.sequence) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (size_t)(hash >> 32) & (set->capacity - 1);
+}
+
+static bool slot_is(const struct entry_slot *slot, uint32_t queue, struct entry_id id)
+{
+    return slot->queue == queue && slot->id.ms == id.ms && slot->id.sequence == id.sequence;
+}
+
+/* The slot that holds the entry, or the empty one where it belongs. */
+static size_t find_slot(const struct entry_set *set, uint32_t queue, struct entry_id id)
+{
+    size_t slot = home_of(set, queue, id);
+
+    while (set->slots[slot].queue != 0 && !slot_is(&set->slots[slot], queue, id))
+        slot = (slot + 1) & (set->capacity - 1);
+    return slot;
+}
+
+static int grow(struct entry_set *set)
+{
+    struct entry_set larger = {.capacity = set->capacity ? 2 * set->capacity : CAPACITY_MIN, .count = set->count};
+
+    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+    if (!larger.slots)
+        return -ENOMEM;
+    for (size_t i = 0; i < set->capacity; i++) {
+        const struct entry_slot *slot = &set->slots[i];
+
+        if (slot->queue != 0)
+            larger.slots[find_slot(&larger, slot->queue, slot->id)] = *slot;
+    }
+    free(set->slots);
+    *set = larger;
+    return 0;
+}
+
+int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id)
+{
+    uint32_t number = (uint32_t)queue + 1;
+    size_t slot;
+
+    if (2 * (set->count + 1) > set->capacity && grow(set) < 0)
+        return -ENOMEM;
+    slot = find_slot(set, number, id);
+    if (set->slots[slot].queue != 0)
+        return 0;
+    set->slots[slot] = (struct entry_slot){id, number};
+    set->count++;
+    return 1;
+}
+
+/* What follows the emptied slot moves up, unless it would then stand before its home. */
+static void close_gap(struct entry_set *set, size_t gap)
+{
+    const size_t mask = set->capacity - 1;
+
+    for (size_t slot = (gap + 1) & mask; set->slots[slot].queue != 0; slot = (slot + 1) & mask) {
+        size_t home = home_of(set, set->slots[slot].queue, set->slots[slot].id);
+
+        if (((slot - home) & mask) >= ((slot - gap) & mask)) {
+            set->slots[gap] = set->slots[slot];
+            gap = slot;
+        }
+    }
+    set->slots[gap].queue = 0;
+}
+
+void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id)
+{
+    size_t slot;
+
+    if (set->count == 0)
+        return;
+    slot = find_slot(set, (uint32_t)queue + 1, id);
+    if (set->slots[slot].queue == 0)
+        return;
+    set->count--;
+    close_gap(set, slot);
+}
+
+void entry_set_done(struct entry_set *set)
+{
+    free(set->slots);
+    *set = (struct entry_set){0};
+}

@@ -1,0 +1,80 @@
+#include "queue/group.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct group_request {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct group_maker *maker;
+};
+
+struct group_maker {
+    struct redis *redis;
+    const struct queue_keys *keys;
+    size_t queue_count;
+    void (*done)(void *user);
+    void *user;
+    struct words words;
+    size_t outstanding;
+    struct group_request requests[];
+};
+
+static void on_reply(struct redis_request *request, const redisReply *reply)
+{
+    struct group_maker *maker = ((struct group_request *)request)->maker;
+
+    maker->outstanding--;
+    if (!reply)
+        return;
+    if (reply_blames_server(reply)) {
+        redis_fail(maker->redis, reply->str);
+        return;
+    }
+    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP"))
+        redis_report(maker->redis, "does not make a consumer group: %s", reply->str);
+    if (maker->outstanding == 0 && redis_is_up(maker->redis))
+        maker->done(maker->user);
+}
+
+int group_maker_start(struct group_maker *maker)
+{
+    if (maker->outstanding > 0)
+        return 0;
+    for (size_t i = 0; i < maker->queue_count; i++) {
+        int r;
+
+        words_start(&maker->words, "XGROUP", "CREATE", maker->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
+                    "MKSTREAM", NULL);
+        r = redis_send(maker->redis, &maker->words, &maker->requests[i].request);
+        if (r < 0)
+            return r;
+        maker->outstanding++;
+    }
+    return 0;
+}
+
+int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, void (*done)(void *user),
+                    void *user, struct group_maker **ret_maker)
+{
+    struct group_maker *maker = calloc(1, sizeof(*maker) + queue_count * sizeof(maker->requests[0]));
+
+    if (!maker)
+        return -ENOMEM;
+    maker->redis = redis;
+    maker->keys = keys;
+    maker->queue_count = queue_count;
+    maker->done = done;
+    maker->user = user;
+    for (size_t i = 0; i < queue_count; i++)
+        maker->requests[i] = (struct group_request){{on_reply}, maker};
+    *ret_maker = maker;
+    return 0;
+}
+
+struct group_maker *group_maker_free(struct group_maker *maker)
+{
+    if (maker)
+        words_done(&maker->words);
+    free(maker);
+    return NULL;
+}

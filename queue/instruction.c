@@ -1,0 +1,152 @@
+#include "queue/instruction.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "context/name.h"
+#include "queue/units.h"
+
+#define DAY_MS               (24 * 60 * 60 * INT64_C(1000))
+#define UNIQUE_SIZE_MAX      256
+#define CHARGED_ATTEMPTS_MAX 1000000
+
+#define WEFT_WRITES_IT "; weft writes this field itself, so leave it out"
+
+struct row {
+    const char *name;
+    bool (*read)(const struct row *row, const char *bytes, size_t size, int64_t *ret_number);
+    int64_t min; /* of numbers */
+    int64_t max;
+    const char *expected; /* completes the sentence `NAME "VALUE" is not ...` */
+};
+
+static bool read_type(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    (void)row;
+    (void)ret_number;
+    return name_is_valid(bytes, size);
+}
+
+static bool read_job_id(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    (void)row;
+    (void)ret_number;
+    return name_is_job_id(bytes, size);
+}
+
+static bool read_unique(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    (void)row;
+    (void)ret_number;
+    if (size < 1 || size > UNIQUE_SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        if (bytes[i] < ' ' || bytes[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+/* For what may be anything, or is looked at elsewhere because a bad value is no reason to refuse the message. */
+static bool read_any(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    (void)row;
+    (void)bytes;
+    (void)size;
+    (void)ret_number;
+    return true;
+}
+
+static bool read_integer(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    return units_parse_integer(bytes, size, row->min, row->max, ret_number) == 0;
+}
+
+static bool read_duration(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    int64_t duration;
+
+    if (units_parse_duration(bytes, size, &duration) < 0 || duration < row->min || duration > row->max)
+        return false;
+    *ret_number = duration;
+    return true;
+}
+
+static bool read_time(const struct row *row, const char *bytes, size_t size, int64_t *ret_number)
+{
+    (void)row;
+    return units_parse_time(bytes, size, ret_number) == 0;
+}
+
+static const struct row rows[INSTRUCTION_COUNT] = {
+    [INSTRUCTION_ID] = {"id", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_AT] = {"at", read_time,
+                        .expected = "a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix seconds"},
+    [INSTRUCTION_TYPE] = {"type", read_type, .expected = "a job type, which is " NAME_ALPHABET},
+    [INSTRUCTION_ROOT] = {"root", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_DELAY] = {"delay", read_duration, 0, INT64_MAX, "a duration of at most ten years, such as 30s or 5m"},
+    [INSTRUCTION_PARENT] = {"parent", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_UNIQUE] = {"unique", read_unique, .expected = "a key, which is 1 to 256 printable ASCII characters"},
+    [INSTRUCTION_PAYLOAD] = {.name = "payload", .read = read_any},
+    [INSTRUCTION_TIMEOUT] = {"timeout", read_duration, 1, 7 * DAY_MS, "a duration from 1ms to 7d, such as 30s or 5m"},
+    [INSTRUCTION_WEFT_ID] = {"weft.id", read_job_id,
+                             .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET WEFT_WRITES_IT},
+    [INSTRUCTION_ATTEMPTS] = {"attempts", read_integer, 1, 1000, "a whole number from 1 to 1000"},
+    [INSTRUCTION_UNIQUE_FOR] = {"unique_for", read_duration, 1, 30 * DAY_MS,
+                                "a duration from 1ms to 30d, such as 5m or 1h"},
+    [INSTRUCTION_TRACESTATE] = {.name = "tracestate", .read = read_any},
+    [INSTRUCTION_TRACEPARENT] = {.name = "traceparent", .read = read_any},
+    [INSTRUCTION_WEFT_ATTEMPT] = {"weft.attempt", read_integer, 0, CHARGED_ATTEMPTS_MAX,
+                                  "a whole number from 0 to 1000000" WEFT_WRITES_IT},
+    [INSTRUCTION_WEFT_ENQUEUED_AT] = {"weft.enqueued_at", read_integer, 0, INSTRUCTION_TIME_MAX_MS,
+                                      "a time in Unix milliseconds" WEFT_WRITES_IT},
+};
+
+/* The rows whose names have a size: from `first` to before `end`. Metadata is told from instructions without comparing
+ * it to every name. */
+static const struct {
+    uint8_t first;
+    uint8_t end;
+} rows_of_size[] = {
+    [2] = {INSTRUCTION_ID, INSTRUCTION_TYPE},
+    [4] = {INSTRUCTION_TYPE, INSTRUCTION_DELAY},
+    [5] = {INSTRUCTION_DELAY, INSTRUCTION_PARENT},
+    [6] = {INSTRUCTION_PARENT, INSTRUCTION_PAYLOAD},
+    [7] = {INSTRUCTION_PAYLOAD, INSTRUCTION_ATTEMPTS},
+    [8] = {INSTRUCTION_ATTEMPTS, INSTRUCTION_UNIQUE_FOR},
+    [10] = {INSTRUCTION_UNIQUE_FOR, INSTRUCTION_TRACEPARENT},
+    [11] = {INSTRUCTION_TRACEPARENT, INSTRUCTION_WEFT_ATTEMPT},
+    [12] = {INSTRUCTION_WEFT_ATTEMPT, INSTRUCTION_WEFT_ENQUEUED_AT},
+    [16] = {INSTRUCTION_WEFT_ENQUEUED_AT, INSTRUCTION_COUNT},
+};
+
+enum instruction instruction_find(const char *name, size_t size)
+{
+    if (size >= sizeof(rows_of_size) / sizeof(rows_of_size[0]))
+        return INSTRUCTION_NONE;
+    for (unsigned i = rows_of_size[size].first; i < rows_of_size[size].end; i++) {
+        if (rows[i].name[0] == name[0] && memcmp(rows[i].name, name, size) == 0)
+            return (enum instruction)i;
+    }
+    return INSTRUCTION_NONE;
+}
+
+static void refuse_value(const struct row *row, const struct message_field *field, struct message_refusal *refusal)
+{
+    struct refusal_quote quote = refusal_quote(field->value, field->value_size);
+
+    refusal_write_reason(refusal, "%s %s is not %s", row->name, quote.text, row->expected);
+}
+
+int instructions_read(struct instructions *instructions, struct message_refusal *refusal)
+{
+    for (unsigned i = 0; i < INSTRUCTION_COUNT; i++) {
+        const struct message_field *field = instructions->given[i];
+
+        if (field && !rows[i].read(&rows[i], field->value, field->value_size, &instructions->numbers[i])) {
+            refuse_value(&rows[i], field, refusal);
+            return -EBADMSG;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,38 @@
+/*
+ * The names of a queue's keys in Redis. All carry the queue's name as a hash tag, so that one queue lives in one slot
+ * and a script may touch all of them.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* The consumer group that all of weft reads with. */
+#define QUEUE_GROUP "weft"
+
+enum queue_key {
+    QUEUE_KEY_STREAM,  /* ready jobs and those in flight */
+    QUEUE_KEY_DELAYED, /* sorted set: members of `bodies`, by the time they are due */
+    QUEUE_KEY_DEAD,    /* stream: dead letters */
+    QUEUE_KEY_BODIES,  /* hash: the messages of delayed jobs */
+    QUEUE_KEY_DONE,    /* list: job IDs of the reports of done jobs, the oldest first */
+    QUEUE_KEY_FAILED,  /* list: the same for dead jobs */
+    QUEUE_KEY_COUNT
+};
+
+struct queue_keys {
+    const char *queue; /* the queue's name, borrowed */
+    char *names[QUEUE_KEY_COUNT];
+    size_t sizes[QUEUE_KEY_COUNT];
+};
+
+/* Makes the names; `queue` must outlive them. Errors: -ENOMEM, and then there is nothing to be done with `keys`. */
+int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue) __attribute__((warn_unused_result));
+
+/* Frees what the struct holds. Harmless on one that is all zero. */
+void queue_keys_done(struct queue_keys *keys);
+
+/* The keys of `count` queues, as options name them, in one array to be given to queue_keys_free_all(). */
+struct queue_options;
+int queue_keys_new_all(const struct queue_options *options, struct queue_keys **ret_keys)
+    __attribute__((warn_unused_result));
+struct queue_keys *queue_keys_free_all(struct queue_keys *keys, size_t count);

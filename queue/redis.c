@@ -1,0 +1,380 @@
+#include "queue/redis.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/adapters/libevent.h>
+
+#include "queue/clock.h"
+#include "queue/greeting.h"
+
+#define PAUSE_MIN_MS    50
+#define PAUSE_MAX_MS    2000
+#define CONNECT_MAX_MS  5000  /* until the connection is up */
+#define SILENCE_MAX_MS  10000 /* until a reply; longer than any blocking read */
+#define WATCH_PERIOD_MS 1000
+#define PROBLEM_SIZE    512
+
+enum redis_state {
+    REDIS_PAUSING,    /* until the timer fires */
+    REDIS_CONNECTING, /* until the socket is connected */
+    REDIS_GREETING,   /* until the replies to AUTH and the like are there */
+    REDIS_UP,
+    REDIS_CLOSING, /* until hiredis has let go of the context */
+};
+
+struct greeting {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis *redis;
+    enum greeting_step step;
+};
+
+struct redis {
+    struct event_base *base;
+    const struct queue_options *options;
+    const struct redis_events *events;
+    void *user;
+    char *name;
+    char address[256];
+
+    enum redis_state state;
+    redisAsyncContext *context; /* NULL while pausing */
+    struct arena arena;         /* of the replies */
+    struct event *timer;        /* ends a pause, or looks after a connection that says nothing */
+    int64_t pause_ms;
+    int64_t quiet_since_ms; /* steady time of the last sign of life */
+    size_t outstanding;     /* replies */
+    long long client_id;
+    struct greeting greetings[GREETING_STEPS];
+    size_t greetings_outstanding;
+
+    char problem[PROBLEM_SIZE]; /* as last reported; "": none */
+};
+
+static void connect_now(struct redis *redis);
+
+/* ---- What is wrong ---- */
+
+void redis_report(struct redis *redis, const char *format, ...)
+{
+    char problem[PROBLEM_SIZE];
+    int size = snprintf(problem, sizeof(problem), "Redis at %s ", redis->address);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(problem + size, sizeof(problem) - (size_t)size, format, arguments);
+    va_end(arguments);
+    if (strcmp(problem, redis->problem) == 0)
+        return;
+    memcpy(redis->problem, problem, sizeof(problem));
+    redis->events->problem(redis->problem, redis->user);
+}
+
+/* A reply that is no error is the only proof that Redis is well: a server that is loading or read-only accepts
+ * connections and passwords all the same. */
+static void note_success(struct redis *redis)
+{
+    redis->pause_ms = PAUSE_MIN_MS;
+    if (redis->problem[0] == '\0')
+        return;
+    redis->problem[0] = '\0';
+    redis->events->problem(NULL, redis->user);
+}
+
+/* ---- The state and its timer ---- */
+
+static void set_timer(struct redis *redis, int64_t ms)
+{
+    struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    event_add(redis->timer, &time);
+}
+
+static void pause_then_connect(struct redis *redis)
+{
+    bool was_up = redis->state == REDIS_UP || redis->state == REDIS_CLOSING;
+
+    redis->state = REDIS_PAUSING;
+    redis->context = NULL;
+    redis->client_id = 0;
+    redis->outstanding = 0;
+    set_timer(redis, redis->pause_ms);
+    redis->pause_ms = redis->pause_ms * 2 < PAUSE_MAX_MS ? redis->pause_ms * 2 : PAUSE_MAX_MS;
+    if (was_up)
+        redis->events->down(redis->user);
+}
+
+/* hiredis answers what is outstanding with NULL and then calls on_disconnected(), at once or, from inside a reply's
+ * callback, after it. A context that has not been connected it just frees. */
+static void close_context(struct redis *redis)
+{
+    redisAsyncContext *context = redis->context;
+    bool connected = redis->state == REDIS_GREETING || redis->state == REDIS_UP;
+
+    if (redis->state == REDIS_UP)
+        redis->state = REDIS_CLOSING;
+    if (!connected)
+        context->data = NULL;
+    redisAsyncFree(context);
+    if (!connected)
+        pause_then_connect(redis);
+}
+
+void redis_fail(struct redis *redis, const char *words)
+{
+    if (redis->state != REDIS_GREETING && redis->state != REDIS_UP)
+        return;
+    redis_report(redis, "cannot serve: %s", words);
+    close_context(redis);
+}
+
+static void watch_silence(struct redis *redis)
+{
+    int64_t limit_ms = redis->state == REDIS_UP ? SILENCE_MAX_MS : CONNECT_MAX_MS;
+    int64_t quiet_ms = clock_steady_ms() - redis->quiet_since_ms;
+
+    if (quiet_ms >= limit_ms && (redis->state != REDIS_UP || redis->outstanding > 0)) {
+        redis_report(redis, "has not answered for %lld seconds", (long long)(limit_ms / 1000));
+        close_context(redis);
+        return;
+    }
+    set_timer(redis, WATCH_PERIOD_MS);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis *redis = arg;
+
+    (void)fd;
+    (void)what;
+    switch (redis->state) {
+    case REDIS_PAUSING:
+        connect_now(redis);
+        break;
+    case REDIS_CONNECTING:
+    case REDIS_GREETING:
+    case REDIS_UP:
+        watch_silence(redis);
+        break;
+    case REDIS_CLOSING:
+        break;
+    }
+}
+
+/* ---- Requests ---- */
+
+/* A struct redis that has been freed is unhooked from its context, which may live on until the end of a callback. */
+static void on_reply(redisAsyncContext *context, void *reply, void *arg)
+{
+    struct redis *redis = context->data;
+    struct redis_request *request = arg;
+
+    if (!redis)
+        return;
+    redis->outstanding--;
+    if (!reply && redis->state == REDIS_UP)
+        redis->state = REDIS_CLOSING;
+    if (reply) {
+        redis->quiet_since_ms = clock_steady_ms();
+        if (redis->state == REDIS_UP && !reply_is_error(reply, NULL))
+            note_success(redis);
+    }
+    request->done(request, reply);
+}
+
+static int send_words(struct redis *redis, const struct words *words, struct redis_request *request)
+{
+    if (words->failed)
+        return -ENOMEM;
+    if (redisAsyncCommandArgv(redis->context, on_reply, request, (int)words->count, words->bytes, words->sizes) !=
+        REDIS_OK)
+        return -ENOMEM;
+    if (redis->outstanding++ == 0)
+        redis->quiet_since_ms = clock_steady_ms();
+    return 0;
+}
+
+int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
+{
+    return redis->state == REDIS_UP ? send_words(redis, words, request) : -ENOTCONN;
+}
+
+void redis_flush(struct redis *redis)
+{
+    int done;
+
+    /* An error is kept in the context and found by the next event: to act on it here would free the context, maybe
+     * inside one of its own callbacks. */
+    if (redis->state == REDIS_UP)
+        (void)redisBufferWrite(&redis->context->c, &done);
+}
+
+/* ---- Greeting ---- */
+
+static void on_greeting(struct redis_request *request, const redisReply *reply)
+{
+    struct greeting *greeting = (struct greeting *)request;
+    struct redis *redis = greeting->redis;
+
+    if (!reply)
+        return;
+    if (reply_is_error(reply, NULL) && greeting_is_vital(greeting->step)) {
+        redis_fail(redis, reply->str);
+        return;
+    }
+    if (greeting->step == GREETING_ID && reply->type == REDIS_REPLY_INTEGER)
+        redis->client_id = reply->integer;
+    if (--redis->greetings_outstanding > 0 || redis->state != REDIS_GREETING)
+        return;
+    redis->state = REDIS_UP;
+    redis->events->up(redis->user);
+}
+
+static int send_greetings(struct redis *redis)
+{
+    struct words words = {0};
+    int r = 0;
+
+    redis->greetings_outstanding = 0;
+    for (unsigned step = 0; step < GREETING_STEPS && r == 0; step++) {
+        greeting_write(step, redis->options, redis->name, &words);
+        if (words.count == 0 && !words.failed)
+            continue;
+        redis->greetings[step] = (struct greeting){{on_greeting}, redis, step};
+        r = send_words(redis, &words, &redis->greetings[step].request);
+        if (r == 0)
+            redis->greetings_outstanding++;
+    }
+    words_done(&words);
+    return r;
+}
+
+/* ---- The connection ---- */
+
+static void on_connected(const redisAsyncContext *context, int status)
+{
+    struct redis *redis = context->data;
+
+    if (!redis)
+        return;
+    if (status != REDIS_OK) {
+        redis_report(redis, "cannot be reached: %s", context->errstr);
+        pause_then_connect(redis);
+        return;
+    }
+    redis->state = REDIS_GREETING;
+    /* Out of memory here means a greeting that never ends, which the timer finds. */
+    (void)send_greetings(redis);
+}
+
+static void on_disconnected(const redisAsyncContext *context, int status)
+{
+    struct redis *redis = context->data;
+
+    if (!redis)
+        return;
+    if (status != REDIS_OK)
+        redis_report(redis, "has ended the connection: %s", context->errstr);
+    pause_then_connect(redis);
+}
+
+/* The context, or NULL with the problem reported. */
+static redisAsyncContext *open_context(struct redis *redis)
+{
+    const struct queue_options *options = redis->options;
+    redisAsyncContext *context;
+
+    if (options->socket_path)
+        context = redisAsyncConnectUnix(options->socket_path);
+    else
+        context = redisAsyncConnect(options->host, options->port);
+    if (!context || context->err) {
+        redis_report(redis, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
+        if (context)
+            redisAsyncFree(context);
+        return NULL;
+    }
+    return context;
+}
+
+static void connect_now(struct redis *redis)
+{
+    redisAsyncContext *context = open_context(redis);
+
+    if (!context) {
+        pause_then_connect(redis);
+        return;
+    }
+    context->data = redis;
+    redis->context = context;
+    redis->state = REDIS_CONNECTING;
+    redis->quiet_since_ms = clock_steady_ms();
+    reply_use_arena(context, &redis->arena);
+    redisLibeventAttach(context, redis->base);
+    redisAsyncSetConnectCallback(context, on_connected);
+    redisAsyncSetDisconnectCallback(context, on_disconnected);
+    set_timer(redis, WATCH_PERIOD_MS);
+}
+
+static void write_address(struct redis *redis)
+{
+    const struct queue_options *options = redis->options;
+
+    if (options->socket_path)
+        snprintf(redis->address, sizeof(redis->address), "%s", options->socket_path);
+    else
+        snprintf(redis->address, sizeof(redis->address), "%s:%d", options->host, options->port);
+}
+
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name,
+              const struct redis_events *events, void *user, struct redis **ret_redis)
+{
+    struct redis *redis = calloc(1, sizeof(*redis));
+
+    if (!redis)
+        return -ENOMEM;
+    redis->base = base;
+    redis->options = options;
+    redis->events = events;
+    redis->user = user;
+    redis->pause_ms = PAUSE_MIN_MS;
+    redis->name = greeting_make_name(name);
+    redis->timer = event_new(base, -1, 0, on_timer, redis);
+    if (!redis->name || !redis->timer) {
+        redis_free(redis);
+        return -ENOMEM;
+    }
+    write_address(redis);
+    set_timer(redis, 0);
+    *ret_redis = redis;
+    return 0;
+}
+
+struct redis *redis_free(struct redis *redis)
+{
+    if (!redis)
+        return NULL;
+    if (redis->context) {
+        redis->context->data = NULL;
+        redisAsyncFree(redis->context);
+    }
+    if (redis->timer)
+        event_free(redis->timer);
+    arena_done(&redis->arena);
+    free(redis->name);
+    free(redis);
+    return NULL;
+}
+
+bool redis_is_up(const struct redis *redis)
+{
+    return redis->state == REDIS_UP;
+}
+
+long long redis_client_id(const struct redis *redis)
+{
+    return redis->client_id;
+}

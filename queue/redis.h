@@ -1,0 +1,63 @@
+/*
+ * One connection to Redis that stays: connects, authenticates, and does so again with growing pauses whenever the
+ * connection or the server fails. Says once what is wrong, and once that it is well again.
+ *
+ * Nothing here waits. Callbacks come from the event loop, never from inside the functions below, but for replies that
+ * redis_fail() finds outstanding.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "queue/options.h"
+#include "queue/reply.h"
+#include "queue/words.h"
+
+struct redis;
+
+struct redis_events {
+    /* Commands may be sent. */
+    void (*up)(void *user);
+    /* The connection is gone; each outstanding request has been answered with NULL before. */
+    void (*down)(void *user);
+    /* What is wrong, in one sentence; NULL: nothing any more. */
+    void (*problem)(const char *problem, void *user);
+};
+
+/* A command whose reply is awaited; part of a record of the sender's, and the sender's until `done` is called. The
+ * reply is valid during the call; NULL: the connection was lost, and whether the command was carried out is unknown. */
+struct redis_request {
+    void (*done)(struct redis_request *request, const redisReply *reply);
+};
+
+/* Starts connecting. `name` is shown by CLIENT LIST. `options` and `events` are borrowed and must outlive it. Errors:
+ * -ENOMEM. */
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name,
+              const struct redis_events *events, void *user, struct redis **ret_redis)
+    __attribute__((warn_unused_result));
+
+/* Closes at once; outstanding requests are forgotten, not answered. Takes NULL, gives NULL. */
+struct redis *redis_free(struct redis *redis);
+
+/* Whether commands may be sent. */
+bool redis_is_up(const struct redis *redis);
+
+/* The connection's number for CLIENT UNBLOCK; 0: not known. */
+long long redis_client_id(const struct redis *redis);
+
+/* Sends a command, with others in one write when the event loop comes round. Errors: -ENOTCONN, -ENOMEM; then the
+ * request is not answered. */
+int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
+    __attribute__((warn_unused_result));
+
+/* Writes now what has been sent, as far as the socket takes it. */
+void redis_flush(struct redis *redis);
+
+/* The server cannot serve us, in its own `words`: reports that, closes, and connects again after a pause. */
+void redis_fail(struct redis *redis, const char *words);
+
+/* Reports a problem (printf's) and leaves the connection as it is. The text follows "Redis at ADDRESS ". The problem is
+ * over with the next reply that is not an error. */
+void redis_report(struct redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));

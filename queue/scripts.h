@@ -1,0 +1,17 @@
+/*
+ * The scripts that run inside Redis. They are files in queue/scripts/, made into constants at build time.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct queue_script {
+    const char *name;
+    const char *sha; /* as EVALSHA wants it: the SHA-1 of the source in hexadecimal digits */
+    const char *source;
+};
+
+extern const struct queue_script queue_script_settle;
+extern const struct queue_script queue_script_promote;
+extern const struct queue_script queue_script_reclaim;
+extern const struct queue_script queue_script_release;

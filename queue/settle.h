@@ -1,0 +1,46 @@
+/*
+ * Settling: collects outcomes in batches, a batch for each queue, and has settle.lua write each in one atomic step. What
+ * Redis has not confirmed is kept and sent again: the script does nothing for a job that has been settled already.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "queue/client.h"
+#include "queue/entry.h"
+#include "queue/keys.h"
+#include "queue/message.h"
+#include "queue/redis.h"
+
+struct settle;
+
+struct settle_events {
+    /* Something waits for settle_flush(), which is to be called from the event loop soon. */
+    void (*wake)(void *user);
+};
+
+/* What is given is borrowed and must outlive it; entries are removed from `held` when Redis has confirmed them. Errors:
+ * -ENOMEM. */
+int settle_new(struct redis *redis, const struct queue_options *options, const struct queue_keys *keys,
+               const char *consumer, struct entry_set *held, const struct settle_events *events, void *user,
+               struct settle **ret_settle) __attribute__((warn_unused_result));
+
+/* Forgets what has not been written. Not before its redis is freed. Takes NULL, gives NULL. */
+struct settle *settle_free(struct settle *settle);
+
+/* These take a record for a queue, by its number; all is copied. Errors: -ENOMEM. */
+int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
+    __attribute__((warn_unused_result));
+int settle_refuse(struct settle *settle, size_t queue, const char *entry, const struct message_refusal *refusal)
+    __attribute__((warn_unused_result));
+int settle_forget(struct settle *settle, size_t queue, const char *entry) __attribute__((warn_unused_result));
+int settle_report_running(struct settle *settle, size_t queue, const struct job *job, int64_t started_ms,
+                          const char *progress) __attribute__((warn_unused_result));
+int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *job, unsigned subtasks,
+                        unsigned subtasks_failed) __attribute__((warn_unused_result));
+
+/* Sends what waits, as far as Redis is up and not busy with earlier batches. */
+void settle_flush(struct settle *settle);
+
+/* Whether nothing waits and nothing is on its way. */
+bool settle_is_empty(const struct settle *settle);

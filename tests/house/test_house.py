@@ -1,0 +1,151 @@
+"""The rules of the house, as docs/ARCHITECTURE.md has them: who may include whom, and what grows where."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOP_LEVEL = {
+    "daemon", "queue", "handlers", "context", "etc", "systemd", "tests", "docs", ".ci", "CMakeLists.txt", "README.md",
+    "LICENSE", "CMakePresets.json", ".clang-format", ".editorconfig", ".gitignore",
+}
+NOT_OURS = {".git", "build"}
+
+# Which of our folders, and which libraries beside libc, the code of a folder may include.
+MAY_INCLUDE = {
+    "context": ({"context"}, {"libevent"}),
+    "queue": ({"queue", "context"}, {"libevent", "hiredis"}),
+    "handlers": ({"handlers", "context"}, {"libevent"}),
+    "daemon": ({"daemon", "queue", "handlers", "context"}, {"libevent", "hiredis", "yaml", "jansson"}),
+}
+LIBRARIES = {"event2": "libevent", "hiredis": "hiredis", "yaml.h": "yaml", "jansson.h": "jansson", "cmocka.h": "cmocka",
+             "systemd": "libsystemd"}
+PACKAGES = {"libevent_core", "libevent", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd"}
+LINES_MAX = 400
+
+REGISTRIES = ("deb debian", "security debian", "ftp debian", "snapshot debian", "archive ubuntu", "pypi org", "pythonhosted org",
+              "npmjs org", "npmjs com", "crates io", "proxy golang", "rubygems org", "maven org")
+
+
+def files(*suffixes, under="."):
+    """All files of the project, or those with one of the suffixes."""
+    found = []
+    for path in sorted((ROOT / under).rglob("*")):
+        inside = path.relative_to(ROOT)
+        if inside.parts[0] in NOT_OURS or "__pycache__" in inside.parts or not path.is_file():
+            continue
+        if not suffixes or path.suffix in suffixes:
+            found.append(path)
+    return found
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def text(path):
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def places(pattern, paths):
+    """FILE:LINE of each line that has the pattern in it."""
+    return [f"{name(path)}:{number}: {line.strip()}" for path in paths
+            for number, line in enumerate(text(path).splitlines(), 1) if re.search(pattern, line)]
+
+
+def assert_none(found):
+    assert not found, "\n" + "\n".join(found)
+
+
+def includes(path):
+    """Pairs of (bracket, included path)."""
+    return re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', text(path), re.MULTILINE)
+
+
+def public_headers():
+    return files(".h", under="context/include") + files(".h", under="handlers/include")
+
+
+def home_of_public_header(included):
+    """The folder that a <weft/...> header belongs to."""
+    return next((path.relative_to(ROOT).parts[0] for path in public_headers() if name(path).endswith("include/" + included)),
+                None)
+
+
+def breaches(path, folders, libraries):
+    """What `path` includes and must not."""
+    for bracket, included in includes(path):
+        first = included.split("/")[0]
+        if bracket == '"':
+            allowed = first in folders and "/" in included
+        elif first == "weft":
+            allowed = home_of_public_header(included) in folders
+        else:
+            allowed = first not in LIBRARIES or LIBRARIES[first] in libraries
+        if not allowed:
+            yield f"{name(path)} includes {included}"
+
+
+def test_nothing_else_grows_at_the_top_level():
+    assert_none({path.name for path in ROOT.iterdir()} - NOT_OURS - TOP_LEVEL)
+
+
+@pytest.mark.parametrize("folder", MAY_INCLUDE)
+def test_a_folder_includes_only_what_the_table_allows(folder):
+    folders, libraries = MAY_INCLUDE[folder]
+    assert_none([breach for path in files(".c", ".h", under=folder) for breach in breaches(path, folders, libraries)])
+
+
+def test_public_headers_include_only_public_headers_and_libc():
+    assert_none([f"{name(path)} includes {included}" for path in public_headers() for bracket, included in includes(path)
+                 if bracket == '"' or included.split("/")[0] in LIBRARIES])
+
+
+def test_the_build_asks_for_no_library_that_these_rules_do_not_know():
+    asked = {re.split("[<>=]", word)[0] for path in files(".txt", ".cmake")
+             for words in re.findall(r"pkg_check_modules\(\w+([^)]*)\)", text(path))
+             for word in words.split() if word not in ("REQUIRED", "IMPORTED_TARGET", "QUIET")}
+    assert_none(asked - PACKAGES)
+
+
+def test_no_file_of_c_is_longer_than_400_lines():
+    lengths = {name(path): len(text(path).splitlines()) for path in files(".c", ".h")}
+    assert_none([f"{path} has {lines} lines" for path, lines in lengths.items() if lines > LINES_MAX])
+
+
+def test_main_is_only_in_the_daemon_and_in_tests():
+    elsewhere = [path for path in files(".c") if path.relative_to(ROOT).parts[0] not in ("daemon", "tests")]
+    assert_none(places(r"^\s*(static\s+)?int\s+main\s*\(", elsewhere))
+
+
+def test_every_header_begins_with_pragma_once():
+    assert_none([name(path) for path in files(".h") if "#pragma once\n" not in text(path)])
+
+
+@pytest.mark.parametrize("header", map(name, public_headers()))
+def test_every_public_function_has_a_comment(header):
+    """Its own, or that of the group of prototypes, without a blank line between, that it stands in."""
+    bare = []
+    for paragraph in re.split(r"\n\s*\n", text(ROOT / header)):
+        prototypes = [line for line in paragraph.splitlines() if line.startswith("WEFT_API")]
+        if "/*" not in paragraph.split("WEFT_API")[0]:
+            bare += [line for line in prototypes if "/*" not in line]
+    assert_none(bare)
+
+
+def test_the_architecture_page_names_every_folder():
+    page = text(ROOT / "docs" / "ARCHITECTURE.md")
+    folders = [path.name for path in ROOT.iterdir() if path.is_dir() and path.name not in NOT_OURS]
+    assert_none([folder for folder in folders if f"`{folder}/" not in page])
+
+
+def test_nothing_is_left_unfinished():
+    unfinished = "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"])
+    assert_none(places(rf"\b({unfinished})\b", files()))
+
+
+def test_no_package_registry_is_named():
+    hosts = "|".join(re.escape(".".join(words.split())) for words in REGISTRIES)
+    assert_none(places(hosts, files()))

@@ -1,0 +1,55 @@
+"""Fixtures: a private Redis, weftds on it, and plugins compiled for the test."""
+
+import pytest
+
+from weft import ROOT, Redis, Weftd, run
+
+
+@pytest.fixture
+def redis(tmp_path):
+    server = Redis(tmp_path).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_weftd(request, tmp_path):
+    """Starts a weftd with some settings replaced. What the test leaves running must stop cleanly."""
+    started = []
+
+    def start(url=None, **settings):
+        folder = tmp_path / f"weftd-{len(started)}"
+        folder.mkdir()
+        started.append(Weftd(folder, url or request.getfixturevalue("redis").url, **settings))
+        return started[-1].start()
+
+    yield start
+    codes = [weftd.stop() for weftd in started if weftd.running()]
+    for weftd in started:
+        print(weftd.stderr.read_text())
+        print("".join(weftd.log.read_text().splitlines(True)[-100:]) if weftd.log.exists() else "no log")
+    for weftd in started:
+        weftd.assert_clean()
+    assert [code for code in codes if code != 0] == []
+
+
+@pytest.fixture
+def compile_plugin(tmp_path):
+    """Compiles C source against the headers of the tree and gives the plugin's path."""
+    def build(name, source):
+        (tmp_path / f"{name}.c").write_text(source)
+        done = run("cc", "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
+                   f"-I{ROOT}/handlers/include", "-o", tmp_path / f"{name}.so", tmp_path / f"{name}.c")
+        assert done.returncode == 0, done.stderr
+        return tmp_path / f"{name}.so"
+
+    return build
+
+
+@pytest.fixture
+def probe(compile_plugin):
+    """Settings for a weftd that runs the handlers of plugins/probe.c, each as the job type of its name."""
+    source = (ROOT / "tests" / "integration" / "plugins" / "probe.c").read_text()
+    names = ["nap", "speak", "fail", "fail_once", "retry_once", "error", "report"]
+    return {"plugins": [str(compile_plugin("probe", source))], "jobs": {name: {"chain": [name]} for name in names},
+            "defaults": {"attempts": 3, "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}

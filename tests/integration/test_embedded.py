@@ -1,0 +1,54 @@
+"""`redis: {url: embedded}`: weftd supervises a Redis of its own."""
+
+import stat
+
+from weft import connect, run, wait_for
+
+
+def embedded(tmp_path):
+    return {"url": "embedded", "dir": str(tmp_path / "state")}
+
+
+def enqueue(tmp_path, job_type, **fields):
+    return connect(tmp_path / "state" / "redis.sock").xadd("weft:{default}", {"type": job_type, **fields})
+
+
+def test_jobs_run_on_the_embedded_redis(start_weftd, probe, tmp_path):
+    weftd = start_weftd("embedded", **probe, redis=embedded(tmp_path))
+    done = run("redis-cli", "-s", tmp_path / "state" / "redis.sock", "XADD", "weft:{default}", "*", "type", "speak",
+               "payload", "hello")
+    weftd.wait_for_line("job done", done.stdout.strip())
+
+
+def test_the_embedded_redis_stops_with_weftd_and_keeps_its_jobs(start_weftd, probe, tmp_path):
+    weftd = start_weftd("embedded", **probe, redis=embedded(tmp_path), shutdown_timeout="100ms")
+    job = enqueue(tmp_path, "nap", payload="2000")
+    weftd.wait_for_line("napping", job)
+    assert weftd.stop() == 0
+    assert not (tmp_path / "state" / "redis.sock").exists()
+    weftd.start()
+    weftd.wait_for_line("awake", job)
+
+
+def test_a_killed_embedded_redis_is_started_again(start_weftd, probe, tmp_path):
+    weftd = start_weftd("embedded", **probe, redis=embedded(tmp_path))
+    client = connect(tmp_path / "state" / "redis.sock")
+    pid = client.info("server")["process_id"]
+    run("kill", "-KILL", pid)
+    wait_for(lambda: answers_as_another(client, pid), "another redis-server answers")
+    weftd.wait_for_line("job done", enqueue(tmp_path, "speak", payload="hello"))
+
+
+def answers_as_another(client, pid):
+    try:
+        return client.info("server")["process_id"] != pid
+    except Exception:
+        return False
+
+
+def test_the_embedded_redis_is_private_and_appends_to_a_file(start_weftd, probe, tmp_path):
+    start_weftd("embedded", **probe, redis=embedded(tmp_path))
+    client = connect(tmp_path / "state" / "redis.sock")
+    assert client.config_get("port") == {"port": "0"}
+    assert client.config_get("appendonly") == {"appendonly": "yes"}
+    assert stat.S_IMODE((tmp_path / "state" / "redis.sock").stat().st_mode) & 0o077 == 0

@@ -1,0 +1,87 @@
+"""Mistakes in the configuration: weftd does not start, and says where the mistake is and what would be right."""
+
+import pytest
+
+from weft import EXAMPLES, WEFTD, run
+
+GOOD = "redis: {url: unix:///tmp/nobody.sock}\n"
+
+
+def refuse(tmp_path, text, *options):
+    """What weftd prints about a file that it must refuse, without the file's name."""
+    config = tmp_path / "bad.yaml"
+    config.write_text(text)
+    done = run(WEFTD, "-c", config, *options)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith(f"{config}:") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr.removeprefix(f"{config}:").rstrip("\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--check",)], ids=["start", "check"])
+@pytest.mark.parametrize("text, message", [
+    ("worker: 2\n", '1:1: there is no key "worker"; did you mean "workers"?'),
+    ("workers: many\n", '1:10: "workers" must be a whole number between 1 and 1024, not "many"'),
+    (GOOD + "log:\n  level: loud\n", '3:10: "log.level" must be debug, info, warn or error, not "loud"'),
+    (GOOD + "jobs:\n  mail: {chain: send}\n",
+     '3:17: "jobs.mail.chain" must be a list of one or more handler names, not "send"'),
+    (GOOD + "lease: 30\n", '2:8: "lease" must be a duration between 1s and 1d (units: ms, s, m, h, d), not "30"'),
+], ids=["unknown_key", "not_a_number", "not_a_choice", "not_a_list", "no_unit"])
+def test_a_mistake_is_shown_with_its_place_and_what_would_be_right(tmp_path, text, message, options):
+    assert refuse(tmp_path, text, *options) == message
+
+
+def test_invalid_yaml_is_shown_with_its_place(tmp_path):
+    assert refuse(tmp_path, "workers: [2\n").startswith("2:1: this is not valid YAML: ")
+
+
+def test_an_unknown_handler_in_a_chain_is_shown_where_it_stands(tmp_path):
+    text = GOOD + f"plugins: [{EXAMPLES}]\njobs:\n  mail: {{chain: [noop, sned]}}\n"
+    assert refuse(tmp_path, text) == (
+        '4:23: no plugin has a handler "sned"; correct the name, or add its plugin under "plugins"')
+
+
+def test_a_missing_plugin_is_shown_where_it_stands(tmp_path):
+    message = refuse(tmp_path, GOOD + f"plugins:\n  - {tmp_path}/none.so\n")
+    assert message.startswith(f"3:5: plugin {tmp_path}/none.so: it cannot be loaded: ")
+    assert "No such file or directory" in message
+
+
+def test_a_shared_object_that_is_no_plugin_is_refused(tmp_path, compile_plugin):
+    plugin = compile_plugin("alien", "int alien;\n")
+    assert refuse(tmp_path, GOOD + f"plugins: [{plugin}]\n") == (
+        f"2:11: plugin {plugin}: it has no descriptor; a plugin is made with WEFT_PLUGIN() of <weft/weft.h>")
+
+
+def test_a_plugin_of_another_abi_is_refused_with_both_numbers(tmp_path, compile_plugin):
+    plugin = compile_plugin("old", """
+        #include <weft/weft.h>
+        static const struct weft_handler handlers[] = {{NULL, NULL}};
+        WEFT_API extern const struct weft_plugin weft_plugin;
+        WEFT_API const struct weft_plugin weft_plugin = {999, sizeof(struct weft_plugin), "old", handlers, NULL, NULL};
+        """)
+    assert refuse(tmp_path, GOOD + f"plugins: [{plugin}]\n") == (
+        f"2:11: plugin {plugin}: it was built for ABI 999 (descriptor of 48 bytes), and this weftd has ABI 1 (48 bytes); "
+        "build it again with this version's headers")
+
+
+def test_two_plugins_with_one_handler_are_refused(tmp_path, compile_plugin):
+    source = """
+        #include <weft/weft.h>
+        static int run(struct weft_job *job) { (void)job; return 0; }
+        WEFT_PLUGIN("twin", WEFT_HANDLER("run", run));
+        """
+    first, second = compile_plugin("first", source), compile_plugin("second", source)
+    assert refuse(tmp_path, GOOD + f"plugins:\n  - {first}\n  - {second}\n") == (
+        f'4:5: plugin {second}: the handler "run" is already there, from {first}; rename one')
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    done = run(WEFTD, "-c", tmp_path / "none.yaml")
+    assert done.returncode == 78
+    assert str(tmp_path / "none.yaml") in done.stderr and "No such file or directory" in done.stderr
+
+
+def test_the_shipped_configurations_are_good():
+    for config in (WEFTD.parents[3] / "etc").glob("*.yaml"):
+        done = run(WEFTD, "--check", "-c", config)
+        assert (done.returncode, done.stderr) == (0, ""), config

@@ -1,0 +1,89 @@
+"""Redis comes late, loses everything, or goes away for a while: jobs run all the same."""
+
+import pytest
+
+from weft import wait_for
+
+
+def test_jobs_enqueued_before_the_first_start_run(redis, start_weftd, probe):
+    jobs = [redis.enqueue("speak", payload=str(i)) for i in range(3)]
+    weftd = start_weftd(**probe)
+    for job in jobs:
+        redis.wait_for_state(job, "done")
+    assert [weftd.messages(job)[1] for job in jobs] == ["0", "1", "2"]
+
+
+def test_a_flushed_redis_is_healed(redis, start_weftd, probe):
+    start_weftd(**probe)
+    redis.wait_for_state(redis.enqueue("speak", payload="before"), "done")
+    redis.client.flushall()
+    redis.wait_for_state(redis.enqueue("speak", payload="after"), "done")
+    assert redis.client.xinfo_groups("weft:{default}")[0]["name"] == "weft"
+
+
+def test_a_job_whose_entry_was_flushed_while_it_ran_ends_quietly(redis, start_weftd, probe):
+    weftd = start_weftd(**probe)
+    job = redis.enqueue("nap", payload="300")
+    weftd.wait_for_line("napping", job)
+    redis.client.flushall()
+    weftd.wait_for_line("job done", job)
+    redis.wait_for_state(redis.enqueue("speak", payload="after"), "done")
+
+
+def test_scripts_that_redis_forgot_are_loaded_anew(redis, start_weftd, probe):
+    start_weftd(**probe)
+    redis.wait_for_state(redis.enqueue("speak", payload="before"), "done")
+    redis.client.script_flush()
+    redis.wait_for_state(redis.enqueue("speak", payload="after"), "done")
+
+
+def test_a_restart_of_redis_is_survived_and_said(redis, start_weftd, probe):
+    weftd = start_weftd(**probe)
+    running = redis.enqueue("nap", payload="500")
+    weftd.wait_for_line("napping", running)
+    redis.stop()
+    weftd.wait_for_line("awake", running)
+    redis.start()
+    redis.wait_for_state(running, "done")
+    redis.wait_for_state(redis.enqueue("speak", payload="after"), "done")
+    assert redis.waiting() == 0
+    assert [line for line in weftd.lines() if "job_id" not in line and line["level"] in ("warn", "error")] != []
+
+
+def test_weftd_stops_while_redis_is_away(redis, start_weftd, probe):
+    weftd = start_weftd(**probe, shutdown_timeout="1s")
+    redis.stop()
+    wait_for(lambda: [line for line in weftd.lines() if line["level"] in ("warn", "error")], "weftd misses Redis")
+    assert weftd.stop() == 0
+    redis.start()
+
+
+@pytest.mark.parametrize("prefix", ["weft", "shop"])
+def test_every_key_has_the_prefix_and_the_tag_of_its_queue(redis, start_weftd, probe, prefix):
+    start_weftd(**probe, redis={"url": redis.url, "prefix": prefix})
+    for job_type in ("speak", "fail"):
+        redis.client.xadd(f"{prefix}:{{default}}", {"type": job_type, "payload": "x", "id": job_type})
+    redis.client.xadd(f"{prefix}:{{default}}", {"type": "speak", "delay": "1h"})
+    for job_type, state in ("speak", "done"), ("fail", "dead"):
+        wait_for(lambda: redis.client.hget(f"{prefix}:{{default}}:job:{job_type}", "state") == state, state)
+    wait_for(lambda: redis.client.zcard(f"{prefix}:{{default}}:delayed"), "the delayed job is put aside")
+    assert [name for name in redis.client.scan_iter() if not name.startswith(f"{prefix}:{{default}}")] == []
+
+
+def test_reports_of_done_jobs_are_bounded_by_count(redis, start_weftd, probe):
+    start_weftd(**probe, keep={"done_max": 10})
+    jobs = [redis.enqueue("speak", payload=str(i)) for i in range(100)]
+    wait_for(lambda: redis.waiting() == 0, "all jobs have run")
+    kept = wait_for(lambda: list(redis.client.scan_iter("weft:{default}:job:*")), "reports are kept")
+    assert 1 <= len(kept) <= 20
+    assert redis.report(jobs[-1])["state"] == "done"
+
+
+def test_dead_letters_are_bounded_by_count(redis, start_weftd, probe):
+    start_weftd(**probe, keep={"dead": 10})
+    for i in range(300):
+        redis.enqueue("fail", payload=str(i))
+    wait_for(lambda: redis.waiting() == 0, "all jobs have run")
+    letters = redis.dead_letters()
+    assert len(letters) < 300
+    assert "299" in [letter["payload"] for letter in letters]

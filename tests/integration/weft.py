@@ -1,0 +1,195 @@
+"""Real servers for the tests: a private redis-server, and the weftd of the build under test."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "dev")).resolve()
+WEFTD = BUILD / "daemon" / "weftd"
+WEFT = BUILD / "daemon" / "weft"
+EXAMPLES = BUILD / "handlers" / "examples.so"
+
+PATIENCE = 120  # seconds: far beyond what a slow machine under a sanitizer needs, so that only what hangs runs into it
+SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+
+
+def wait_for(predicate, what, timeout=PATIENCE):
+    """Polls until `predicate()` gives something true, and gives that."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain: {what}"
+        time.sleep(0.02)
+
+
+def run(*command, **options):
+    """Runs a command to its end, with its output as text."""
+    defaults = {"timeout": PATIENCE} | ({} if "input" in options else {"stdin": subprocess.DEVNULL})
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, **(defaults | options))
+
+
+class Redis:
+    """A private redis-server on a unix socket, which keeps its data over stop() and start()."""
+
+    def __init__(self, folder, *options):
+        self.folder = folder
+        self.options = options
+        self.socket = folder / "redis.sock"
+        self.client = connect(self.socket)
+        self.process = None
+
+    @property
+    def url(self):
+        return f"unix://{self.socket}"
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", "",
+             "--appendonly", "yes", "--logfile", "redis.log", *self.options], stdin=subprocess.DEVNULL)
+        wait_for(self.answers, "redis-server answers")
+        return self
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.exceptions.ConnectionError:
+            return False
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+    def cli(self, *words):
+        """What the real redis-cli prints."""
+        done = run("redis-cli", "-s", self.socket, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def enqueue(self, job_type, queue="default", **fields):
+        """Enqueues a job and gives its ID."""
+        entry = self.client.xadd(key(queue), {"type": job_type, **fields})
+        return fields.get("id", entry)
+
+    def report(self, job, queue="default"):
+        return self.client.hgetall(key(queue, "job", job))
+
+    def wait_for_state(self, job, *states, queue="default"):
+        """The job's report, once it is in one of the states."""
+        wait_for(lambda: self.report(job, queue).get("state") in states, f"job {job} is {' or '.join(states)}")
+        return self.report(job, queue)
+
+    def dead_letters(self, queue="default"):
+        return [fields for _, fields in self.client.xrange(key(queue, "dead"))]
+
+    def waiting(self, queue="default"):
+        """Entries of the stream: jobs that are ready or in flight."""
+        return self.client.xlen(key(queue))
+
+
+def connect(socket):
+    """A client whose values are text, whatever bytes they are."""
+    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape")
+
+
+def key(queue, *rest):
+    return ":".join([f"weft:{{{queue}}}", *rest])
+
+
+def configuration(**settings):
+    """The shipped examples' configuration with some of its top-level settings replaced; None leaves one out."""
+    blocks = re.split(r"(?m)^(?=[a-z_]+:)", (ROOT / "etc" / "examples.yaml").read_text())
+    kept = [block for block in blocks if block.split(":")[0] not in settings]
+    return "".join(kept) + "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items()
+                                   if value is not None)
+
+
+class Weftd:
+    """A weftd in the foreground, and what it logs."""
+
+    def __init__(self, folder, url, **settings):
+        self.folder = folder
+        self.config = folder / "weftd.yaml"
+        self.log = folder / "weftd.log"
+        self.stderr = folder / "weftd.stderr"
+        self.process = None
+        self.starts = 0
+        self.read, self.offset = [], 0
+        settings = {
+            "redis": {"url": url},
+            "node": "testnode",
+            "workers": 1,
+            "plugins": [str(EXAMPLES)],
+            "log": {"level": "debug", "format": "json", "output": str(self.log), "fields": ["*"]},
+        } | settings
+        self.config.write_text(configuration(**settings))
+
+    def launch(self):
+        with open(self.stderr, "a") as stderr:
+            self.process = subprocess.Popen([WEFTD, "-c", self.config], stdin=subprocess.DEVNULL, stdout=stderr,
+                                            stderr=stderr, cwd=self.folder)
+        self.starts += 1
+
+    def start(self):
+        """Starts it and waits until it is ready."""
+        self.launch()
+        wait_for(lambda: self.process.poll() is not None or self.ready_lines() == self.starts, "weftd is ready")
+        assert self.process.poll() is None, f"weftd has ended: {self.stderr.read_text()}"
+        return self
+
+    def ready_lines(self):
+        return self.log.read_text().count("weftd ready") if self.log.exists() else 0
+
+    def send(self, number):
+        os.kill(self.process.pid, number)
+
+    def stop(self, number=signal.SIGTERM):
+        """Ends it with a signal and gives the exit code."""
+        self.send(number)
+        return self.process.wait(PATIENCE)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def lines(self):
+        """All lines of the log so far, as dicts."""
+        if self.log.exists():
+            with open(self.log, "rb") as log:
+                log.seek(self.offset)
+                complete = log.read().rpartition(b"\n")
+            self.offset += len(complete[0] + complete[1])
+            self.read += [json.loads(line) for line in complete[0].splitlines()]
+        return self.read
+
+    def find(self, message, job=None):
+        return [line for line in self.lines() if line["msg"] == message and job in (None, line.get("job_id"))]
+
+    def wait_for_line(self, message, job=None):
+        return wait_for(lambda: self.find(message, job), f"the log says {message!r}")[0]
+
+    def job_lines(self, job):
+        return [line for line in self.lines() if line.get("job_id") == job]
+
+    def messages(self, job):
+        return [line["msg"] for line in self.job_lines(job)]
+
+    def cli(self, *words, **options):
+        """Runs `weft` with this weftd's configuration."""
+        return run(WEFT, "-c", self.config, *words, **options)
+
+    def assert_clean(self):
+        """Nothing was left alive at the end, no worker crashed, and no sanitizer had anything to say."""
+        assert not SANITIZER_REPORT.search(self.stderr.read_text()), self.stderr.read_text()
+        stopped = self.find("weftd stopped")
+        assert len(stopped) == self.starts
+        for line in stopped:
+            alive = {name: value for name, value in line["data"].items() if name.startswith("live_")}
+            assert alive == {"live_contexts": 0, "live_tasks": 0, "live_jobs": 0}
