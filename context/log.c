@@ -1,6 +1,7 @@
 #include "context/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -316,6 +317,14 @@ void weft_log_fields(enum weft_level level, const char *message, const struct we
 
 /* ---- Without a sink ---- */
 
+/* Waits for a terminal or pipe that somebody has made non-blocking, so that no line is lost in the middle. */
+static bool can_try_again(void)
+{
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return errno == EINTR || (errno == EAGAIN && poll(&ready, 1, -1) > 0);
+}
+
 /* The buffer needs no lock of its own: sinks are called with one held. Untouched pages of it cost nothing. */
 static void write_to_stderr(const struct log_record *record, void *user)
 {
@@ -325,8 +334,10 @@ static void write_to_stderr(const struct log_record *record, void *user)
     (void)user;
     for (size_t at = 0; at < size;) {
         ssize_t written = write(STDERR_FILENO, buffer + at, size - at);
-        if (written < 0 && errno != EINTR)
+
+        if (written >= 0)
+            at += (size_t)written;
+        else if (!can_try_again())
             return; /* there is nobody left to tell */
-        at += written > 0 ? (size_t)written : 0;
     }
 }

@@ -177,6 +177,9 @@ struct weft_loop *weft_loop_free(struct weft_loop *loop)
 {
     if (!loop)
         return NULL;
+    /* What is released below must not schedule anything more. */
+    if (loop_of_thread == loop)
+        loop_of_thread = NULL;
     task_drop_callbacks(loop);
     loop->offloads = offload_pool_free(loop->offloads);
     loop->coroutines = coroutine_pool_free(loop->coroutines);
@@ -184,8 +187,6 @@ struct weft_loop *weft_loop_free(struct weft_loop *loop)
     event_free_if_any(loop->ready_event);
     event_free_if_any(loop->timer_event);
     event_free_if_any(loop->trim_event);
-    if (loop_of_thread == loop)
-        loop_of_thread = NULL;
     free(loop);
     return NULL;
 }

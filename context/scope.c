@@ -1,4 +1,5 @@
 /* Runs, scopes, captured and bound calls: everything that makes a context current, and takes it away again. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +14,18 @@ struct current_scope {
     struct current_scope *outer;
     struct weft_context *saved;
     uint64_t serial;
-    bool writable; /* as it was outside */
+    unsigned sealed; /* as it was outside */
+    bool writable;   /* as it was outside */
 };
 
 _Thread_local struct current current_state;
 
-/* Tells scopes apart for good, so that one that has ended is never mistaken for one that took its memory. */
-static _Thread_local uint64_t last_serial;
+/* Tells scopes apart for good, on all threads, so that one that has ended or is another thread's is never mistaken for
+ * an open one. */
+static atomic_uint_fast64_t last_serial;
+
+/* In place of the serial of a scope that could not be made. */
+#define SERIAL_OF_SEALED UINT64_MAX
 
 /* ---- Entering and leaving ---- */
 
@@ -40,6 +46,7 @@ static void pop_scope(void)
     struct current_scope *scope = current_state.scopes;
 
     current_state.scopes = scope->outer;
+    current_state.sealed = scope->sealed;
     current_state.writable = scope->writable;
     struct weft_context *inner = current_state.context;
     current_state.context = scope->saved;
@@ -153,6 +160,8 @@ int weft_set(const char *name, const char *value)
 
 int weft_set_bytes(const char *name, const void *value, size_t size)
 {
+    if (!value)
+        return weft_unset(name);
     return change_for_user(name, &(struct frame_change){.kind = FRAME_TEXT, .data = value, .size = size});
 }
 
@@ -206,17 +215,18 @@ void weft_scope_begin(struct weft_scope *scope)
 {
     struct current_scope *begun = malloc(sizeof(*begun));
 
-    scope->serial = 0;
     if (!begun) {
         /* Nothing may be set in a scope that could not be made, since nothing would take it back. */
         current_state.sealed++;
+        scope->serial = SERIAL_OF_SEALED;
         return;
     }
-    scope->serial = ++last_serial;
+    scope->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     *begun = (struct current_scope){
         .outer = current_state.scopes,
         .saved = weft_capture(),
-        .serial = last_serial,
+        .serial = scope->serial,
+        .sealed = current_state.sealed,
         .writable = current_state.writable,
     };
     current_state.scopes = begun;
@@ -236,8 +246,9 @@ int weft_scope_end(struct weft_scope *scope)
 {
     if (!scope)
         return 0;
-    if (scope->serial == 0 && current_state.sealed > 0) {
+    if (scope->serial == SERIAL_OF_SEALED && current_state.sealed > 0) {
         current_state.sealed--;
+        scope->serial = 0;
         return 0;
     }
     if (!scope_is_open(scope->serial))
@@ -284,5 +295,9 @@ int weft_call_once(struct weft_bound *bound)
 
 void weft_unbind(struct weft_bound *bound)
 {
-    bound->context = weft_context_unref(bound->context);
+    struct weft_context *context = bound->context;
+
+    /* The reference moves out first: `bound` may be part of what goes with the context. */
+    bound->context = NULL;
+    (void)weft_context_unref(context);
 }

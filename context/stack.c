@@ -23,6 +23,10 @@
 /* One mapping serves so many stacks. */
 enum { SLAB_STACKS = 16 };
 
+/* More than a page, because a function with a large buffer may step over that without touching it, and into the stack
+ * below. It costs addresses, not memory. */
+enum { GUARD_SIZE = 64 * 1024 };
+
 struct slab {
     struct slab *next;
     char *memory;
@@ -31,7 +35,7 @@ struct slab {
 };
 
 struct stack_pool {
-    size_t page;
+    size_t guard;
     size_t stride; /* guard and stack */
     struct stack *idle;
     struct slab *slabs; /* the first is the one with stacks not yet given out */
@@ -48,8 +52,9 @@ int stack_pool_new(size_t stack_size, struct stack_pool **ret_pool)
 
     if (!pool)
         return -ENOMEM;
-    pool->page = (size_t)sysconf(_SC_PAGESIZE);
-    pool->stride = round_up(stack_size, pool->page) + pool->page;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    pool->guard = round_up(GUARD_SIZE, page);
+    pool->stride = round_up(stack_size, page) + pool->guard;
     *ret_pool = pool;
     return 0;
 }
@@ -93,9 +98,9 @@ static int slab_new(struct stack_pool *pool)
     return 0;
 }
 
-static bool guard(void *page, size_t size)
+static bool guard(void *pages, size_t size)
 {
-    return madvise(page, size, MADV_GUARD_INSTALL) == 0 || mprotect(page, size, PROT_NONE) == 0;
+    return madvise(pages, size, MADV_GUARD_INSTALL) == 0 || mprotect(pages, size, PROT_NONE) == 0;
 }
 
 int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
@@ -113,12 +118,12 @@ int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
 
     struct slab *slab = pool->slabs;
     char *place = slab->memory + slab->used * pool->stride;
-    if (!guard(place, pool->page))
+    if (!guard(place, pool->guard))
         return -EAGAIN;
 
     struct stack *stack = &slab->stacks[slab->used++];
-    stack->bottom = place + pool->page;
-    stack->size = pool->stride - pool->page;
+    stack->bottom = place + pool->guard;
+    stack->size = pool->stride - pool->guard;
     stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->bottom, stack->bottom + stack->size);
     *ret_stack = stack;
     return 0;

@@ -1,5 +1,5 @@
 /*
- * Stacks for fibers: mapped lazily, each with a guard page below it, cut from slabs, and pooled.
+ * Stacks for fibers: mapped lazily, each with a guard below it, cut from slabs, and pooled.
  */
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <weft/api.h>
 
 struct stack {
-    char *bottom; /* lowest usable address; the page below it is the guard */
+    char *bottom; /* lowest usable address; below it is the guard */
     size_t size;
     unsigned valgrind_id;
     struct stack *next;

@@ -1,4 +1,5 @@
 /* What a task can wait for: time, descriptors, futures. And callbacks, which are the other half of futures. */
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -65,6 +66,29 @@ static void wake_for_fd(evutil_socket_t fd, short what, void *arg)
     task_wake(arg, ready ? ready : -ETIMEDOUT);
 }
 
+/* What the descriptor is ready for at this moment; 0: nothing. */
+static int ready_now(int fd, unsigned what)
+{
+    short wanted = (short)((what & WEFT_READ ? POLLIN : 0) | (what & WEFT_WRITE ? POLLOUT : 0));
+    struct pollfd state = {.fd = fd, .events = wanted};
+
+    if (poll(&state, 1, 0) <= 0)
+        return 0;
+    bool failed = state.revents & (POLLERR | POLLHUP);
+    unsigned ready =
+        (state.revents & POLLIN || failed ? WEFT_READ : 0) | (state.revents & POLLOUT || failed ? WEFT_WRITE : 0);
+    return (int)(ready & what);
+}
+
+/* What a descriptor is ready for that epoll refuses, because reading and writing it never blocks; 0: it is none of
+ * those. */
+static int ready_always(int fd, mode_t mode, unsigned what)
+{
+    if (S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode))
+        return (int)what;
+    return S_ISCHR(mode) ? ready_now(fd, what) : 0;
+}
+
 int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
 {
     struct weft_task *task = weft_task_current();
@@ -79,12 +103,12 @@ int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
     if (task->interruption < 0)
         return task_result(task->interruption);
 
-    /* Files are always ready, and epoll refuses them. */
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;
-    if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
-        return (int)what;
+    int ready = ready_always(fd, status.st_mode, what);
+    if (ready)
+        return ready;
 
     short events = (short)((what & WEFT_READ ? EV_READ : 0) | (what & WEFT_WRITE ? EV_WRITE : 0));
     if (event_assign(&event, task->loop->base, fd, events, wake_for_fd, task) < 0)
@@ -93,6 +117,9 @@ int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
         return task_result(-ENOMEM);
     int r = task_wait();
     (void)event_del(&event);
+    /* In a turn that finds it ready and out of time at once, libevent tells of the time only. */
+    if (r == -ETIMEDOUT && (ready = ready_now(fd, what)))
+        r = ready;
     return task_result(r);
 }
 

@@ -73,10 +73,12 @@ void redis_report(struct redis *redis, const char *format, ...)
     redis->events->problem(redis->problem, redis->user);
 }
 
-/* A reply that is no error is the only proof that Redis is well: a server that is loading or read-only accepts
- * connections and passwords all the same. */
-static void note_success(struct redis *redis)
+/* A connection and an accepted password prove nothing: a server that is loading or read-only gives both. That a group
+ * exists already is an answer as good as success. */
+static void note_reply(struct redis *redis, const redisReply *reply)
 {
+    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP"))
+        return;
     redis->pause_ms = PAUSE_MIN_MS;
     if (redis->problem[0] == '\0')
         return;
@@ -179,27 +181,40 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
         redis->state = REDIS_CLOSING;
     if (reply) {
         redis->quiet_since_ms = clock_steady_ms();
-        if (redis->state == REDIS_UP && !reply_is_error(reply, NULL))
-            note_success(redis);
+        if (redis->state == REDIS_UP)
+            note_reply(redis, reply);
     }
     request->done(request, reply);
 }
 
-static int send_words(struct redis *redis, const struct words *words, struct redis_request *request)
+/* Notes that a reply is awaited; `result` is what hiredis said to the command. */
+static int finish_send(struct redis *redis, int result)
 {
-    if (words->failed)
-        return -ENOMEM;
-    if (redisAsyncCommandArgv(redis->context, on_reply, request, (int)words->count, words->bytes, words->sizes) !=
-        REDIS_OK)
+    if (result != REDIS_OK)
         return -ENOMEM;
     if (redis->outstanding++ == 0)
         redis->quiet_since_ms = clock_steady_ms();
     return 0;
 }
 
+static int send_words(struct redis *redis, const struct words *words, struct redis_request *request)
+{
+    if (words->failed)
+        return -ENOMEM;
+    return finish_send(
+        redis, redisAsyncCommandArgv(redis->context, on_reply, request, (int)words->count, words->bytes, words->sizes));
+}
+
 int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
 {
     return redis->state == REDIS_UP ? send_words(redis, words, request) : -ENOTCONN;
+}
+
+int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request)
+{
+    if (redis->state != REDIS_UP)
+        return -ENOTCONN;
+    return finish_send(redis, redisAsyncFormattedCommand(redis->context, on_reply, request, command, size));
 }
 
 void redis_flush(struct redis *redis)

@@ -52,6 +52,10 @@ long long redis_client_id(const struct redis *redis);
 int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
     __attribute__((warn_unused_result));
 
+/* The same for a command that is written already, as redisFormatCommandArgv() does it; copied. */
+int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request)
+    __attribute__((warn_unused_result));
+
 /* Writes now what has been sent, as far as the socket takes it. */
 void redis_flush(struct redis *redis);
 

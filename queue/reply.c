@@ -110,7 +110,7 @@ bool reply_is_error(const redisReply *reply, const char *code)
 bool reply_blames_server(const redisReply *reply)
 {
     static const char *const codes[] = {
-        "LOADING", "READONLY", "MASTERDOWN", "NOAUTH",   "WRONGPASS", "NOPERM",
+        "LOADING", "READONLY", "MASTERDOWN", "NOAUTH",   "WRONGPASS",   "NOPERM",
         "BUSY",    "MISCONF",  "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN",
     };
 

@@ -1,6 +1,6 @@
 /*
- * Settling: collects outcomes in batches, a batch for each queue, and has settle.lua write each in one atomic step. What
- * Redis has not confirmed is kept and sent again: the script does nothing for a job that has been settled already.
+ * Settling: collects outcomes in batches, a batch for each queue, and has settle.lua write each in one atomic step.
+ * What Redis has not confirmed is kept and sent again: the script does nothing for a job that has been settled already.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * Shares out places among queues by their weights: fair over time, not only within one round, and with nothing left over
- * as long as somebody can take it.
+ * Shares out places among queues by their weights: fair over time, not only within one round, and with nothing left
+ * over as long as somebody can take it.
  */
 #pragma once
 

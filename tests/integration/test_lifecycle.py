@@ -240,7 +240,7 @@ def test_wrong_usage_exits_64():
     for words in (["--nonsense"], ["-c"], ["surplus"]):
         done = run(WEFTD, *words)
         assert (done.returncode, done.stdout) == (64, "")
-        assert "weftd --help" in done.stderr
+        assert "Usage: weftd " in done.stderr
 
 
 def test_without_redis_weftd_exits_69_and_says_where_it_looked(tmp_path):

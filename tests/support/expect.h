@@ -29,6 +29,8 @@ static atomic_int expect_failures;
 #define EXPECT_EQUAL(actual, wanted) expect_equal((intmax_t)(actual), (intmax_t)(wanted), #actual, __FILE__, __LINE__)
 #define EXPECT_TEXT(actual, wanted)  expect_text((actual), (wanted), #actual, __FILE__, __LINE__)
 
+#define EXPECT_NOT_REACHED() expect_fail(__FILE__, __LINE__, "this is not to be reached")
+
 static inline void expect_fail(const char *file, int line, const char *format, ...) CMOCKA_PRINTF_ATTRIBUTE(3, 4);
 
 static inline void expect_fail(const char *file, int line, const char *format, ...)

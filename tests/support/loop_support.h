@@ -28,7 +28,6 @@ static inline struct loop_support loop_support_begin(void)
 static inline void loop_support_end(struct loop_support *support)
 {
     EXPECT(event_base_dispatch(support->base) >= 0);
-    EXPECT_EQUAL(weft_tasks_alive(), 0);
     support->loop = weft_loop_free(support->loop);
     event_base_free(support->base);
 }

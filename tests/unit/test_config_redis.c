@@ -12,8 +12,8 @@
 
 #define FORMS "redis://[USER@]HOST[:PORT][/DB], unix:///PATH[?db=N] or embedded"
 
-#define HUNDRED_BYTES                                                                                                  \
-    "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+#define NINETY_BYTES  "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij"
+#define HUNDRED_BYTES NINETY_BYTES "abcdefghij"
 
 #define NOBODY 65534
 
@@ -128,6 +128,7 @@ static void a_url_of_another_form_is_refused(void **state)
         "redis://",
         "redis:///0",
         "redis://:6379",
+        "redis://::1",
         "redis://@redis",
         "redis://ho st",
         "redis://h\xc3\xb6st",
@@ -152,20 +153,25 @@ static void a_bad_port_is_named(void **state)
 {
     static const char *const urls[] = {
         "redis://redis:",   "redis://redis:0",       "redis://redis:65536", "redis://redis:redis",
-        "redis://redis:-1", "redis://redis:6379:80", "redis://::1",         "redis://redis:06379",
+        "redis://redis:-1", "redis://redis:6379:80", "redis://redis:06379", "redis://[::1]:x",
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]) - 2; i++)
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
         assert_url_refused(urls[i], "the port in \"redis.url\" must be a whole number between 1 and 65535");
 }
 
 static void a_bad_database_is_named(void **state)
 {
     static const char *const urls[] = {
-        "redis://redis/x",         "redis://redis/-1",           "redis://redis/65536",
-        "redis://redis/0/",        "redis://redis/1?db=2",       "unix:///run/redis.sock?db=",
-        "unix:///run/redis.sock?db=x", "unix:///run/redis.sock?db=1&db=2",
+        "redis://redis/x",
+        "redis://redis/-1",
+        "redis://redis/65536",
+        "redis://redis/0/",
+        "redis://redis/1?db=2",
+        "unix:///run/redis.sock?db=",
+        "unix:///run/redis.sock?db=x",
+        "unix:///run/redis.sock?db=1&db=2",
     };
 
     (void)state;
@@ -176,8 +182,9 @@ static void a_bad_database_is_named(void **state)
 static void a_password_in_a_url_is_refused_and_not_repeated(void **state)
 {
     static const char *const urls[] = {
-        "redis://:secret@redis", "redis://user:secret@redis:6379/0", "redis://user:se@cret@redis",
-        "redis://user:@redis",   "rediss://user:secret@redis",       "redis+sentinel://:secret@one:26379,two:26379/main",
+        "redis://:secret@redis",      "redis://user:secret@redis:6379/0",
+        "redis://user:se@cret@redis", "redis://user:@redis",
+        "rediss://user:secret@redis", "redis+sentinel://:secret@one:26379,two:26379/main",
     };
 
     (void)state;
@@ -347,30 +354,107 @@ static void an_embedded_redis_has_no_password(void **state)
 
 static void the_folder_of_an_embedded_redis_leaves_room_for_its_socket(void **state)
 {
-    /* One byte for the slash at the beginning, eleven for `/redis.sock`. */
-    struct config *config = config_support_load("redis: {url: embedded, dir: /" HUNDRED_BYTES "}"
-                                                + (0 * sizeof(HUNDRED_BYTES)));
+    struct config *config = config_support_load("redis: {url: embedded, dir: /" NINETY_BYTES "abcde}");
 
     (void)state;
+    assert_int_equal(strlen(config->redis.socket_path), 107);
     config_free(config);
+    config_support_assert_mistake("redis: {url: embedded, dir: /" NINETY_BYTES "abcdef}",
+                                  "weftd.yaml:1:29: \"redis.dir\" must be shorter: the path of the socket in it, "
+                                  "redis.sock, must be at most 107 bytes long, not 108");
+    /* No socket, no limit. */
+    config_free(config_support_load("redis: {dir: /" NINETY_BYTES "abcdef}"));
 }
 
-static void root_has_the_data_in_var_and_others_at_home(void **state)
+/* Loads without root's rights. */
+static struct config *load_as_somebody(const char *text)
 {
-    struct config *config = config_support_load("{}");
+    uid_t user = geteuid();
+    struct config *config;
 
-    (void)state;
-    if (geteuid() == 0) {
-        assert_string_equal(config->redis.dir, "/var/lib/weft/redis");
+    config_support_write(CONFIG_FILE, text);
+    if (user == 0)
         assert_int_equal(seteuid(NOBODY), 0);
-    }
+    assert_int_equal(config_load(CONFIG_FILE, &config, &(char *){NULL}), 0);
+    assert_int_equal(seteuid(user), 0);
+    return config;
+}
+
+static void assert_dir_of_somebody(const char *dir)
+{
+    struct config *config = load_as_somebody("{}");
+
+    if (dir)
+        assert_string_equal(config->redis.dir, dir);
+    else
+        assert_null(config->redis.dir);
     config_free(config);
 }
+
+static void the_data_of_root_is_in_var(void **state)
+{
+    struct config *config;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    setenv("XDG_STATE_HOME", "/state", 1);
+    config = config_support_load("{}");
+    assert_string_equal(config->redis.dir, "/var/lib/weft/redis");
+    config_free(config);
+}
+
+static void the_data_of_others_is_where_their_state_is(void **state)
+{
+    (void)state;
+    assert_dir_of_somebody(NULL);
+    setenv("HOME", "/home/somebody", 1);
+    assert_dir_of_somebody("/home/somebody/.local/state/weft/redis");
+    setenv("XDG_STATE_HOME", "relative", 1);
+    assert_dir_of_somebody("/home/somebody/.local/state/weft/redis");
+    setenv("XDG_STATE_HOME", "/state", 1);
+    assert_dir_of_somebody("/state/weft/redis");
+}
+
+static void an_embedded_redis_of_a_user_without_a_home_needs_a_folder(void **state)
+{
+    uid_t user = geteuid();
+
+    (void)state;
+    config_support_write(CONFIG_FILE, "redis: {url: embedded}");
+    if (user == 0)
+        assert_int_equal(seteuid(NOBODY), 0);
+    config_support_assert_refused(CONFIG_FILE, -EINVAL,
+                                  "weftd.yaml:1:14: the embedded Redis needs \"redis.dir\", the folder of its data, "
+                                  "because neither $XDG_STATE_HOME nor $HOME says where that would be");
+    assert_int_equal(seteuid(user), 0);
+}
+
+#define TEST(name_) cmocka_unit_test_setup(name_, reset_environment)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_url_names_host_port_database_and_user),
+        TEST(a_url_names_host_port_database_and_user),
+        TEST(a_url_names_a_socket_and_a_database),
+        TEST(without_a_url_redis_is_on_this_machine),
+        TEST(a_url_of_another_form_is_refused),
+        TEST(a_bad_port_is_named),
+        TEST(a_bad_database_is_named),
+        TEST(a_password_in_a_url_is_refused_and_not_repeated),
+        TEST(what_this_version_does_not_speak_is_refused),
+        TEST(a_relative_socket_path_is_refused),
+        TEST(a_socket_path_has_at_most_107_bytes),
+        TEST(the_password_is_what_the_file_holds_without_its_line_feed),
+        cmocka_unit_test_setup_teardown(a_credential_of_systemd_goes_before_a_file_beside_the_configuration,
+                                        reset_environment, remove_credential),
+        TEST(a_bad_password_file_is_named),
+        TEST(an_embedded_redis_has_its_socket_in_its_folder),
+        TEST(an_embedded_redis_has_no_password),
+        TEST(the_folder_of_an_embedded_redis_leaves_room_for_its_socket),
+        TEST(the_data_of_root_is_in_var),
+        TEST(the_data_of_others_is_where_their_state_is),
+        TEST(an_embedded_redis_of_a_user_without_a_home_needs_a_folder),
     };
 
     return cmocka_run_group_tests_name("config_redis", tests, config_support_set_up, config_support_tear_down);

@@ -128,7 +128,7 @@ static int walk(void *arg)
 static void a_visitor_may_change_what_it_walks_over(void **state)
 {
     (void)state;
-    EXPECT_EQUAL(weft_each(stop_at_second, NULL), 0);
+    EXPECT_EQUAL(weft_each(stop_at_second, NULL), 0); /* the root has nothing to visit */
     EXPECT_EQUAL(weft_run(walk, &state), 0);
 }
 

@@ -26,8 +26,9 @@ struct weft_task;
 
 /* Starts fn(arg) as a task called `name` (copied; a word or two for logs). It begins when the caller next waits or
  * returns. Fire and forget: nothing needs to be done with the handle, NULL (with errno: EAGAIN too many tasks,
- * ENOMEM, EINVAL) says that it could not be started. The handle is borrowed: valid until the task that called
- * weft_spawn() ends, or, where a callback called it, until that callback returns. */
+ * ENOMEM, E2BIG the context has no room for the task's name, EPERM no loop, EINVAL) says that it could not be started.
+ * The handle is borrowed: valid until the task that called weft_spawn() ends, or, where a callback called it, until
+ * that callback returns. */
 WEFT_API struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg);
 
 /* To keep a handle for longer. Both take NULL. */
@@ -46,7 +47,8 @@ WEFT_API struct weft_task *weft_task_current(void);
 
 /* ---- Waiting ---- */
 
-/* Sleeps for so many milliseconds; 0 lets whatever else is ready run first. Gives 0, -ECANCELED, -ETIME, -EDEADLK. */
+/* Sleeps for so many milliseconds; 0 lets whatever else is ready run first. Gives 0, -ENOMEM, -ECANCELED, -ETIME,
+ * -EDEADLK. */
 WEFT_API int weft_sleep_ms(uint64_t milliseconds) WEFT_MAY_WAIT;
 
 #define WEFT_READ  1u
@@ -54,7 +56,8 @@ WEFT_API int weft_sleep_ms(uint64_t milliseconds) WEFT_MAY_WAIT;
 
 /* Waits until `fd` can be read or written (`what` is WEFT_READ, WEFT_WRITE or both), for at most `timeout_ms`
  * milliseconds (negative: for ever). Gives what it is ready for, a positive number. Errors: -ETIMEDOUT nothing
- * happened in time; -EINVAL; -ENOMEM; -ECANCELED, -ETIME, -EDEADLK. The descriptor stays the caller's. */
+ * happened in time; -EINVAL; -EBADF; -ENOMEM; -ECANCELED, -ETIME, -EDEADLK. Files are always ready. The descriptor
+ * stays the caller's. */
 WEFT_API int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms) WEFT_MAY_WAIT;
 
 /* Runs fn(arg) on a thread of the pool, in the caller's context, while the calling task waits. For calls that block
@@ -68,7 +71,8 @@ WEFT_API int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result) WEFT
 /* ---- Callbacks ---- */
 
 /* Calls fn(arg) from the event loop, soon or in so many milliseconds, in the context of this call. There is no
- * handle and no way back: what must be awaited is a task, or completes a future. Errors: -ENOMEM. */
+ * handle and no way back: what must be awaited is a task, or completes a future. Errors: -EPERM no loop, -EINVAL,
+ * -ENOMEM. */
 WEFT_API int weft_call_soon(void (*fn)(void *arg), void *arg);
 WEFT_API int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg);
 

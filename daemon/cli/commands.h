@@ -1,0 +1,23 @@
+/*
+ * The table of commands, how one is found, and the help that is made of it.
+ */
+#pragma once
+
+#include "daemon/cli/command.h"
+
+/* All of them, in the order of the help. */
+extern const struct command *const commands[];
+extern const size_t command_count;
+
+/* Options of weft itself, which come before the command. */
+extern const struct option_row options_global[];
+
+/* The command, or NULL. */
+const struct command *command_find(const char *name);
+
+/* The subcommand, or NULL: there is none of that name, or there are none. */
+const struct command *command_find_sub(const struct command *command, const char *name);
+
+/* Print the help of weft and of a command on stdout. `name` is the command's full one, such as `dead show`. */
+void command_print_overview(void);
+void command_print_help(const struct command *command, const char *name);

@@ -1,0 +1,175 @@
+#include "daemon/cli/session.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/cli/problem.h"
+#include "queue/greeting.h"
+#include "queue/refusal.h"
+
+#define CONNECT_SECONDS 5
+#define ANSWER_SECONDS  10
+
+/* ---- What goes wrong ---- */
+
+/* Redis's own words may have pieces of data in them. */
+static void report_words(const struct session *session, const char *what, const char *words, size_t size)
+{
+    (void)problem_report(EX_UNAVAILABLE, "Redis at %s %s: %s", session->address, what, refusal_quote(words, size).text);
+}
+
+static void report_connection(const struct session *session, const char *words)
+{
+    const char *advice = session->config->redis.kind == CONFIG_REDIS_EMBEDDED ? "; weftd, which starts it, has to run" : "";
+
+    (void)problem_report(EX_UNAVAILABLE, "Redis at %s cannot be reached: %s%s", session->address, words, advice);
+}
+
+static void report_broken(const struct session *session)
+{
+    const redisContext *context = session->context;
+
+    if (context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT))
+        (void)problem_report(EX_UNAVAILABLE, "Redis at %s has not answered for %d seconds", session->address,
+                             ANSWER_SECONDS);
+    else
+        (void)problem_report(EX_UNAVAILABLE, "Redis at %s has ended the connection: %s", session->address,
+                             context->errstr);
+}
+
+/* ---- Asking ---- */
+
+/* Takes the reply over. */
+static redisReply *check_reply(const struct session *session, int type, const char *code, redisReply *reply)
+{
+    if (!reply) {
+        report_broken(session);
+        return NULL;
+    }
+    bool is_code = reply->type == REDIS_REPLY_ERROR && code && strncmp(reply->str, code, strlen(code)) == 0;
+
+    if (reply->type == type || is_code)
+        return reply;
+    if (reply->type == REDIS_REPLY_ERROR)
+        report_words(session, "refuses", reply->str, reply->len);
+    else
+        (void)problem_report(EX_UNAVAILABLE, "Redis at %s gives an answer that no Redis would give", session->address);
+    freeReplyObject(reply);
+    return NULL;
+}
+
+redisReply *session_ask(struct session *session, int type, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    redisReply *reply = redisvCommand(session->context, format, args);
+    va_end(args);
+    return check_reply(session, type, NULL, reply);
+}
+
+redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    redisReply *reply = redisvCommand(session->context, format, args);
+    va_end(args);
+    return check_reply(session, type, code, reply);
+}
+
+redisReply *session_ask_words(struct session *session, int type, int count, const char **words, const size_t *sizes)
+{
+    return check_reply(session, type, NULL, redisCommandArgv(session->context, count, words, sizes));
+}
+
+/* ---- Opening ---- */
+
+static void write_address(struct session *session)
+{
+    const struct queue_options *options = &session->config->queue_options;
+
+    if (options->socket_path)
+        snprintf(session->address, sizeof(session->address), "%s", options->socket_path);
+    else
+        snprintf(session->address, sizeof(session->address), "%s:%d", options->host, options->port);
+}
+
+static int connect_now(struct session *session)
+{
+    const struct queue_options *options = &session->config->queue_options;
+    struct timeval limit = {.tv_sec = CONNECT_SECONDS};
+
+    if (options->socket_path)
+        session->context = redisConnectUnixWithTimeout(options->socket_path, limit);
+    else
+        session->context = redisConnectWithTimeout(options->host, options->port, limit);
+    if (!session->context)
+        return problem_report_memory();
+    if (session->context->err) {
+        report_connection(session, session->context->errstr);
+        return EX_UNAVAILABLE;
+    }
+    (void)redisSetTimeout(session->context, (struct timeval){.tv_sec = ANSWER_SECONDS});
+    return EX_OK;
+}
+
+/* Steps whose refusal does no harm are left out: nothing here needs a name or a number. */
+static int greet(struct session *session)
+{
+    struct words words = {0};
+    int status = EX_OK;
+
+    for (unsigned step = 0; step < GREETING_STEPS && status == EX_OK; step++) {
+        greeting_write(step, &session->config->queue_options, "weft", &words);
+        if (words.failed)
+            status = problem_report_memory();
+        if (words.count == 0 || words.failed || !greeting_is_vital(step))
+            continue;
+        SESSION_REPLY *reply =
+            session_ask_words(session, REDIS_REPLY_STATUS, (int)words.count, words.bytes, words.sizes);
+        if (!reply)
+            status = EX_UNAVAILABLE;
+    }
+    words_done(&words);
+    return status;
+}
+
+int session_open(struct session *session, const struct config *config)
+{
+    *session = (struct session){.config = config, .queue_count = config->queue_count};
+    write_address(session);
+    int status = queue_keys_new_all(&config->queue_options, &session->keys) < 0 ? problem_report_memory() : EX_OK;
+
+    if (status == EX_OK)
+        status = connect_now(session);
+    if (status == EX_OK)
+        status = greet(session);
+    if (status != EX_OK)
+        session_close(session);
+    return status;
+}
+
+void session_close(struct session *session)
+{
+    if (session->context)
+        redisFree(session->context);
+    session->context = NULL;
+    session->keys = queue_keys_free_all(session->keys, session->queue_count);
+}
+
+/* ---- Queues ---- */
+
+const struct queue_keys *session_find_queue(const struct session *session, const char *queue)
+{
+    for (size_t i = 0; i < session->queue_count; i++) {
+        if (strcmp(session->keys[i].queue, queue) == 0)
+            return &session->keys[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,49 @@
+/*
+ * A conversation with Redis: one question after the other, each of which waits for its answer. What goes wrong is
+ * reported on stderr here, once, so that commands have only to end.
+ */
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include "daemon/config.h"
+#include "queue/keys.h"
+
+struct session {
+    const struct config *config;
+    redisContext *context;
+    struct queue_keys *keys; /* of all queues, in the configuration's order */
+    size_t queue_count;
+    char address[256]; /* fit for a sentence */
+};
+
+/* Connects, authenticates and selects the database; may wait for seconds. Gives an exit status; but for EX_OK there is
+ * nothing to be closed. */
+int session_open(struct session *session, const struct config *config) __attribute__((warn_unused_result));
+
+/* Closes; harmless on one that is all zero. */
+void session_close(struct session *session);
+
+/* Asks (redisCommand()'s format) and gives the reply, which is of the type `type` and is the caller's, to be given to
+ * freeReplyObject(). NULL: it was not to be had, which has been reported. */
+redisReply *session_ask(struct session *session, int type, const char *format, ...) __attribute__((warn_unused_result));
+
+/* The same for words that are not known in number. */
+redisReply *session_ask_words(struct session *session, int type, int count, const char **words, const size_t *sizes)
+    __attribute__((warn_unused_result));
+
+/* As session_ask(), and an error whose first word is `code` is given as it is. */
+redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...)
+    __attribute__((warn_unused_result));
+
+/* The keys of the queue called so, or NULL, which has been reported: it is not configured. */
+const struct queue_keys *session_find_queue(const struct session *session, const char *queue);
+
+static inline void session_free_reply(redisReply **reply)
+{
+    if (*reply)
+        freeReplyObject(*reply);
+}
+
+/* A reply that is given back at the end of its block. */
+#define SESSION_REPLY __attribute__((cleanup(session_free_reply))) redisReply

@@ -1,0 +1,130 @@
+#include "daemon/cli/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "queue/entry.h"
+
+#define PAGE_FIRST 16 /* entries: what they weigh is not known yet */
+#define PAGE_MAX   1000
+#define PAGE_BYTES ((size_t)4 * 1024 * 1024)
+
+struct walk {
+    enum stream_order order;
+    size_t left;    /* entries that may still be visited */
+    size_t page;    /* entries of the next one */
+    char next[64];  /* where it begins */
+    bool (*visit)(const struct stream_entry *entry, void *user);
+    void *user;
+};
+
+/* ---- Entries ---- */
+
+const redisReply *stream_entry_find(const struct stream_entry *entry, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (size_t i = entry->count; i > 0; i--) {
+        const redisReply *field = entry->fields[2 * (i - 1)];
+
+        if ((size_t)field->len == size && memcmp(field->str, name, size) == 0)
+            return entry->fields[2 * i - 1];
+    }
+    return NULL;
+}
+
+static bool are_strings(redisReply *const *replies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (replies[i]->type != REDIS_REPLY_STRING)
+            return false;
+    }
+    return true;
+}
+
+bool stream_entry_read(const redisReply *reply, struct stream_entry *ret_entry)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING)
+        return false;
+    const redisReply *fields = reply->element[1];
+
+    if (fields->type != REDIS_REPLY_ARRAY || !are_strings(fields->element, fields->elements))
+        return false;
+    *ret_entry =
+        (struct stream_entry){.id = reply->element[0]->str, .fields = fields->element, .count = fields->elements / 2};
+    return true;
+}
+
+static size_t weigh_entry(const struct stream_entry *entry)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < 2 * entry->count; i++)
+        bytes += (size_t)entry->fields[i]->len;
+    return bytes;
+}
+
+/* ---- Pages ---- */
+
+/* `(ID`, which excludes the bound itself, is of Redis 6.2. */
+static void set_next(struct walk *walk, const char *id)
+{
+    snprintf(walk->next, sizeof(walk->next), "(%s", id);
+}
+
+static void set_page(struct walk *walk, size_t entries, size_t bytes)
+{
+    size_t page = entries * (PAGE_BYTES / (bytes + 1));
+
+    if (bytes > PAGE_BYTES)
+        page = entries / 2;
+    walk->page = page < 1 ? 1 : page > PAGE_MAX ? PAGE_MAX : page;
+}
+
+static redisReply *ask_page(struct session *session, const char *key, const struct walk *walk)
+{
+    size_t count = walk->page < walk->left ? walk->page : walk->left;
+
+    if (walk->order == STREAM_NEWEST_FIRST)
+        return session_ask(session, REDIS_REPLY_ARRAY, "XREVRANGE %s %s - COUNT %zu", key, walk->next, count);
+    return session_ask(session, REDIS_REPLY_ARRAY, "XRANGE %s %s + COUNT %zu", key, walk->next, count);
+}
+
+/* Gives whether the visitor has seen enough. */
+static bool visit_page(struct walk *walk, const redisReply *reply)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < reply->elements; i++) {
+        struct stream_entry entry;
+
+        if (!stream_entry_read(reply->element[i], &entry))
+            continue;
+        set_next(walk, entry.id);
+        bytes += weigh_entry(&entry);
+        if (walk->visit(&entry, walk->user))
+            return true;
+    }
+    walk->left -= reply->elements;
+    set_page(walk, reply->elements, bytes);
+    return false;
+}
+
+enum stream_result stream_walk(struct session *session, const char *key, enum stream_order order, size_t limit,
+                               bool (*visit)(const struct stream_entry *entry, void *user), void *user)
+{
+    struct walk walk = {.order = order, .left = limit, .page = PAGE_FIRST, .visit = visit, .user = user};
+
+    strcpy(walk.next, order == STREAM_NEWEST_FIRST ? "+" : "-");
+    while (walk.left > 0) {
+        SESSION_REPLY *reply = ask_page(session, key, &walk);
+
+        if (!reply)
+            return STREAM_FAILED;
+        if (reply->elements == 0)
+            return STREAM_ENDED;
+        if (visit_page(&walk, reply))
+            return STREAM_STOPPED;
+    }
+    return STREAM_LIMITED;
+}

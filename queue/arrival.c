@@ -1,0 +1,117 @@
+#include "queue/arrival.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "queue/clock.h"
+
+size_t arrival_count(const redisReply *reply)
+{
+    size_t count = 0;
+    const redisReply *entries;
+    const char *key;
+
+    for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++)
+        count += entries->elements;
+    return count;
+}
+
+const redisReply *arrival_stream(const redisReply *reply, size_t i, const char **ret_key)
+{
+    const redisReply *stream;
+
+    if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements)
+        return NULL;
+    stream = reply->element[i];
+    if (stream->type != REDIS_REPLY_ARRAY || stream->elements != 2 || !stream->element[0]->str)
+        return NULL;
+    *ret_key = stream->element[0]->str;
+    return stream->element[1];
+}
+
+static int reserve_fields(struct arrival *arrival, size_t count)
+{
+    struct message_field *fields;
+
+    if (count <= arrival->capacity)
+        return 0;
+    fields = reallocarray(arrival->fields, count, sizeof(*fields));
+    if (!fields)
+        return -ENOMEM;
+    arrival->fields = fields;
+    arrival->capacity = count;
+    return 0;
+}
+
+/* Gives the message's size in bytes, roughly. */
+static size_t read_fields(struct arrival *arrival, const redisReply *list)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i + 1 < list->elements; i += 2) {
+        const redisReply *name = list->element[i];
+        const redisReply *value = list->element[i + 1];
+
+        arrival->fields[i / 2] = (struct message_field){name->str, name->len, value->str, value->len};
+        size += name->len + value->len;
+    }
+    return size;
+}
+
+/* Moves by an eighth of the way up or down. */
+static void note_size(struct arrival *arrival, size_t size)
+{
+    arrival->average_size = arrival->average_size - arrival->average_size / 8 + size / 8;
+}
+
+/* Gives whether a place is taken. An entry for which there is no memory stays pending, and is found again after the
+ * next lost connection or by whoever reclaims what this process held. */
+static bool take_message(struct arrival *arrival, size_t queue, const char *entry, const redisReply *list)
+{
+    struct message_refusal refusal;
+    struct job *job;
+    int r;
+
+    if (reserve_fields(arrival, list->elements / 2) < 0)
+        return false;
+    note_size(arrival, read_fields(arrival, list));
+    r = message_parse(arrival->keys[queue].queue, entry, arrival->fields, list->elements / 2, clock_now_ms(),
+                      arrival->limits, &job, &refusal);
+    if (r == 0)
+        return arrival->events->job(job, queue, arrival->user);
+    if (r == -EBADMSG)
+        arrival->events->refused(entry, &refusal, queue, arrival->user);
+    return false;
+}
+
+static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *reply)
+{
+    const char *entry;
+    struct entry_id id;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str)
+        return false;
+    entry = reply->element[0]->str;
+    if (entry_id_parse(entry, &id) < 0 || entry_set_add(arrival->held, queue, id) <= 0)
+        return false;
+    if (reply->element[1]->type == REDIS_REPLY_ARRAY)
+        return take_message(arrival, queue, entry, reply->element[1]);
+    arrival->events->vanished(entry, queue, arrival->user);
+    return false;
+}
+
+unsigned arrival_take(struct arrival *arrival, size_t queue, const redisReply *entries)
+{
+    unsigned places = 0;
+
+    for (size_t i = 0; i < entries->elements; i++)
+        places += take_entry(arrival, queue, entries->element[i]);
+    return places;
+}
+
+void arrival_done(struct arrival *arrival)
+{
+    free(arrival->fields);
+    arrival->fields = NULL;
+    arrival->capacity = 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * Arrivals: the entries of a reply to XREADGROUP, each of which becomes a job, a refused message, or nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "queue/entry.h"
+#include "queue/keys.h"
+#include "queue/message.h"
+#include "queue/reply.h"
+
+struct arrival_events {
+    /* A job of the queue number `queue`, which becomes the receiver's. Gives whether it takes a place of the room. */
+    bool (*job)(struct job *job, size_t queue, void *user);
+    /* A message that is none. */
+    void (*refused)(const char *entry, const struct message_refusal *refusal, size_t queue, void *user);
+    /* An entry that somebody has deleted after it was given to us. */
+    void (*vanished)(const char *entry, size_t queue, void *user);
+};
+
+/* The owner fills in what is above the line; the rest is zero at first. */
+struct arrival {
+    const struct queue_keys *keys;
+    const struct message_limits *limits;
+    struct entry_set *held; /* gets each entry; one that it has already is passed over */
+    const struct arrival_events *events;
+    void *user;
+    /* ---- */
+    struct message_field *fields;
+    size_t capacity;
+    size_t average_size; /* of a message in bytes, lately */
+};
+
+/* The number of entries in the reply to a read: of one queue, or of several. */
+size_t arrival_count(const redisReply *reply);
+
+/* The entries of one stream in such a reply, and the stream's key. NULL: there is no stream number `i`. */
+const redisReply *arrival_stream(const redisReply *reply, size_t i, const char **ret_key);
+
+/* Takes all `entries` of a queue; gives how many places of the room they took. */
+unsigned arrival_take(struct arrival *arrival, size_t queue, const redisReply *entries);
+
+void arrival_done(struct arrival *arrival);

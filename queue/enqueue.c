@@ -1,0 +1,210 @@
+#include "queue/enqueue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/keys.h"
+
+struct enqueue_item {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct enqueue *enqueue;
+    struct enqueue_item *previous;
+    struct enqueue_item *next;
+    void (*done)(int result, const char *text, void *arg);
+    void *arg;
+    char *command; /* as Redis reads it; NULL once it has been sent */
+    size_t size;
+};
+
+struct enqueue {
+    struct redis *redis;
+    const char *prefix;
+    void (*wake)(void *user);
+    void *user;
+    struct words words;
+    struct enqueue_item *first; /* the oldest; those that were sent come first */
+    struct enqueue_item *last;
+};
+
+static void free_item(struct enqueue_item *item)
+{
+    if (item->command)
+        redisFreeCommand(item->command);
+    free(item);
+}
+
+static void append_item(struct enqueue *enqueue, struct enqueue_item *item)
+{
+    item->previous = enqueue->last;
+    if (enqueue->last)
+        enqueue->last->next = item;
+    else
+        enqueue->first = item;
+    enqueue->last = item;
+}
+
+static void remove_item(struct enqueue_item *item)
+{
+    struct enqueue *enqueue = item->enqueue;
+
+    if (item->previous)
+        item->previous->next = item->next;
+    else
+        enqueue->first = item->next;
+    if (item->next)
+        item->next->previous = item->previous;
+    else
+        enqueue->last = item->previous;
+}
+
+/* The last that is done with an item: `done` may enqueue more. */
+static void answer_item(struct enqueue_item *item, int result, const char *text)
+{
+    void (*done)(int result, const char *text, void *arg) = item->done;
+    void *arg = item->arg;
+
+    remove_item(item);
+    free_item(item);
+    done(result, text, arg);
+}
+
+static void on_reply(struct redis_request *request, const redisReply *reply)
+{
+    struct enqueue_item *item = (struct enqueue_item *)request;
+    struct enqueue *enqueue = item->enqueue;
+
+    enqueue->wake(enqueue->user);
+    if (!reply)
+        answer_item(item, -ENOTCONN, "the connection to Redis was lost");
+    else if (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS)
+        answer_item(item, 0, reply->str);
+    else
+        answer_item(item, -EIO, reply->str ? reply->str : "an answer that makes no sense");
+}
+
+static int write_command(struct words *words, const char *key, const struct queue_message *message, char **ret_command,
+                         size_t *ret_size)
+{
+    int size;
+
+    words_start(words, "XADD", key, "*", NULL);
+    for (size_t i = 0; i < message->field_count; i++) {
+        words_add_text(words, message->fields[i].name);
+        words_add(words, message->fields[i].value, message->fields[i].size);
+    }
+    if (words->failed)
+        return -ENOMEM;
+    size = redisFormatCommandArgv(ret_command, (int)words->count, words->bytes, words->sizes);
+    if (size < 0)
+        return -ENOMEM;
+    *ret_size = (size_t)size;
+    return 0;
+}
+
+static int make_item(struct enqueue *enqueue, const struct queue_message *message, struct enqueue_item **ret_item)
+{
+    struct enqueue_item *item = calloc(1, sizeof(*item));
+    struct queue_keys keys;
+    int r;
+
+    if (!item)
+        return -ENOMEM;
+    r = queue_keys_init(&keys, enqueue->prefix, message->queue);
+    if (r == 0) {
+        r = write_command(&enqueue->words, keys.names[QUEUE_KEY_STREAM], message, &item->command, &item->size);
+        queue_keys_done(&keys);
+    }
+    if (r < 0) {
+        free_item(item);
+        return r;
+    }
+    item->request.done = on_reply;
+    item->enqueue = enqueue;
+    *ret_item = item;
+    return 0;
+}
+
+int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
+                void (*done)(int result, const char *text, void *arg), void *arg)
+{
+    struct enqueue_item *item;
+    int r;
+
+    if (!redis_is_up(enqueue->redis))
+        return -ENOTCONN;
+    r = make_item(enqueue, message, &item);
+    if (r < 0)
+        return r;
+    item->done = done;
+    item->arg = arg;
+    append_item(enqueue, item);
+    enqueue->wake(enqueue->user);
+    return 0;
+}
+
+static int send_item(struct enqueue_item *item)
+{
+    int r = redis_send_raw(item->enqueue->redis, item->command, item->size, &item->request);
+
+    if (r == 0) {
+        redisFreeCommand(item->command);
+        item->command = NULL;
+    }
+    return r;
+}
+
+/* An answer may add items behind the last one that was there before, and they wait for the next time. */
+void enqueue_flush(struct enqueue *enqueue)
+{
+    struct enqueue_item *item = enqueue->last;
+    struct enqueue_item *end = NULL;
+
+    while (item && item->command) {
+        end = item;
+        item = item->previous;
+    }
+    while (end) {
+        struct enqueue_item *next = end->next;
+
+        if (send_item(end) < 0)
+            answer_item(end, -ENOTCONN, "there is no connection to Redis");
+        end = next;
+    }
+}
+
+bool enqueue_is_empty(const struct enqueue *enqueue)
+{
+    return enqueue->first == NULL;
+}
+
+int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user), void *user,
+                struct enqueue **ret_enqueue)
+{
+    struct enqueue *enqueue = calloc(1, sizeof(*enqueue));
+
+    if (!enqueue)
+        return -ENOMEM;
+    enqueue->redis = redis;
+    enqueue->prefix = prefix;
+    enqueue->wake = wake;
+    enqueue->user = user;
+    *ret_enqueue = enqueue;
+    return 0;
+}
+
+struct enqueue *enqueue_free(struct enqueue *enqueue)
+{
+    if (!enqueue)
+        return NULL;
+    while (enqueue->first) {
+        struct enqueue_item *item = enqueue->first;
+
+        remove_item(item);
+        free_item(item);
+    }
+    words_done(&enqueue->words);
+    free(enqueue);
+    return NULL;
+}

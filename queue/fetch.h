@@ -1,0 +1,50 @@
+/*
+ * Fetching: reads new jobs of all queues over a connection of its own, as there is room for them, the queues by their
+ * weights. While there is work it reads without blocking; when there is none, it waits inside Redis.
+ *
+ * What it hands over belongs to this consumer from then on. After a lost connection it looks for entries that Redis
+ * has given us but that never arrived.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "queue/arrival.h"
+#include "queue/redis.h"
+
+struct fetch;
+
+/* Where jobs go; borrowed, all of it. */
+struct fetch_target {
+    const struct message_limits *limits;
+    struct entry_set *held; /* gets each entry that arrives */
+    const struct arrival_events *events;
+    void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
+    void *user;
+};
+
+/* What is given is borrowed and must outlive it. The owner of `redis` passes its up on with fetch_start(), and its down
+ * with fetch_interrupt(). Errors: -ENOMEM. */
+int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
+              const struct queue_keys *keys, const char *consumer, const struct fetch_target *target,
+              struct fetch **ret_fetch) __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct fetch *fetch_free(struct fetch *fetch);
+
+void fetch_start(struct fetch *fetch);
+void fetch_interrupt(struct fetch *fetch);
+
+/* Adds places. */
+void fetch_add_room(struct fetch *fetch, unsigned places);
+
+/* Reads if there is room and no read is under way. */
+void fetch_continue(struct fetch *fetch);
+
+/* Starts no more reads. */
+void fetch_stop(struct fetch *fetch);
+
+/* Whether a read is under way. */
+bool fetch_is_reading(const struct fetch *fetch);

@@ -1,0 +1,33 @@
+/*
+ * Recovery: after a lost connection, reads what Redis has down as this consumer's, to find the entries that got lost on
+ * their way here.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "queue/keys.h"
+#include "queue/redis.h"
+
+struct recovery;
+
+struct recovery_events {
+    /* Entries that are pending for this consumer, most of which it will know. */
+    void (*found)(size_t queue, const redisReply *entries, void *user);
+    /* All queues have been read to the end; not called when the connection is lost before. */
+    void (*done)(void *user);
+};
+
+/* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
+int recovery_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
+                 const struct recovery_events *events, void *user, struct recovery **ret_recovery)
+    __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct recovery *recovery_free(struct recovery *recovery);
+
+/* Starts from the beginning. Not while it is under way. */
+void recovery_start(struct recovery *recovery);
+
+bool recovery_is_under_way(const struct recovery *recovery);
