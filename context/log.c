@@ -301,8 +301,8 @@ void weft_log_fields(enum weft_level level, const char *message, const struct we
     int saved_errno = errno;
     struct log_record record = {
         .level = level,
-        .message = message,
-        .message_size = strnlen(message, MESSAGE_SIZE_MAX + 1),
+        .message = message ? message : "",
+        .message_size = message ? strnlen(message, MESSAGE_SIZE_MAX + 1) : 0,
         .fields = fields,
         .field_count = count,
     };

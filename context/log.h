@@ -37,7 +37,7 @@ struct log_record {
     const struct log_value *labels; /* in the order of log_configure(); those that are absent are left out */
     size_t label_count;
     bool has_first_label; /* labels[0] is the first that was configured: what the line is about */
-    const char *node; /* may be NULL */
+    const char *node;     /* may be NULL */
     int pid;
     const struct log_value *context; /* what `fields` selects; shown under `ctx` */
     size_t context_count;

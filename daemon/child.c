@@ -55,6 +55,9 @@ static int run_child(const struct child *child, const struct child_setting *sett
     (void)signal(SIGHUP, SIG_IGN);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Made anew first: the kernel's side of it is still shared, and events deleted there would be the supervisor's. */
+    (void)event_reinit(setting->base);
+    event_base_free(setting->base);
     close_descriptors(setting->output);
     return worker_run(&(struct worker_options){
         .config = setting->config,

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <event2/event.h>
+
 #include "daemon/config.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
@@ -24,6 +26,7 @@ struct child {
 
 /* What every child needs. Borrowed. */
 struct child_setting {
+    struct event_base *base; /* the supervisor's, which the child takes apart */
     const struct config *config;
     struct log_output *output;
     struct scoreboard *scoreboard;

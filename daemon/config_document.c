@@ -83,7 +83,8 @@ static int fail_syntax(struct config_reader *reader, const yaml_parser_t *parser
 
 static int fail_parse(struct config_reader *reader, const yaml_parser_t *parser, const char *text)
 {
-    if (parser->error == YAML_MEMORY_ERROR)
+    /* libyaml forgets to say so in some of the places where it runs out of memory. */
+    if (parser->error == YAML_MEMORY_ERROR || !parser->problem)
         return -ENOMEM;
     return parser->error == YAML_READER_ERROR ? fail_text(reader, parser, text) : fail_syntax(reader, parser);
 }

@@ -72,7 +72,7 @@ static int fail_unknown(struct config_reader *reader, const struct config_sectio
     if (suggestion)
         return config_reader_fail(reader, config_node_mark(name), "unknown key %s; did you mean \"%s\"?", text.text,
                                   suggestion);
-    config_text_add(&text, "; here belong ");
+    config_text_add(&text, "; known here: ");
     config_keys_describe(section, &text);
     return config_reader_fail(reader, config_node_mark(name), "unknown key %s", text.text);
 }

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include <event2/event.h>
 #include <weft/log.h>
 
 #include "daemon/config.h"
@@ -109,6 +110,14 @@ static int check_plugins(const struct config *config)
     return WEXITSTATUS(status);
 }
 
+/* libevent's own words, at its levels. */
+static void log_event_message(int severity, const char *message)
+{
+    static const enum weft_level levels[] = {WEFT_DEBUG, WEFT_INFO, WEFT_WARN, WEFT_ERROR};
+
+    weft_log(severity >= 0 && severity < 4 ? levels[severity] : WEFT_ERROR, "libevent: %s", message);
+}
+
 static int run(const struct config *config)
 {
     struct scoreboard scoreboard;
@@ -126,6 +135,7 @@ static int run(const struct config *config)
         scoreboard_done(&scoreboard);
         return r == -EINVAL ? EX_CONFIG : EX_CANTCREAT;
     }
+    event_set_log_callback(log_event_message);
     int status = supervisor_run(config, &scoreboard, output);
     (void)log_output_free(output);
     scoreboard_done(&scoreboard);

@@ -291,6 +291,7 @@ static int start(struct supervisor *supervisor)
     supervisor->base = event_base_new();
     if (!supervisor->children || !supervisor->base)
         return -ENOMEM;
+    supervisor->setting.base = supervisor->base;
     for (size_t i = 0; i < supervisor->count; i++)
         supervisor->children[i].slot = i + 1;
     int r = start_events(supervisor);

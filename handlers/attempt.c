@@ -99,9 +99,14 @@ void attempt_set_error(struct weft_job *job, const char *format, ...)
 
 /* ---- The chain ---- */
 
-/* A failure that no handler put into words is told by the handler's name and the error's. */
+/* A failure that no handler put into words is told by the handler's name and the error's. The culprit is the innermost
+ * handler that failed, not the middleware that passes its error on. */
 static void explain_failure(struct weft_job *job, const struct weft_handler *handler, int result)
 {
+    if (!job->culprit || job->culprit_result != result) {
+        job->culprit = handler;
+        job->culprit_result = result;
+    }
     if (job->verdict == VERDICT_NONE && !job->error)
         attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
 }

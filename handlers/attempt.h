@@ -54,7 +54,9 @@ struct weft_job {
     enum verdict verdict;
     enum interruption interruption;
     uint64_t retry_ms;
-    char *error; /* in the job's memory */
+    char *error;                        /* in the job's memory */
+    const struct weft_handler *culprit; /* the handler that failed */
+    int culprit_result;
     char *result;
     size_t result_size;
     char *progress;

@@ -125,9 +125,8 @@ static int run_attempt(void *arg)
     loop_stop_timer(runner->loop, &job->timeout);
     unlink_running(runner, job);
 
-    /* The label stays on the lines of a failure, where it names the culprit. */
-    if (result == 0)
-        (void)current_set_own("weft.handler", NULL);
+    /* The lines of a failure name its culprit, the others no handler. */
+    (void)current_set_own("weft.handler", result < 0 && job->culprit ? job->culprit->name : NULL);
     struct attempt_outcome outcome = decide(job, result);
     runner->events->ended(job, &outcome, runner->user);
     job->reported = true;

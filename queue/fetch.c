@@ -82,8 +82,8 @@ static void make_groups(struct fetch *fetch)
         return;
     }
     fetch->grouped_ms = now_ms;
-    /* When it cannot be sent, the connection is about to be lost, and then begun anew. */
-    (void)group_maker_start(fetch->groups);
+    if (group_maker_start(fetch->groups) < 0)
+        set_timer(fetch);
 }
 
 /* Said once, until the queue can be read again. */

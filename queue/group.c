@@ -32,7 +32,7 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     }
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP"))
         redis_report(maker->redis, "does not make a consumer group: %s", reply->str);
-    if (maker->outstanding == 0 && redis_is_up(maker->redis))
+    if (maker->outstanding == 0 && maker->done && redis_is_up(maker->redis))
         maker->done(maker->user);
 }
 

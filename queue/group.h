@@ -10,7 +10,8 @@
 struct group_maker;
 
 /* `done` is called when Redis has answered for all queues, though maybe not well for each (reading a queue without a
- * group fails again, and says why); not when the connection is lost before. Errors: -ENOMEM. */
+ * group fails again, and says why); not when the connection is lost before. NULL: nobody wants to
+ * know. Errors: -ENOMEM. */
 int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, void (*done)(void *user),
                     void *user, struct group_maker **ret_maker) __attribute__((warn_unused_result));
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/name.h"
 #include "queue/instruction.h"
 #include "queue/metadata.h"
-#include "context/name.h"
 #include "queue/traceparent.h"
 #include "queue/units.h"
 

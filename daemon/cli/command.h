@@ -17,10 +17,10 @@ struct invocation {
 /* A table of commands ends with one that has no name. */
 struct command {
     const char *name;
-    const char *synopsis; /* the words that it takes, for the help */
-    const char *summary;  /* a sentence without its full stop */
-    const char *details;  /* paragraphs for the help; NULL: none */
-    const struct option_row *rows; /* NULL: only the common options */
+    const char *synopsis;              /* the words that it takes, for the help */
+    const char *summary;               /* a sentence without its full stop */
+    const char *details;               /* paragraphs for the help; NULL: none */
+    const struct option_row *rows;     /* NULL: only the common options */
     const struct command *subcommands; /* NULL: none; without one of them, the command itself is run */
     size_t words_min;
     size_t words_max;

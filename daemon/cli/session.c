@@ -25,7 +25,8 @@ static void report_words(const struct session *session, const char *what, const 
 
 static void report_connection(const struct session *session, const char *words)
 {
-    const char *advice = session->config->redis.kind == CONFIG_REDIS_EMBEDDED ? "; weftd, which starts it, has to run" : "";
+    const char *advice =
+        session->config->redis.kind == CONFIG_REDIS_EMBEDDED ? "; weftd, which starts it, has to run" : "";
 
     (void)problem_report(EX_UNAVAILABLE, "Redis at %s cannot be reached: %s%s", session->address, words, advice);
 }
@@ -88,6 +89,38 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
     return check_reply(session, type, NULL, redisCommandArgv(session->context, count, words, sizes));
 }
 
+/* ---- Queues ---- */
+
+static int report_unknown_queue(const struct config *config, const char *queue)
+{
+    char names[512] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < config->queue_count && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", config->queues[i].name);
+    return problem_report(EX_USAGE, "queue %s is not configured; %s has %s%s", refusal_quote(queue, strlen(queue)).text,
+                          config->path, names, used < sizeof(names) ? "" : "...");
+}
+
+static int choose_queues(struct session *session, const char *queue)
+{
+    const struct config *config = session->config;
+
+    session->queues = calloc(config->queue_count, sizeof(*session->queues));
+    if (!session->queues)
+        return problem_report_memory();
+    for (size_t i = 0; i < config->queue_count; i++) {
+        const char *name = config->queues[i].name;
+
+        if (queue && strcmp(queue, name) != 0)
+            continue;
+        if (queue_keys_init(&session->queues[session->queue_count], config->redis.prefix, name) < 0)
+            return problem_report_memory();
+        session->queue_count++;
+    }
+    return session->queue_count ? EX_OK : report_unknown_queue(config, queue);
+}
+
 /* ---- Opening ---- */
 
 static void write_address(struct session *session)
@@ -140,11 +173,11 @@ static int greet(struct session *session)
     return status;
 }
 
-int session_open(struct session *session, const struct config *config)
+int session_open(struct session *session, const struct config *config, const char *queue)
 {
-    *session = (struct session){.config = config, .queue_count = config->queue_count};
+    *session = (struct session){.config = config};
     write_address(session);
-    int status = queue_keys_new_all(&config->queue_options, &session->keys) < 0 ? problem_report_memory() : EX_OK;
+    int status = choose_queues(session, queue);
 
     if (status == EX_OK)
         status = connect_now(session);
@@ -160,16 +193,5 @@ void session_close(struct session *session)
     if (session->context)
         redisFree(session->context);
     session->context = NULL;
-    session->keys = queue_keys_free_all(session->keys, session->queue_count);
-}
-
-/* ---- Queues ---- */
-
-const struct queue_keys *session_find_queue(const struct session *session, const char *queue)
-{
-    for (size_t i = 0; i < session->queue_count; i++) {
-        if (strcmp(session->keys[i].queue, queue) == 0)
-            return &session->keys[i];
-    }
-    return NULL;
+    session->queues = queue_keys_free_all(session->queues, session->queue_count);
 }

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include <hiredis/hiredis.h>
 
 #include "daemon/config.h"
@@ -12,14 +14,15 @@
 struct session {
     const struct config *config;
     redisContext *context;
-    struct queue_keys *keys; /* of all queues, in the configuration's order */
+    struct queue_keys *queues; /* those that the command is about, in the configuration's order */
     size_t queue_count;
     char address[256]; /* fit for a sentence */
 };
 
-/* Connects, authenticates and selects the database; may wait for seconds. Gives an exit status; but for EX_OK there is
- * nothing to be closed. */
-int session_open(struct session *session, const struct config *config) __attribute__((warn_unused_result));
+/* Connects, authenticates and selects the database; may wait for seconds. `queue` is the one that the session is about;
+ * NULL: all that are configured. Gives an exit status; but for EX_OK there is nothing to be closed. */
+int session_open(struct session *session, const struct config *config, const char *queue)
+    __attribute__((warn_unused_result));
 
 /* Closes; harmless on one that is all zero. */
 void session_close(struct session *session);
@@ -35,9 +38,6 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 /* As session_ask(), and an error whose first word is `code` is given as it is. */
 redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...)
     __attribute__((warn_unused_result));
-
-/* The keys of the queue called so, or NULL, which has been reported: it is not configured. */
-const struct queue_keys *session_find_queue(const struct session *session, const char *queue);
 
 static inline void session_free_reply(redisReply **reply)
 {

@@ -11,9 +11,9 @@
 
 struct walk {
     enum stream_order order;
-    size_t left;    /* entries that may still be visited */
-    size_t page;    /* entries of the next one */
-    char next[64];  /* where it begins */
+    size_t left;   /* entries that may still be visited */
+    size_t page;   /* entries of the next one */
+    char next[64]; /* where it begins */
     bool (*visit)(const struct stream_entry *entry, void *user);
     void *user;
 };
@@ -83,11 +83,11 @@ static void set_page(struct walk *walk, size_t entries, size_t bytes)
 
 static redisReply *ask_page(struct session *session, const char *key, const struct walk *walk)
 {
-    size_t count = walk->page < walk->left ? walk->page : walk->left;
+    unsigned long long count = walk->page < walk->left ? walk->page : walk->left;
 
     if (walk->order == STREAM_NEWEST_FIRST)
-        return session_ask(session, REDIS_REPLY_ARRAY, "XREVRANGE %s %s - COUNT %zu", key, walk->next, count);
-    return session_ask(session, REDIS_REPLY_ARRAY, "XRANGE %s %s + COUNT %zu", key, walk->next, count);
+        return session_ask(session, REDIS_REPLY_ARRAY, "XREVRANGE %s %s - COUNT %llu", key, walk->next, count);
+    return session_ask(session, REDIS_REPLY_ARRAY, "XRANGE %s %s + COUNT %llu", key, walk->next, count);
 }
 
 /* Gives whether the visitor has seen enough. */
@@ -95,7 +95,7 @@ static bool visit_page(struct walk *walk, const redisReply *reply)
 {
     size_t bytes = 0;
 
-    for (size_t i = 0; i < reply->elements; i++) {
+    for (size_t i = 0; i < reply->elements && walk->left > 0; i++, walk->left--) {
         struct stream_entry entry;
 
         if (!stream_entry_read(reply->element[i], &entry))
@@ -105,7 +105,6 @@ static bool visit_page(struct walk *walk, const redisReply *reply)
         if (walk->visit(&entry, walk->user))
             return true;
     }
-    walk->left -= reply->elements;
     set_page(walk, reply->elements, bytes);
     return false;
 }

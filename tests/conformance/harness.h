@@ -1,7 +1,7 @@
 /*
- * The conformance suite: what an AsyncLocalStorage has to keep to, collected from the tests of Node, TC39's AsyncContext,
- * OpenTelemetry, folly, cls-hooked and Python's contextvars. The numbers are those of the catalogue that the suite was
- * drawn from; where one is missing, there is nothing in C, or in weft, that it could be said of:
+ * The conformance suite: what an AsyncLocalStorage has to keep to, collected from the tests of Node, TC39's
+ * AsyncContext, OpenTelemetry, folly, cls-hooked and Python's contextvars. The numbers are those of the catalogue that
+ * the suite was drawn from; where one is missing, there is nothing in C, or in weft, that it could be said of:
  *
  *   C18      switching one variable off everywhere: weft's values are not registered, so there is nothing to switch;
  *   C31-C51  sockets, signals, children and HTTP in plain libevent; of these only what is about bound calls is here;
@@ -9,8 +9,8 @@
  *   C66-C67  hooks: weft has none.
  *
  * Each case is run three times, because a context that is empty, one that is nobody else's and one that is shared take
- * different ways through the code: at the root, inside a run, and inside a captured context. It must leave everything as
- * it found it, and afterwards no context and no task may be alive.
+ * different ways through the code: at the root, inside a run, and inside a captured context. It must leave everything
+ * as it found it, and afterwards no context and no task may be alive.
  */
 #pragma once
 
@@ -76,7 +76,10 @@ static inline void harness_in_a_captured_context(void **state)
 
 #define HARNESS_TEST(case_, way_)                                                                                      \
     {                                                                                                                  \
-        #case_ "," #way_, harness_##way_, NULL, expect_teardown, &(struct harness_case) { case_ }                      \
+#case_ "," #way_, harness_##way_, NULL, expect_teardown, &(struct harness_case)                                \
+        {                                                                                                              \
+            case_                                                                                                      \
+        }                                                                                                              \
     }
 
 #define CONFORMANCE_CASE(case_)                                                                                        \

@@ -105,11 +105,11 @@ def test_fire_and_forget_subtasks_outlive_their_job_and_keep_its_id(redis, weftd
     assert [(line["msg"], line.get("task")) for line in weftd.job_lines("notify")] == [
         ("job started", None),
         ("Notifying acme", None),
+        ("job done", None),
         ("subtask started", "mail"),
+        ("Sending mail to acme", "mail"),
         ("subtask started", "webhook"),
         ("subtask started", "audit"),
-        ("job done", None),
-        ("Sending mail to acme", "mail"),
         ("Mail sent", "mail"),
         ("subtask done", "mail"),
         ("The webhook of acme does not answer", "webhook"),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,4 +87,13 @@ static inline void config_support_assert_mistake(const char *text, const char *s
 {
     config_support_write(CONFIG_FILE, text);
     config_support_assert_refused(CONFIG_FILE, -EINVAL, sentence);
+}
+
+/* That a string stands where it does. */
+static inline void config_support_assert_string(const struct config_string *string, const char *text, unsigned line,
+                                                unsigned column)
+{
+    assert_string_equal(string->text, text);
+    assert_int_equal(string->mark.line, line);
+    assert_int_equal(string->mark.column, column);
 }

@@ -19,13 +19,17 @@
     {                                                                                                                  \
         .key = (key_), .text = (literal_), .size = sizeof(literal_) - 1, .integer = true                               \
     }
-#define MESSAGE(literal_)    .message = (literal_), .message_size = sizeof(literal_) - 1
-#define LABELS(...)          .labels = (const struct log_value[]){__VA_ARGS__}, .label_count = COUNT_OF_VALUES(__VA_ARGS__)
-#define CONTEXT(...)         .context = (const struct log_value[]){__VA_ARGS__}, .context_count = COUNT_OF_VALUES(__VA_ARGS__)
-#define COUNT_OF_VALUES(...) (sizeof((const struct log_value[]){__VA_ARGS__}) / sizeof(struct log_value))
+#define MESSAGE(literal_) .message = (literal_), .message_size = sizeof(literal_) - 1
+
+/* How many elements of `type_` there are among the arguments. */
+#define COUNT(type_, ...) (sizeof((const type_[]){__VA_ARGS__}) / sizeof(type_))
+
+#define LABELS(...)                                                                                                    \
+    .labels = (const struct log_value[]){__VA_ARGS__}, .label_count = COUNT(struct log_value, __VA_ARGS__)
+#define CONTEXT(...)                                                                                                   \
+    .context = (const struct log_value[]){__VA_ARGS__}, .context_count = COUNT(struct log_value, __VA_ARGS__)
 #define FIELDS(...)                                                                                                    \
-    .fields = (const struct weft_field[]){__VA_ARGS__},                                                                \
-    .field_count = sizeof((const struct weft_field[]){__VA_ARGS__}) / sizeof(struct weft_field)
+    .fields = (const struct weft_field[]){__VA_ARGS__}, .field_count = COUNT(struct weft_field, __VA_ARGS__)
 
 /* Gives `size` bytes `byte` and a NUL, to be freed. */
 static inline char *filled(size_t size, char byte)

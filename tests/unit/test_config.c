@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <sys/sysinfo.h>
 
 #include <weft/log.h>
@@ -17,22 +16,6 @@
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
-
-/* The absolute path of a file in the folder of the test. */
-static const char *in_folder(const char *name)
-{
-    static char path[4096];
-
-    snprintf(path, sizeof(path), "%s/%s", config_support_folder, name);
-    return path;
-}
-
-static void assert_marked(const struct config_string *string, const char *text, unsigned line, unsigned column)
-{
-    assert_string_equal(string->text, text);
-    assert_int_equal(string->mark.line, line);
-    assert_int_equal(string->mark.column, column);
-}
 
 static void what_is_not_said_has_its_default(void **state)
 {
@@ -61,7 +44,7 @@ static void what_is_not_said_has_its_default(void **state)
     assert_int_equal(config->log.level, WEFT_INFO);
     assert_int_equal(config->log.format, CONFIG_LOG_AUTO);
     assert_int_equal(config->log.outputs.count, 1);
-    assert_marked(&config->log.outputs.items[0], "auto", 0, 0);
+    config_support_assert_string(&config->log.outputs.items[0], "auto", 0, 0);
     assert_int_equal(config->log.fields.count, 0);
     config_free(config);
 }
@@ -172,8 +155,8 @@ static void a_job_type_has_its_chain_and_where_it_stands(void **state)
     assert_int_equal(job->mark.line, 2);
     assert_int_equal(job->mark.column, 3);
     assert_int_equal(job->chain.count, 2);
-    assert_marked(&job->chain.items[0], "authenticate", 3, 13);
-    assert_marked(&job->chain.items[1], "load", 3, 27);
+    config_support_assert_string(&job->chain.items[0], "authenticate", 3, 13);
+    config_support_assert_string(&job->chain.items[1], "load", 3, 27);
     assert_int_equal(config_find_job(config, "other")->timeout_ms, 30 * SECOND);
     assert_null(config_find_job(config, "user"));
     assert_null(config_find_job(config, ""));
@@ -210,55 +193,6 @@ static void a_job_type_falls_back_to_the_defaults_wherever_they_stand(void **sta
     config_free(config);
 }
 
-static void plugins_are_absolute_and_know_where_they_stand(void **state)
-{
-    struct config *config = config_support_load("plugins:\n"
-                                                "  - /usr/lib/weft/a.so\n"
-                                                "  - b.so\n"
-                                                "  - ~/c.so\n");
-
-    (void)state;
-    assert_int_equal(config->plugins.count, 3);
-    assert_marked(&config->plugins.items[0], "/usr/lib/weft/a.so", 2, 5);
-    assert_marked(&config->plugins.items[1], in_folder("b.so"), 3, 5);
-    assert_marked(&config->plugins.items[2], in_folder("~/c.so"), 4, 5);
-    config_free(config);
-}
-
-static void paths_begin_in_the_folder_of_the_file_not_where_weftd_was_started(void **state)
-{
-    struct config *config = NULL;
-    char *message = NULL;
-
-    (void)state;
-    config_support_write(CONFIG_FILE, "plugins: [b.so]\nlog: {output: weft.log}\nredis: {dir: data}\n");
-    assert_int_equal(chdir("/"), 0);
-    assert_int_equal(config_load(in_folder(CONFIG_FILE), &config, &message), 0);
-    assert_int_equal(chdir(config_support_folder), 0);
-    assert_string_equal(config->path, in_folder(CONFIG_FILE));
-    assert_string_equal(config->plugins.items[0].text, in_folder("b.so"));
-    assert_string_equal(config->log.outputs.items[0].text, in_folder("weft.log"));
-    assert_string_equal(config->redis.dir, in_folder("data"));
-    config_free(config);
-}
-
-static void the_log_goes_to_one_output_or_to_several(void **state)
-{
-    struct config *one = config_support_load("log: {output: stderr}");
-    struct config *several = config_support_load("log: {output: [auto, stdout, /var/log/weft, here.log]}");
-
-    (void)state;
-    assert_int_equal(one->log.outputs.count, 1);
-    assert_marked(&one->log.outputs.items[0], "stderr", 1, 15);
-    assert_int_equal(several->log.outputs.count, 4);
-    assert_string_equal(several->log.outputs.items[0].text, "auto");
-    assert_string_equal(several->log.outputs.items[1].text, "stdout");
-    assert_string_equal(several->log.outputs.items[2].text, "/var/log/weft");
-    assert_string_equal(several->log.outputs.items[3].text, in_folder("here.log"));
-    config_free(one);
-    config_free(several);
-}
-
 static void fields_of_the_log_are_names_or_a_star(void **state)
 {
     struct config *config = config_support_load("log: {fields: [request_id, '*']}");
@@ -267,73 +201,6 @@ static void fields_of_the_log_are_names_or_a_star(void **state)
     assert_int_equal(config->log.fields.count, 2);
     assert_string_equal(config->log.fields.items[0].text, "request_id");
     assert_string_equal(config->log.fields.items[1].text, "*");
-    config_free(config);
-}
-
-static void anchors_and_aliases_stand_for_values_lists_and_maps(void **state)
-{
-    struct config *config = config_support_load("defaults: {timeout: &t 90s, backoff: &b {base: 3s}}\n"
-                                                "jobs:\n"
-                                                "  a: &job {chain: &c [x, y], timeout: *t, backoff: *b}\n"
-                                                "  b: {chain: *c}\n"
-                                                "  c: *job\n");
-
-    (void)state;
-    assert_int_equal(config->job_count, 3);
-    assert_int_equal(config_find_job(config, "a")->timeout_ms, 90 * SECOND);
-    assert_int_equal(config_find_job(config, "b")->chain.count, 2);
-    assert_string_equal(config_find_job(config, "c")->chain.items[1].text, "y");
-    assert_int_equal(config_find_job(config, "c")->backoff.base_ms, 3 * SECOND);
-    config_free(config);
-}
-
-static void values_and_keys_may_be_quoted_tagged_and_folded(void **state)
-{
-    struct config *config = config_support_load("\"workers\": \"2\"\n"
-                                                "'lease': '10s'\n"
-                                                "concurrency: !!int 5\n"
-                                                "node: >-\n"
-                                                "  folded\n"
-                                                "keep: !!map {done: !!str 1m}\n");
-
-    (void)state;
-    assert_int_equal(config->workers, 2);
-    assert_int_equal(config->lease_ms, 10 * SECOND);
-    assert_int_equal(config->concurrency, 5);
-    assert_string_equal(config->node, "folded");
-    assert_int_equal(config->keep.done_ms, MINUTE);
-    config_free(config);
-}
-
-static void sections_whose_keys_are_all_commented_out_are_defaults(void **state)
-{
-    struct config *config = config_support_load("redis:\n  # url: x\n"
-                                                "plugins:\n"
-                                                "defaults:\n  backoff:\n"
-                                                "jobs:\n"
-                                                "keep:\n"
-                                                "limits: ~\n"
-                                                "log:\n  fields:\n");
-
-    (void)state;
-    assert_string_equal(config->redis.host, "127.0.0.1");
-    assert_int_equal(config->plugins.count, 0);
-    assert_int_equal(config->defaults.backoff.base_ms, SECOND);
-    assert_int_equal(config->job_count, 0);
-    assert_int_equal(config->keep.done_ms, HOUR);
-    assert_int_equal(config->limits.payload, 1024 * 1024);
-    assert_int_equal(config->log.fields.count, 0);
-    config_free(config);
-}
-
-static void a_byte_order_mark_crlf_and_document_marks_do_no_harm(void **state)
-{
-    struct config *config = config_support_load("\xef\xbb\xbf"
-                                                "%YAML 1.1\r\n---\r\nworkers: 2\r\nlease: 10s\r\n...\r\n");
-
-    (void)state;
-    assert_int_equal(config->workers, 2);
-    assert_int_equal(config->lease_ms, 10 * SECOND);
     config_free(config);
 }
 
@@ -406,14 +273,7 @@ int main(void)
         cmocka_unit_test(queues_keep_their_order_and_weights),
         cmocka_unit_test(a_job_type_has_its_chain_and_where_it_stands),
         cmocka_unit_test(a_job_type_falls_back_to_the_defaults_wherever_they_stand),
-        cmocka_unit_test(plugins_are_absolute_and_know_where_they_stand),
-        cmocka_unit_test(paths_begin_in_the_folder_of_the_file_not_where_weftd_was_started),
-        cmocka_unit_test(the_log_goes_to_one_output_or_to_several),
         cmocka_unit_test(fields_of_the_log_are_names_or_a_star),
-        cmocka_unit_test(anchors_and_aliases_stand_for_values_lists_and_maps),
-        cmocka_unit_test(values_and_keys_may_be_quoted_tagged_and_folded),
-        cmocka_unit_test(sections_whose_keys_are_all_commented_out_are_defaults),
-        cmocka_unit_test(a_byte_order_mark_crlf_and_document_marks_do_no_harm),
         cmocka_unit_test(the_longest_names_are_accepted),
         cmocka_unit_test(the_queues_are_told_all_they_have_to_know),
         cmocka_unit_test(freeing_nothing_does_nothing),

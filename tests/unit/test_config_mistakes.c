@@ -6,8 +6,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
-
 #include "config_support.h"
 
 #define NAME_129                                                                                                       \
@@ -39,19 +37,19 @@ static const struct mistake mistakes[] = {
     {"a_key_of_a_job_is_corrected", "jobs:\n  a.b:\n    chan: [x]\n",
      "3:5: unknown key \"chan\" in \"jobs.a.b\"; did you mean \"chain\"?"},
     {"an_unknown_key_far_from_all_others_is_told_what_there_is", "threads: 2\n",
-     "1:1: unknown key \"threads\"; here belong the keys " ROOT_KEYS},
+     "1:1: unknown key \"threads\"; known here: the keys " ROOT_KEYS},
     {"an_unknown_key_in_a_section_is_told_what_there_is", "redis: {host: x}\n",
-     "1:9: unknown key \"host\" in \"redis\"; here belong the keys url, password_file, prefix and dir"},
+     "1:9: unknown key \"host\" in \"redis\"; known here: the keys url, password_file, prefix and dir"},
     {"an_unknown_key_in_a_section_of_one_key_is_told_that", "limits:\n  memory: 1GiB\n",
-     "2:3: unknown key \"memory\" in \"limits\"; here belong the key payload"},
+     "2:3: unknown key \"memory\" in \"limits\"; known here: the key payload"},
     {"an_unknown_key_of_a_queue_is_told_what_there_is", "queues: [{name: a, priority: 1}]\n",
-     "1:20: unknown key \"priority\" in \"queues\"; here belong the keys name and weight"},
+     "1:20: unknown key \"priority\" in \"queues\"; known here: the keys name and weight"},
     {"a_merge_key_is_unknown", "defaults: &d {attempts: 1}\njobs:\n  a: {<<: *d, chain: [x]}\n",
-     "3:7: unknown key \"<<\" in \"jobs.a\"; here belong the keys " JOB_KEYS},
+     "3:7: unknown key \"<<\" in \"jobs.a\"; known here: the keys " JOB_KEYS},
     {"a_very_long_key_is_shown_cut", NAME_129 ": 1\n",
-     "1:1: unknown key \"" SHOWN_100 "\"...; here belong the keys " ROOT_KEYS},
+     "1:1: unknown key \"" SHOWN_100 "\"...; known here: the keys " ROOT_KEYS},
     {"a_key_cannot_forge_a_line", "\"a\\nb\\e[31m\\\"\\u0085\\u009b\": 1\n",
-     "1:1: unknown key \"a\\x0ab\\x1b[31m\\\"\\xc2\\x85\\xc2\\x9b\"; here belong the keys " ROOT_KEYS},
+     "1:1: unknown key \"a\\x0ab\\x1b[31m\\\"\\xc2\\x85\\xc2\\x9b\"; known here: the keys " ROOT_KEYS},
     {"a_key_given_twice_is_refused", "workers: 1\nnode: a\nworkers: 1\n",
      "3:1: the key \"workers\" is given twice; it is on line 1 already"},
     {"a_key_given_twice_in_a_section_is_refused", "keep:\n  done: 1h\n  'done': 1h\n",
@@ -186,8 +184,8 @@ static const struct mistake mistakes[] = {
      "2:3: a name in \"jobs\" must be 1 to 128 of the characters A-Z a-z 0-9 . _ -, not \"user/profile\""},
     {"a_job_type_of_129_characters_is_refused", "jobs:\n  " NAME_129 ": {chain: [x]}\n",
      "2:3: a name in \"jobs\" must be 1 to 128 of the characters A-Z a-z 0-9 . _ -, not \"" SHOWN_100 "\"..."},
-    {"a_job_type_without_a_name_is_refused", "jobs:\n  : {chain: [x]}\n",
-     "2:3: a key in \"jobs\" must be a name, not an empty value"},
+    {"a_job_type_without_a_name_is_refused", "jobs: {~: {chain: [x]}}\n",
+     "1:8: a key in \"jobs\" must be a name, not an empty value"},
     {"a_job_type_needs_a_chain", "jobs:\n  a:\n    timeout: 3s\n",
      "2:3: \"jobs.a\" needs the key \"chain\": the handlers that run, one after the other"},
     {"a_job_type_that_says_nothing_needs_a_chain", "jobs:\n  a: {chain: [x]}\n  b:\n",

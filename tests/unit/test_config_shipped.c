@@ -6,8 +6,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
-
 #include "config_support.h"
 #include "daemon/config_file.h"
 #include "daemon/config_table.h"

@@ -83,6 +83,14 @@ static void a_message_with_fields_is_not_a_format(void **state)
                         HEAD "\"100%s %n\",\"pid\":42,\"data\":{\"order\":\"A\\nB\",\"lines\":3,\"ratio\":0.5}}\n");
 }
 
+static void a_message_that_is_missing_is_empty(void **state)
+{
+    (void)state;
+    CONFIGURE();
+    weft_log_fields(WEFT_INFO, NULL, NULL, 0);
+    assert_string_equal(kept.text, HEAD "\"\",\"pid\":42}\n");
+}
+
 static void a_message_that_cannot_be_formatted_shows_its_format(void **state)
 {
     static const wchar_t no_character[] = {0x7fffffff, 0};
@@ -158,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_message_is_cut_at_8_kib_and_says_so),
         cmocka_unit_test(a_message_is_cut_between_characters),
         cmocka_unit_test(a_message_with_fields_is_not_a_format),
+        cmocka_unit_test(a_message_that_is_missing_is_empty),
         cmocka_unit_test(a_message_that_cannot_be_formatted_shows_its_format),
         cmocka_unit_test(errno_is_kept_and_can_be_shown),
         cmocka_unit_test(what_a_sink_logs_is_dropped),

@@ -1,6 +1,8 @@
 /* The logger where there is more than one thread, and where a process becomes two. */
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ enum { THREADS = 4, LINES_OF_A_THREAD = 500 };
 
 static struct {
     unsigned lines[THREADS];
+    unsigned all;
     unsigned wrong;
 } counted;
 
@@ -32,6 +35,7 @@ static void count_line(const struct log_record *record, void *user)
     unsigned thread = (unsigned)(record->message[0] - '0');
 
     (void)user;
+    counted.all++;
     (void)snprintf(expected, sizeof(expected), "%u of job-%u", thread, thread);
     if (thread >= THREADS || record->label_count != 1 || strcmp(record->message, expected) != 0 ||
         strcmp(record->labels[0].text, strchr(expected, 'j')) != 0)
@@ -58,21 +62,6 @@ static void *log_in_a_thread(void *arg)
     return NULL;
 }
 
-static void begin_threads(pthread_t threads[static THREADS], unsigned numbers[static THREADS])
-{
-    memset(&counted, 0, sizeof(counted));
-    for (unsigned i = 0; i < THREADS; i++) {
-        numbers[i] = i;
-        assert_int_equal(pthread_create(&threads[i], NULL, log_in_a_thread, &numbers[i]), 0);
-    }
-}
-
-static void join_threads(const pthread_t threads[static THREADS])
-{
-    for (unsigned i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-}
-
 static void threads_log_each_in_its_own_context(void **state)
 {
     pthread_t threads[THREADS];
@@ -80,49 +69,70 @@ static void threads_log_each_in_its_own_context(void **state)
 
     (void)state;
     CONFIGURE(.sink = count_line);
-    begin_threads(threads, numbers);
-    join_threads(threads);
+    for (unsigned i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, log_in_a_thread, &numbers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(counted.wrong, 0);
+    assert_int_equal(counted.all, THREADS * LINES_OF_A_THREAD);
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(counted.lines[i], LINES_OF_A_THREAD);
 }
 
-static int pid_of_child;
+static sem_t line_begun;
+
+/* Gives the other thread time to fork while the line is being written. */
+static void dawdle(const struct log_record *record, void *user)
+{
+    (void)record;
+    (void)user;
+    (void)sem_post(&line_begun);
+    (void)usleep(50000);
+}
+
+static void *log_one_line(void *arg)
+{
+    (void)arg;
+    weft_info("m");
+    return NULL;
+}
 
 static void keep_pid(const struct log_record *record, void *user)
 {
-    (void)user;
-    pid_of_child = record->pid;
+    *(int *)user = record->pid;
 }
 
-/* In the child; gives its exit status. */
-static int log_in_a_child(void)
+/* Ends the child by a signal, since the thread sanitizer would look for the parent's threads at an exit. */
+static void log_in_a_child(void)
 {
-    log_configure(&(struct log_options){.level = WEFT_INFO, .sink = keep_pid});
+    int pid = 0;
+
+    log_configure(&(struct log_options){.level = WEFT_INFO, .sink = keep_pid, .user = &pid});
     weft_info("m");
-    return pid_of_child == getpid() ? 0 : 1;
+    (void)raise(pid == getpid() ? SIGUSR1 : SIGUSR2);
 }
 
 static void a_child_that_is_forked_while_others_log_can_log_too(void **state)
 {
-    pthread_t threads[THREADS];
-    unsigned numbers[THREADS];
+    pthread_t thread;
+    int status = -1;
 
     (void)state;
-    CONFIGURE(.sink = count_line);
-    begin_threads(threads, numbers);
-    for (int i = 0; i < 20; i++) {
-        int status = -1;
-        pid_t child = fork();
-
-        assert_true(child >= 0);
-        if (child == 0)
-            _exit(log_in_a_child());
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_int_equal(status, 0);
-    }
-    join_threads(threads);
-    assert_int_equal(counted.wrong, 0);
+    CONFIGURE(.sink = dawdle);
+    assert_int_equal(sem_init(&line_begun, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, log_one_line, NULL), 0);
+    assert_int_equal(sem_wait(&line_begun), 0);
+    pid_t child = fork();
+    if (child == 0)
+        log_in_a_child();
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGUSR1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(sem_destroy(&line_begun), 0);
 }
 
 int main(void)

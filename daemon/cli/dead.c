@@ -1,0 +1,41 @@
+/* weft dead: the table of its subcommands. */
+#include "daemon/cli/dead.h"
+
+static const struct option_row rows[] = {
+    {'q', "queue", "QUEUE", "only this queue; else all of them", offsetof(struct options, queue)},
+    {0},
+};
+
+static const struct command subcommands[] = {
+    {
+        .name = "list",
+        .synopsis = "",
+        .summary = "List the dead letters, the oldest first",
+        .details = "With --json, each is an object on a line of its own.\n",
+        .rows = rows,
+        .run = dead_list,
+    },
+    {
+        .name = "show",
+        .synopsis = "ID",
+        .summary = "Show all fields of a dead letter",
+        .details = "Of several with the same job ID the newest is shown. With --json, a value that is not UTF-8 is\n"
+                   "{\"base64\": \"...\"}.\n",
+        .rows = rows,
+        .words_min = 1,
+        .words_max = 1,
+        .run = dead_show,
+    },
+    {.name = "retry", .synopsis = "ID|--all", .summary = "Enqueue a dead letter again"},
+    {.name = "delete", .synopsis = "ID", .summary = "Delete a dead letter"},
+    {0},
+};
+
+const struct command command_dead = {
+    .name = "dead",
+    .synopsis = "[list | show ID]",
+    .summary = "Show the dead letters: jobs that were set aside, with the reason",
+    .rows = rows,
+    .subcommands = subcommands,
+    .run = dead_list,
+};

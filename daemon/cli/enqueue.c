@@ -1,0 +1,272 @@
+/* weft enqueue: checks a message as the worker is going to, and adds it to its queue's stream. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "context/cleanup.h"
+#include "daemon/cli/command.h"
+#include "daemon/cli/print.h"
+#include "daemon/cli/problem.h"
+#include "daemon/cli/session.h"
+#include "queue/clock.h"
+#include "queue/message.h"
+
+#define DEFAULT_QUEUE "default"
+#define OWN_PREFIX    "weft."
+
+/* The words of the command before the fields: XADD KEY *. */
+enum { XADD_WORDS = 3 };
+
+/* A message on its way. All but the payload from stdin is borrowed. */
+struct draft {
+    const struct config *config;
+    struct message_field *fields;
+    size_t count;
+    char *input; /* what stdin held; NULL: nothing was read */
+    char id[REFUSAL_NAME_SIZE];
+    bool own_id; /* else it is going to be that of the entry */
+};
+
+/* ---- The payload ---- */
+
+static int grow(char **bytes, size_t *capacity)
+{
+    size_t larger = *capacity ? 2 * *capacity : 64 * 1024;
+    char *grown = realloc(*bytes, larger);
+
+    if (!grown)
+        return problem_report_memory();
+    *bytes = grown;
+    *capacity = larger;
+    return EX_OK;
+}
+
+/* Reads no more than it takes to know that it is too much. */
+static int read_input(struct draft *draft, size_t *ret_size)
+{
+    size_t limit = (size_t)draft->config->limits.payload, size = 0, capacity = 0;
+    int status = EX_OK;
+
+    while (status == EX_OK && size <= limit) {
+        if (size == capacity)
+            status = grow(&draft->input, &capacity);
+        if (status != EX_OK)
+            break;
+        ssize_t got = read(STDIN_FILENO, draft->input + size, capacity - size);
+
+        if (got == 0) {
+            *ret_size = size;
+            return EX_OK;
+        }
+        if (got > 0)
+            size += (size_t)got;
+        else if (errno != EINTR)
+            status = problem_report(EX_IOERR, "the payload cannot be read from stdin: %s", strerror(errno));
+    }
+    if (status == EX_OK)
+        status = problem_report(
+            EX_USAGE, "the payload on stdin takes more than %zu bytes; send less or raise limits.payload", limit);
+    return status;
+}
+
+/* ---- The fields ---- */
+
+static void add_field(struct draft *draft, const char *name, size_t name_size, const char *value, size_t value_size)
+{
+    draft->fields[draft->count++] = (struct message_field){name, name_size, value, value_size};
+}
+
+static void add_text(struct draft *draft, const char *name, const char *value)
+{
+    add_field(draft, name, strlen(name), value, strlen(value));
+}
+
+static int add_payload(struct draft *draft, const char *payload)
+{
+    size_t size = 0;
+
+    if (!payload)
+        return EX_OK;
+    if (strcmp(payload, "-") != 0) {
+        add_text(draft, "payload", payload);
+        return EX_OK;
+    }
+    int status = read_input(draft, &size);
+    if (status == EX_OK)
+        add_field(draft, "payload", strlen("payload"), draft->input, size);
+    return status;
+}
+
+static int add_word(struct draft *draft, const char *word)
+{
+    const char *equals = strchr(word, '=');
+
+    if (!equals)
+        return problem_report_usage("enqueue", "%s is not NAME=VALUE", refusal_quote(word, strlen(word)).text);
+    /* The worker would take some of them for what weft itself has written on a retry, and drop the others. */
+    if (strncmp(word, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+        return problem_report(EX_USAGE, "the field name %s begins with \"" OWN_PREFIX "\", as only weft's own do",
+                              refusal_quote(word, (size_t)(equals - word)).text);
+    add_field(draft, word, (size_t)(equals - word), equals + 1, strlen(equals + 1));
+    return EX_OK;
+}
+
+static int add_fields(struct draft *draft, const struct options *options)
+{
+    /* The words, of which the first is the type, and what options say. */
+    draft->fields = calloc(options->word_count + 2, sizeof(*draft->fields));
+    if (!draft->fields)
+        return problem_report_memory();
+    add_text(draft, "type", options->words[0]);
+    int status = add_payload(draft, options->payload);
+    if (options->delay)
+        add_text(draft, "delay", options->delay);
+    for (size_t i = 1; i < options->word_count && status == EX_OK; i++)
+        status = add_word(draft, options->words[i]);
+    return status;
+}
+
+/* ---- The check ---- */
+
+static bool type_known(const char *type, void *user)
+{
+    return config_find_job(user, type) != NULL;
+}
+
+/* Where no job type is configured there is no worker either: this is a host that only enqueues. */
+static struct message_limits limits_of(const struct config *config)
+{
+    return (struct message_limits){
+        .payload_max = config->limits.payload,
+        .type_known = config->job_count ? type_known : NULL,
+        .user = (void *)config,
+    };
+}
+
+static int check(struct draft *draft, const char *queue)
+{
+    struct message_limits limits = limits_of(draft->config);
+    struct message_refusal refusal;
+    struct job *job;
+    char entry[32];
+    int64_t now_ms = clock_now_ms();
+
+    snprintf(entry, sizeof(entry), "%lld-0", (long long)now_ms);
+    int r = message_parse(queue, entry, draft->fields, draft->count, now_ms, &limits, &job, &refusal);
+    if (r == -EBADMSG)
+        return problem_report(EX_USAGE, "%s", refusal.reason);
+    if (r < 0)
+        return problem_report_memory();
+    if (job->bad_traceparent)
+        (void)problem_report(EX_OK, "traceparent is not a valid W3C trace parent and is going to be ignored");
+    draft->own_id = strcmp(job->id, entry) != 0;
+    snprintf(draft->id, sizeof(draft->id), "%s", job->id);
+    (void)job_free(job);
+    return EX_OK;
+}
+
+/* ---- Sending ---- */
+
+static redisReply *add_entry(struct session *session, const struct draft *draft)
+{
+    size_t count = XADD_WORDS + 2 * draft->count;
+    CLEANUP_FREE const char **words = calloc(count, sizeof(*words));
+    CLEANUP_FREE size_t *sizes = calloc(count, sizeof(*sizes));
+    const char *head[XADD_WORDS] = {"XADD", session->queues[0].names[QUEUE_KEY_STREAM], "*"};
+
+    if (!words || !sizes) {
+        (void)problem_report_memory();
+        return NULL;
+    }
+    for (size_t i = 0; i < XADD_WORDS; i++) {
+        words[i] = head[i];
+        sizes[i] = strlen(head[i]);
+    }
+    for (size_t i = 0; i < draft->count; i++) {
+        size_t at = XADD_WORDS + 2 * i;
+
+        words[at] = draft->fields[i].name;
+        sizes[at] = draft->fields[i].name_size;
+        words[at + 1] = draft->fields[i].value;
+        sizes[at + 1] = draft->fields[i].value_size;
+    }
+    return session_ask_words(session, REDIS_REPLY_STRING, (int)count, words, sizes);
+}
+
+static int print_receipt(const struct draft *draft, const char *queue, const char *entry, bool json)
+{
+    const char *id = draft->own_id ? draft->id : entry;
+
+    if (!json) {
+        puts(id);
+        return EX_OK;
+    }
+    const struct message_field *type = &draft->fields[0];
+    json_t *receipt = json_pack("{s:s, s:s, s:s%, s:s}", "id", id, "queue", queue, "type", type->value,
+                                type->value_size, "entry", entry);
+
+    return print_json(receipt) < 0 ? problem_report_memory() : EX_OK;
+}
+
+static int send_message(struct session *session, const struct draft *draft, bool json)
+{
+    SESSION_REPLY *reply = add_entry(session, draft);
+
+    if (!reply)
+        return EX_UNAVAILABLE;
+    return print_receipt(draft, session->queues[0].queue, reply->str, json);
+}
+
+/* ---- The command ---- */
+
+/* Without a word about it: `default`, or the only one there is. */
+static const char *choose_queue(const struct config *config, const char *queue)
+{
+    if (queue)
+        return queue;
+    return config->queue_count == 1 ? config->queues[0].name : DEFAULT_QUEUE;
+}
+
+static int enqueue_run(const struct invocation *invocation)
+{
+    const struct options *options = &invocation->options;
+    const char *queue = choose_queue(invocation->config, options->queue);
+    struct draft draft = {.config = invocation->config};
+    struct session session;
+    int status = add_fields(&draft, options);
+
+    if (status == EX_OK)
+        status = check(&draft, queue);
+    if (status == EX_OK)
+        status = session_open(&session, invocation->config, queue);
+    if (status == EX_OK) {
+        status = send_message(&session, &draft, options->json);
+        session_close(&session);
+    }
+    free(draft.fields);
+    free(draft.input);
+    return status;
+}
+
+static const struct option_row rows[] = {
+    {'q', "queue", "QUEUE", "the queue; else `default`, or the only one", offsetof(struct options, queue)},
+    {'p', "payload", "PAYLOAD", "the payload; - reads it from stdin", offsetof(struct options, payload)},
+    {0, "delay", "DURATION", "run it no sooner than after this, such as 30s", offsetof(struct options, delay)},
+    {0},
+};
+
+const struct command command_enqueue = {
+    .name = "enqueue",
+    .synopsis = "TYPE [NAME=VALUE...]",
+    .summary = "Enqueue a job and print its ID",
+    .details = "A NAME is an instruction (id, delay, at, attempts, timeout, unique, unique_for, parent, root,\n"
+               "traceparent, tracestate) or else metadata, which is in the job's context. What weftd would refuse is\n"
+               "refused here and not sent.\n",
+    .rows = rows,
+    .words_min = 1,
+    .words_max = SIZE_MAX,
+    .run = enqueue_run,
+};

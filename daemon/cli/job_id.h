@@ -1,0 +1,15 @@
+/*
+ * Job IDs, on the command line and in the entries of a stream.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "daemon/cli/stream.h"
+
+/* Gives EX_OK, or EX_USAGE and has reported that `id` is none. `command` is the command's name. */
+int job_id_check(const char *command, const char *id) __attribute__((warn_unused_result));
+
+/* Whether the entry is the job's, as the worker sees it: by what weft has written on a retry, by what the sender wants,
+ * or by the entry's own ID. */
+bool job_id_is_of(const char *id, const struct stream_entry *entry);

@@ -1,0 +1,66 @@
+#include "daemon/cli/log_follow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "context/cleanup.h"
+
+/* How often the file is looked at. */
+#define PERIOD_MS 100
+
+/* Sleeps for a period; gives false when there is nobody left to print for. */
+static bool wait_period(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+
+    if (fflush(stdout) != 0)
+        return false;
+    return poll(&output, 1, PERIOD_MS) <= 0 || !(output.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+/* A descriptor of the file that has the name now, or -1 if it is still the one that is being read, or there is none
+ * yet. */
+static int open_successor(const struct log_scan *scan, const char *path)
+{
+    struct stat here, there;
+
+    if (fstat(scan->fd, &here) < 0 || stat(path, &there) < 0 ||
+        (here.st_dev == there.st_dev && here.st_ino == there.st_ino))
+        return -1;
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* What had been read of a line that was never completed is forgotten with the file. */
+static void notice_truncation(struct log_scan *scan)
+{
+    struct stat here;
+
+    if (fstat(scan->fd, &here) == 0 && here.st_size < scan->offset + (off_t)scan->used)
+        log_scan_rewind(scan, scan->fd);
+}
+
+int log_follow(struct log_scan *scan, const char *path, int (*visit)(const struct log_found *found, void *user),
+               void *user)
+{
+    CLEANUP_CLOSE int current = -1;
+
+    while (wait_period()) {
+        /* Found before the old one is read to its end, so that no line gets lost between the two. */
+        int successor = open_successor(scan, path);
+
+        notice_truncation(scan);
+        int r = log_scan_read(scan, visit, user);
+        if (successor >= 0) {
+            log_scan_rewind(scan, successor);
+            cleanup_close(&current);
+            current = successor;
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,13 @@
+/*
+ * Follows a log file that others write to, rotate and truncate.
+ */
+#pragma once
+
+#include "daemon/cli/log_scan.h"
+
+/* Goes on reading where `scan` is, calling `visit` for each new line about the job, until stdout has no reader any more
+ * or there is a signal. When another file gets the name `path`, that one is read from its beginning; when the file gets
+ * shorter, it is. Closes what it opens, and does not close what it was given. Gives 0, or the error of read() or of
+ * `visit`. */
+int log_follow(struct log_scan *scan, const char *path, int (*visit)(const struct log_found *found, void *user),
+               void *user) __attribute__((warn_unused_result));

@@ -1,0 +1,24 @@
+/*
+ * Which lines of a log are about a job: its own, and those of the jobs that it is the root of.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+struct log_match {
+    int64_t time_us; /* Unix time */
+    bool json;       /* else text */
+};
+
+/* Looks at one line, without its line feed. Cheap where the ID is not in it. */
+bool log_match_line(const char *line, size_t size, const char *id, struct log_match *ret_match);
+
+/* Reads a line that may be an object; NULL: it is not, or there is no memory. To be given to json_decref(). */
+json_t *log_match_parse(const char *line, size_t size);
+
+/* Reads a time as the log has it, 2026-11-23T20:00:00.000000Z. Errors: -EINVAL. */
+int log_match_time(const char *text, size_t size, int64_t *ret_us) __attribute__((warn_unused_result));

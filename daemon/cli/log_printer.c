@@ -1,0 +1,64 @@
+#include "daemon/cli/log_printer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/cli/log_record.h"
+#include "daemon/cli/print.h"
+
+/* As https://no-color.org has it. */
+static bool wants_colour(void)
+{
+    const char *no_colour = getenv("NO_COLOR");
+
+    return isatty(STDOUT_FILENO) == 1 && (!no_colour || !*no_colour);
+}
+
+int log_printer_init(struct log_printer *printer, bool json)
+{
+    *printer = (struct log_printer){.json = json, .colour = wants_colour(), .buffer = malloc(LOG_LINE_MAX)};
+    return printer->buffer ? 0 : -ENOMEM;
+}
+
+void log_printer_done(struct log_printer *printer)
+{
+    free(printer->buffer);
+    printer->buffer = NULL;
+}
+
+/* Whatever is in the line, the file may have been written by others than weft. */
+static void print_as_it_is(const char *line, size_t size)
+{
+    (void)print_escaped(stdout, line, size);
+    putchar('\n');
+}
+
+static void print_formatted(struct log_printer *printer, const char *line, size_t size)
+{
+    json_t *object = log_match_parse(line, size);
+    struct log_record_copy copy;
+
+    if (!object || log_record_init(&copy, object) < 0) {
+        print_as_it_is(line, size);
+    } else {
+        size_t used = log_format_text(&copy.record, printer->colour, printer->buffer, LOG_LINE_MAX);
+
+        (void)fwrite(printer->buffer, 1, used, stdout);
+        log_record_done(&copy);
+    }
+    json_decref(object);
+}
+
+void log_printer_print(struct log_printer *printer, const char *line, size_t size, bool line_is_json)
+{
+    if (!printer->json && line_is_json) {
+        print_formatted(printer, line, size);
+    } else if (!printer->json) {
+        print_as_it_is(line, size);
+    } else if (line_is_json) {
+        (void)fwrite(line, 1, size, stdout);
+        putchar('\n');
+    }
+}

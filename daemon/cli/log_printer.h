@@ -1,0 +1,19 @@
+/*
+ * Prints lines of a log: as they are, or as they would look on a terminal.
+ */
+#pragma once
+
+#include "daemon/cli/log_match.h"
+
+struct log_printer {
+    bool json; /* lines of JSON as they are */
+    bool colour;
+    char *buffer; /* for a line of text */
+};
+
+/* Prepares to print on stdout, in colour where that is a terminal that wants it. Errors: -ENOMEM. */
+int log_printer_init(struct log_printer *printer, bool json) __attribute__((warn_unused_result));
+void log_printer_done(struct log_printer *printer);
+
+/* Prints a line; where JSON is wanted, one of text is left out. */
+void log_printer_print(struct log_printer *printer, const char *line, size_t size, bool line_is_json);

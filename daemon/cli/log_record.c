@@ -1,0 +1,164 @@
+#include "daemon/cli/log_record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/cli/log_match.h"
+
+/* Some of jansson's functions take objects that they do not change as if they did. */
+static json_t *unconst(const json_t *value)
+{
+    return (json_t *)(uintptr_t)value;
+}
+
+static int take_time(struct log_record_copy *copy, const json_t *value)
+{
+    if (!json_is_string(value))
+        return -EINVAL;
+    return log_match_time(json_string_value(value), json_string_length(value), &copy->record.time_us);
+}
+
+static int take_level(struct log_record_copy *copy, const json_t *value)
+{
+    const char *name = json_string_value(value);
+
+    for (enum weft_level level = WEFT_DEBUG; name && level <= WEFT_ERROR; level++) {
+        if (strcmp(log_level_name(level), name) == 0) {
+            copy->record.level = level;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static int take_message(struct log_record_copy *copy, const json_t *value)
+{
+    if (!json_is_string(value))
+        return -EINVAL;
+    copy->record.message = json_string_value(value);
+    copy->record.message_size = json_string_length(value);
+    return 0;
+}
+
+static int take_node(struct log_record_copy *copy, const json_t *value)
+{
+    copy->record.node = json_string_value(value);
+    return 0;
+}
+
+static int take_pid(struct log_record_copy *copy, const json_t *value)
+{
+    copy->record.pid = (int)json_integer_value(value);
+    return 0;
+}
+
+static int take_context(struct log_record_copy *copy, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(unconst(object), key, value)
+    {
+        if (!json_is_string(value) || copy->record.context_count == LOG_CONTEXT_MAX)
+            continue;
+        copy->context[copy->record.context_count++] = (struct log_value){
+            .key = key,
+            .text = json_string_value(value),
+            .size = json_string_length(value),
+        };
+    }
+    return 0;
+}
+
+static struct weft_field make_field(const char *name, const json_t *value)
+{
+    if (json_is_integer(value))
+        return WEFT_INT(name, json_integer_value(value));
+    if (json_is_real(value))
+        return WEFT_REAL(name, json_real_value(value));
+    return WEFT_TEXT(name, json_string_value(value));
+}
+
+static int take_data(struct log_record_copy *copy, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    free(copy->fields);
+    copy->record.field_count = 0;
+    copy->fields = calloc(json_object_size(object) + 1, sizeof(*copy->fields));
+    if (!copy->fields)
+        return -ENOMEM;
+    json_object_foreach(unconst(object), key, value) copy->fields[copy->record.field_count++] = make_field(key, value);
+    return 0;
+}
+
+static void take_label(struct log_record_copy *copy, const char *key, const json_t *value)
+{
+    size_t at = copy->record.label_count;
+    struct log_value label = {.key = key, .integer = json_is_integer(value)};
+
+    if (at == LOG_LABELS_MAX || (!label.integer && !json_is_string(value)))
+        return;
+    if (label.integer) {
+        label.text = copy->numbers[at];
+        label.size = (size_t)snprintf(copy->numbers[at], sizeof(copy->numbers[at]), "%" JSON_INTEGER_FORMAT,
+                                      json_integer_value(value));
+    } else {
+        label.text = json_string_value(value);
+        label.size = json_string_length(value);
+    }
+    copy->record.has_first_label = copy->record.has_first_label || (at == 0 && strcmp(key, "job_id") == 0);
+    copy->labels[copy->record.label_count++] = label;
+}
+
+/* What is not a label. */
+static const struct part {
+    const char *key;
+    int (*take)(struct log_record_copy *copy, const json_t *value);
+} parts[] = {
+    {"ts", take_time}, {"level", take_level}, {"msg", take_message}, {"node", take_node},
+    {"pid", take_pid}, {"ctx", take_context}, {"data", take_data},
+};
+
+static int take(struct log_record_copy *copy, const char *key, const json_t *value)
+{
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strcmp(parts[i].key, key) == 0)
+            return parts[i].take(copy, value);
+    }
+    take_label(copy, key, value);
+    return 0;
+}
+
+int log_record_init(struct log_record_copy *copy, const json_t *line)
+{
+    const char *key;
+    json_t *value;
+    int r = 0;
+
+    *copy = (struct log_record_copy){.record.level = WEFT_INFO};
+    json_object_foreach(unconst(line), key, value)
+    {
+        r = take(copy, key, value);
+        if (r < 0)
+            break;
+    }
+    if (r == 0 && (!copy->record.message || !json_object_get(line, "ts")))
+        r = -EINVAL;
+    copy->record.labels = copy->labels;
+    copy->record.context = copy->context;
+    copy->record.fields = copy->fields;
+    if (r < 0)
+        log_record_done(copy);
+    return r;
+}
+
+void log_record_done(struct log_record_copy *copy)
+{
+    free(copy->fields);
+    copy->fields = NULL;
+}

@@ -1,0 +1,215 @@
+/* weft logs: the lines of one job and its family, in time order. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "context/cleanup.h"
+#include "daemon/cli/command.h"
+#include "daemon/cli/job_id.h"
+#include "daemon/cli/log_follow.h"
+#include "daemon/cli/log_printer.h"
+#include "daemon/cli/log_scan.h"
+#include "daemon/cli/problem.h"
+
+/* Where a line stands: enough to sort by and to find it again. The lines themselves may be more than memory holds. */
+struct place {
+    int64_t time_us;
+    off_t offset;
+    size_t size;
+    bool json;
+};
+
+struct places {
+    struct place *items;
+    size_t count;
+    size_t capacity;
+    size_t json_count;
+    size_t longest;
+};
+
+/* ---- The file ---- */
+
+/* A file that can be read again, which /dev/stderr and the like are not; one that is missing may have been. */
+static bool is_file(const char *output)
+{
+    struct stat state;
+
+    return output[0] == '/' && (stat(output, &state) < 0 || S_ISREG(state.st_mode));
+}
+
+/* The first output that is a file, or NULL. */
+static const char *find_file(const struct config *config)
+{
+    for (size_t i = 0; i < config->log.outputs.count; i++) {
+        if (is_file(config->log.outputs.items[i].text))
+            return config->log.outputs.items[i].text;
+    }
+    return NULL;
+}
+
+static int report_no_file(const struct config *config)
+{
+    return problem_report(1,
+                          "the log goes to no file that could be read; name one under log: in %s, such as "
+                          "output: [auto, /var/log/weft/weftd.log]",
+                          config->path);
+}
+
+/* ---- Collecting ---- */
+
+static int collect(const struct log_found *found, void *user)
+{
+    struct places *places = user;
+
+    if (places->count == places->capacity) {
+        size_t capacity = places->capacity ? 2 * places->capacity : 256;
+        struct place *items = reallocarray(places->items, capacity, sizeof(*items));
+
+        if (!items)
+            return -ENOMEM;
+        places->items = items;
+        places->capacity = capacity;
+    }
+    places->items[places->count++] = (struct place){
+        .time_us = found->match.time_us,
+        .offset = found->offset,
+        .size = found->size,
+        .json = found->match.json,
+    };
+    places->json_count += found->match.json;
+    places->longest = found->size > places->longest ? found->size : places->longest;
+    return 0;
+}
+
+/* Workers write when it suits them, so lines of two of them may have changed places. */
+static int compare_places(const void *one, const void *other)
+{
+    const struct place *first = one, *second = other;
+
+    if (first->time_us != second->time_us)
+        return first->time_us < second->time_us ? -1 : 1;
+    return first->offset < second->offset ? -1 : first->offset > second->offset;
+}
+
+/* A file that has been truncated meanwhile has lost the line. */
+static int print_places(struct places *places, int fd, struct log_printer *printer)
+{
+    CLEANUP_FREE char *line = malloc(places->longest + 1);
+
+    if (!line)
+        return -ENOMEM;
+    if (places->count > 0)
+        qsort(places->items, places->count, sizeof(*places->items), compare_places);
+    for (size_t i = 0; i < places->count && !ferror(stdout); i++) {
+        const struct place *place = &places->items[i];
+
+        if (pread(fd, line, place->size, place->offset) == (ssize_t)place->size)
+            log_printer_print(printer, line, place->size, place->json);
+    }
+    return 0;
+}
+
+static int print_found(const struct log_found *found, void *user)
+{
+    log_printer_print(user, found->line, found->size, found->match.json);
+    (void)fflush(stdout);
+    return 0;
+}
+
+/* ---- The command ---- */
+
+struct logs {
+    const char *path;
+    const char *id;
+    bool json;
+    bool follow;
+    struct log_printer printer;
+    struct log_scan scan;
+    struct places places;
+};
+
+static int report_read_error(const struct logs *logs, int error)
+{
+    if (error == -ENOMEM)
+        return problem_report_memory();
+    return problem_report(EX_NOINPUT, "the log %s cannot be read: %s", logs->path, strerror(-error));
+}
+
+static int check_found(const struct logs *logs)
+{
+    if (logs->follow)
+        return EX_OK;
+    if (logs->places.count == 0)
+        return problem_report(1, "no line about a job \"%s\" in the log %s", logs->id, logs->path);
+    if (logs->json && logs->places.json_count == 0)
+        return problem_report(1, "the lines about job \"%s\" in %s are text; --json needs a log with format: json",
+                              logs->id, logs->path);
+    return EX_OK;
+}
+
+static int show(struct logs *logs)
+{
+    struct places *places = &logs->places;
+    int r = log_scan_read(&logs->scan, collect, places);
+
+    if (r == 0)
+        r = print_places(places, logs->scan.fd, &logs->printer);
+    if (r == 0 && logs->follow)
+        r = log_follow(&logs->scan, logs->path, print_found, &logs->printer);
+    return r < 0 ? report_read_error(logs, r) : check_found(logs);
+}
+
+static int show_file(struct logs *logs)
+{
+    CLEANUP_CLOSE int fd = open(logs->path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return report_read_error(logs, -errno);
+    int r = log_printer_init(&logs->printer, logs->json);
+
+    if (r == 0)
+        r = log_scan_init(&logs->scan, fd, logs->id);
+    int status = r < 0 ? report_read_error(logs, r) : show(logs);
+
+    log_scan_done(&logs->scan);
+    log_printer_done(&logs->printer);
+    free(logs->places.items);
+    return status;
+}
+
+static int logs_run(const struct invocation *invocation)
+{
+    struct logs logs = {
+        .path = find_file(invocation->config),
+        .id = invocation->options.words[0],
+        .json = invocation->options.json,
+        .follow = invocation->options.follow,
+    };
+    int status = job_id_check("logs", logs.id);
+
+    if (status != EX_OK)
+        return status;
+    return logs.path ? show_file(&logs) : report_no_file(invocation->config);
+}
+
+static const struct option_row rows[] = {
+    {'f', "follow", NULL, "go on with new lines until interrupted", offsetof(struct options, follow)},
+    {0},
+};
+
+const struct command command_logs = {
+    .name = "logs",
+    .synopsis = "ID",
+    .summary = "Show the log of a job, with its subtasks and child jobs, in time order",
+    .details = "Reads the first file among the outputs of the configuration's log: section.\n"
+               "With --json, the lines are shown as they are in the file.\n",
+    .rows = rows,
+    .words_min = 1,
+    .words_max = 1,
+    .run = logs_run,
+};

@@ -1,0 +1,116 @@
+/* weft queues: how much there is in each queue, asked in constant time. */
+#include <errno.h>
+#include <sysexits.h>
+
+#include "daemon/cli/command.h"
+#include "daemon/cli/print.h"
+#include "daemon/cli/problem.h"
+#include "daemon/cli/session.h"
+#include "daemon/cli/table.h"
+
+struct counts {
+    long long ready;
+    long long in_flight;
+    long long delayed;
+    long long dead;
+};
+
+static int count(struct session *session, const char *command, const char *key, long long *ret_count)
+{
+    SESSION_REPLY *reply = session_ask(session, REDIS_REPLY_INTEGER, "%s %s", command, key);
+
+    if (!reply)
+        return -EIO;
+    *ret_count = reply->integer;
+    return 0;
+}
+
+/* A queue that no weftd has read yet has no group, and nothing in flight. */
+static int count_in_flight(struct session *session, const char *key, long long *ret_count)
+{
+    SESSION_REPLY *reply = session_ask_or(session, REDIS_REPLY_ARRAY, "NOGROUP", "XPENDING %s " QUEUE_GROUP, key);
+
+    if (!reply)
+        return -EIO;
+    bool has_count =
+        reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_INTEGER;
+
+    *ret_count = has_count ? reply->element[0]->integer : 0;
+    return 0;
+}
+
+static int count_all(struct session *session, const struct queue_keys *keys, struct counts *ret_counts)
+{
+    long long entries, in_flight, delayed, dead;
+
+    if (count(session, "XLEN", keys->names[QUEUE_KEY_STREAM], &entries) < 0 ||
+        count_in_flight(session, keys->names[QUEUE_KEY_STREAM], &in_flight) < 0 ||
+        count(session, "ZCARD", keys->names[QUEUE_KEY_DELAYED], &delayed) < 0 ||
+        count(session, "XLEN", keys->names[QUEUE_KEY_DEAD], &dead) < 0)
+        return -EIO;
+    /* Jobs may have started between the two questions. */
+    *ret_counts = (struct counts){
+        .ready = entries > in_flight ? entries - in_flight : 0,
+        .in_flight = in_flight,
+        .delayed = delayed,
+        .dead = dead,
+    };
+    return 0;
+}
+
+static int print_counts_json(const char *queue, const struct counts *counts)
+{
+    return print_json(json_pack("{s:s, s:I, s:I, s:I, s:I}", "queue", queue, "ready", (json_int_t)counts->ready,
+                                "in_flight", (json_int_t)counts->in_flight, "delayed", (json_int_t)counts->delayed,
+                                "dead", (json_int_t)counts->dead));
+}
+
+static int add_counts(struct table *table, const char *queue, const struct counts *counts)
+{
+    const long long numbers[] = {counts->ready, counts->in_flight, counts->delayed, counts->dead};
+    int r = table_add(table, queue, strlen(queue));
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && r == 0; i++)
+        r = table_add_number(table, numbers[i]);
+    return r;
+}
+
+static int show_queues(struct session *session, struct table *table, bool json)
+{
+    for (size_t i = 0; i < session->queue_count; i++) {
+        const char *queue = session->queues[i].queue;
+        struct counts counts;
+
+        if (count_all(session, &session->queues[i], &counts) < 0)
+            return EX_UNAVAILABLE;
+        int r = json ? print_counts_json(queue, &counts) : add_counts(table, queue, &counts);
+        if (r < 0)
+            return problem_report_memory();
+    }
+    if (!json)
+        table_print(table);
+    return EX_OK;
+}
+
+static int queues_run(const struct invocation *invocation)
+{
+    static const char *const titles[] = {"QUEUE", "READY", "IN FLIGHT", "DELAYED", "DEAD"};
+    struct table table = {.titles = titles, .column_count = sizeof(titles) / sizeof(titles[0])};
+    struct session session;
+    int status = session_open(&session, invocation->config, NULL);
+
+    if (status != EX_OK)
+        return status;
+    status = show_queues(&session, &table, invocation->options.json);
+    table_done(&table);
+    session_close(&session);
+    return status;
+}
+
+const struct command command_queues = {
+    .name = "queues",
+    .synopsis = "",
+    .summary = "Show how many jobs are ready, in flight, delayed and dead in each queue",
+    .details = "With --json, each queue is an object on a line of its own.\n",
+    .run = queues_run,
+};

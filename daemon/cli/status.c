@@ -1,0 +1,307 @@
+/* weft status: the report of a job, or where in its queue it stands. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/cli/command.h"
+#include "daemon/cli/job_id.h"
+#include "daemon/cli/print.h"
+#include "daemon/cli/problem.h"
+#include "daemon/cli/session.h"
+#include "daemon/cli/stream.h"
+#include "queue/clock.h"
+#include "queue/entry.h"
+#include "queue/instruction.h"
+#include "queue/units.h"
+
+/* How many entries of each queue are looked through for a job that has an ID of its own. */
+#define ENTRIES_MAX 1000000
+
+/* What a report has beside the fields in Redis: `id` and `queue`. */
+enum { PAIRS_OWN = 2 };
+
+enum outcome {
+    FOUND, /* and shown */
+    MISSING,
+    UNSEEN, /* missing in as much of the queue as was looked through */
+    FAILED, /* to be asked for, which has been reported */
+    NO_MEMORY,
+};
+
+struct question {
+    struct session *session;
+    const char *id;
+    bool json;
+};
+
+/* ---- Showing ---- */
+
+/* Fields of a report that are numbers. */
+static bool is_number(const struct print_pair *pair, int64_t *ret_number)
+{
+    static const char *const names[] = {"attempt", "duration_us", "subtasks", "subtasks_failed"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == pair->name_size && memcmp(names[i], pair->name, pair->name_size) == 0)
+            return units_parse_integer(pair->value, pair->value_size, 0, INT64_MAX, ret_number) == 0;
+    }
+    return false;
+}
+
+static int print_report_json(const struct print_pair *pairs, size_t count)
+{
+    json_t *object = json_object();
+    int r = object ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < count && r == 0; i++) {
+        int64_t number;
+        json_t *value =
+            is_number(&pairs[i], &number) ? json_integer(number) : print_make_json(pairs[i].value, pairs[i].value_size);
+
+        r = print_add_json(object, pairs[i].name, pairs[i].name_size, value);
+    }
+    if (r == 0)
+        return print_json(object);
+    json_decref(object);
+    return r;
+}
+
+static enum outcome print_report(const struct question *question, const struct print_pair *pairs, size_t count)
+{
+    if (question->json)
+        return print_report_json(pairs, count) < 0 ? NO_MEMORY : FOUND;
+    print_pairs(pairs, count);
+    return FOUND;
+}
+
+static struct print_pair pair_of_text(const char *name, const char *value)
+{
+    return (struct print_pair){name, strlen(name), value, strlen(value)};
+}
+
+static struct print_pair pair_of_reply(const char *name, const redisReply *value)
+{
+    return (struct print_pair){name, strlen(name), value->str, (size_t)value->len};
+}
+
+/* ---- In the reports ---- */
+
+static enum outcome show_report(const struct question *question, const struct queue_keys *keys)
+{
+    SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "HGETALL %s:job:%s",
+                                       keys->names[QUEUE_KEY_STREAM], question->id);
+
+    if (!reply)
+        return FAILED;
+    if (reply->elements < 2)
+        return MISSING;
+    size_t count = PAIRS_OWN + reply->elements / 2;
+    struct print_pair *pairs = calloc(count, sizeof(*pairs));
+
+    if (!pairs)
+        return NO_MEMORY;
+    pairs[0] = pair_of_text("id", question->id);
+    pairs[1] = pair_of_text("queue", keys->queue);
+    for (size_t i = PAIRS_OWN; i < count; i++) {
+        const redisReply *name = reply->element[2 * (i - PAIRS_OWN)];
+        const redisReply *value = reply->element[2 * (i - PAIRS_OWN) + 1];
+
+        pairs[i] = (struct print_pair){name->str, (size_t)name->len, value->str, (size_t)value->len};
+    }
+    enum outcome outcome = print_report(question, pairs, count);
+    free(pairs);
+    return outcome;
+}
+
+/* ---- In the stream ---- */
+
+/* A job that is in flight is in the group's list of pending ones. */
+static enum outcome find_state(struct session *session, const struct queue_keys *keys, const char *entry,
+                               const char **ret_state)
+{
+    SESSION_REPLY *reply = session_ask_or(session, REDIS_REPLY_ARRAY, "NOGROUP", "XPENDING %s " QUEUE_GROUP " %s %s 1",
+                                          keys->names[QUEUE_KEY_STREAM], entry, entry);
+
+    if (!reply)
+        return FAILED;
+    *ret_state = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? "running" : "queued";
+    return FOUND;
+}
+
+/* What the entry says about the attempts that were charged; else this is the first. */
+static int64_t attempt_of(const struct stream_entry *entry)
+{
+    const redisReply *charged = stream_entry_find(entry, "weft.attempt");
+    int64_t number;
+
+    if (!charged || units_parse_integer(charged->str, (size_t)charged->len, 0, INT32_MAX, &number) < 0)
+        return 1;
+    return number + 1;
+}
+
+static int64_t enqueued_at(const struct stream_entry *entry)
+{
+    const redisReply *first = stream_entry_find(entry, "weft.enqueued_at");
+    const char *text = first ? first->str : entry->id;
+    size_t size = first ? (size_t)first->len : strcspn(entry->id, "-");
+    int64_t time_ms;
+
+    return units_parse_integer(text, size, 0, INSTRUCTION_TIME_MAX_MS, &time_ms) < 0 ? 0 : time_ms;
+}
+
+static enum outcome show_entry(const struct question *question, const struct queue_keys *keys,
+                               const struct stream_entry *entry)
+{
+    const redisReply *type = stream_entry_find(entry, "type");
+    struct clock_text clock = {0};
+    struct print_pair pairs[8];
+    size_t count = 0;
+    char attempt[24];
+    const char *state;
+    enum outcome outcome = find_state(question->session, keys, entry->id, &state);
+
+    if (outcome != FOUND)
+        return outcome;
+    snprintf(attempt, sizeof(attempt), "%" PRId64, attempt_of(entry));
+    pairs[count++] = pair_of_text("id", question->id);
+    pairs[count++] = pair_of_text("queue", keys->queue);
+    pairs[count++] = pair_of_text("state", state);
+    if (type)
+        pairs[count++] = pair_of_reply("type", type);
+    pairs[count++] = pair_of_text("attempt", attempt);
+    pairs[count++] = pair_of_text("enqueued_at", clock_format(&clock, enqueued_at(entry)));
+    return print_report(question, pairs, count);
+}
+
+/* Whether Redis takes the ID for that of an entry. */
+static bool is_entry_id(const char *id)
+{
+    struct entry_id parts;
+    char text[48];
+
+    if (entry_id_parse(id, &parts) < 0)
+        return false;
+    snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64, parts.ms, parts.sequence);
+    return strcmp(text, id) == 0;
+}
+
+/* A job without an ID of its own has that of its entry. */
+static enum outcome show_entry_by_id(const struct question *question, const struct queue_keys *keys)
+{
+    struct stream_entry entry;
+
+    if (!is_entry_id(question->id))
+        return MISSING;
+    SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "XRANGE %s %s %s",
+                                       keys->names[QUEUE_KEY_STREAM], question->id, question->id);
+    if (!reply)
+        return FAILED;
+    if (reply->elements == 0 || !stream_entry_read(reply->element[0], &entry) || !job_id_is_of(question->id, &entry))
+        return MISSING;
+    return show_entry(question, keys, &entry);
+}
+
+struct search {
+    const struct question *question;
+    const struct queue_keys *keys;
+    enum outcome outcome;
+};
+
+static bool visit_entry(const struct stream_entry *entry, void *user)
+{
+    struct search *search = user;
+
+    if (!job_id_is_of(search->question->id, entry))
+        return false;
+    search->outcome = show_entry(search->question, search->keys, entry);
+    return true;
+}
+
+static enum outcome search_stream(const struct question *question, const struct queue_keys *keys)
+{
+    struct search search = {.question = question, .keys = keys, .outcome = MISSING};
+
+    switch (stream_walk(question->session, keys->names[QUEUE_KEY_STREAM], STREAM_OLDEST_FIRST, ENTRIES_MAX, visit_entry,
+                        &search)) {
+    case STREAM_FAILED:
+        return FAILED;
+    case STREAM_LIMITED:
+        return UNSEEN;
+    case STREAM_ENDED:
+    case STREAM_STOPPED:
+        break;
+    }
+    return search.outcome;
+}
+
+/* ---- The command ---- */
+
+typedef enum outcome look(const struct question *question, const struct queue_keys *keys);
+
+/* What is likely and cheap comes first. A job may be settled meanwhile, so the last look is for its report again. */
+static look *const looks[] = {show_report, show_entry_by_id, search_stream, show_report};
+
+static enum outcome look_everywhere(const struct question *question)
+{
+    const struct session *session = question->session;
+    enum outcome outcome = MISSING;
+    bool unseen = false;
+
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && outcome == MISSING; i++) {
+        for (size_t queue = 0; queue < session->queue_count && outcome == MISSING; queue++) {
+            outcome = looks[i](question, &session->queues[queue]);
+            unseen = unseen || outcome == UNSEEN;
+            outcome = outcome == UNSEEN ? MISSING : outcome;
+        }
+    }
+    return outcome == MISSING && unseen ? UNSEEN : outcome;
+}
+
+static int report_outcome(enum outcome outcome, const char *id)
+{
+    switch (outcome) {
+    case FOUND:
+        return EX_OK;
+    case MISSING:
+        return problem_report(
+            1, "no job \"%s\" in the queues of this configuration; reports are kept for as long as keep: says", id);
+    case UNSEEN:
+        return problem_report(1, "no job \"%s\" among the reports and the oldest %d jobs of each queue", id,
+                              ENTRIES_MAX);
+    case FAILED:
+        return EX_UNAVAILABLE;
+    case NO_MEMORY:
+        break;
+    }
+    return problem_report_memory();
+}
+
+static int status_run(const struct invocation *invocation)
+{
+    const char *id = invocation->options.words[0];
+    struct session session;
+    int result = job_id_check("status", id);
+
+    if (result == EX_OK)
+        result = session_open(&session, invocation->config, NULL);
+    if (result != EX_OK)
+        return result;
+    struct question question = {.session = &session, .id = id, .json = invocation->options.json};
+
+    result = report_outcome(look_everywhere(&question), id);
+    session_close(&session);
+    return result;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .synopsis = "ID",
+    .summary = "Show the state of a job and its report",
+    .details = "A job that has no report yet is `queued`, or `running` where a worker has it.\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = status_run,
+};

@@ -1,0 +1,32 @@
+/*
+ * Ends the blocking read of one connection over another one.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "queue/fetch.h"
+#include "queue/redis.h"
+
+struct unblock {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis *commands;
+    struct redis *reads;
+    const struct fetch *fetch;
+    struct words words;
+    struct event *timer; /* until it is tried again */
+    bool sent;
+};
+
+/* `reads` is the connection that `fetch` reads over. All is borrowed. Errors: -ENOMEM. */
+int unblock_init(struct unblock *unblock, struct event_base *base, struct redis *commands, struct redis *reads,
+                 const struct fetch *fetch) __attribute__((warn_unused_result));
+
+/* Not before `commands` is freed. Harmless on one that is all zero. */
+void unblock_done(struct unblock *unblock);
+
+/* Ends the read that is under way, again and again until there is none: the first try may come before the read has
+ * reached Redis. Where it cannot, the read ends by itself in a while. */
+void unblock_send(struct unblock *unblock);
