@@ -9,7 +9,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "handlers/attempt.h"
 #include "handlers/registry.h"
 

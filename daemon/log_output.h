@@ -6,7 +6,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/scoreboard.h"
 
 struct log_output;

@@ -11,7 +11,7 @@
 #include <event2/event.h>
 #include <weft/log.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/job_types.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"

@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 struct redis_server;
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
 

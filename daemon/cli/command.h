@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "daemon/cli/options.h"
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 /* What a command is run with. */
 struct invocation {

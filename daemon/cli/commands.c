@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HELP_COLUMN 24
+#define HELP_COLUMN 28
 
 const struct option_row options_global[] = {
     {0, "version", NULL, "print the version, and end", offsetof(struct options, version)},

@@ -1,6 +1,5 @@
 /* weft: reads the command line and the configuration, and runs one command. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +79,8 @@ static int parse_command(struct call *call, struct options *options)
 static int check_words(const struct call *call, const struct options *options)
 {
     if (options->word_count < call->command->words_min)
-        return problem_report_usage(call->name, "%s is missing", call->command->synopsis);
+        return problem_report_usage(call->name, "%.*s is missing", (int)strcspn(call->command->synopsis, " "),
+                                    call->command->synopsis);
     if (options->word_count > call->command->words_max) {
         const char *surplus = options->words[call->command->words_max];
 
@@ -89,13 +89,10 @@ static int check_words(const struct call *call, const struct options *options)
     return EX_OK;
 }
 
-/* What could not be written is not done, except where the reader has seen enough (`weft logs ID | head`). */
+/* What could not be written is not done. */
 static int check_output(int status)
 {
-    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
-    if (errno == EPIPE || errno == 0)
         return status;
     return problem_report(EX_IOERR, "the output cannot be written: %s", strerror(errno));
 }
@@ -140,8 +137,6 @@ int main(int argc, char **argv)
     struct options *options = &invocation.options;
     struct call call = {.program = "weft"};
 
-    /* Lost connections and closed pipes are errors that have their sentences. */
-    (void)signal(SIGPIPE, SIG_IGN);
     if (argc < 1)
         return EX_USAGE;
     argv[0] = call.program;

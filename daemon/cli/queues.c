@@ -1,5 +1,6 @@
 /* weft queues: how much there is in each queue, asked in constant time. */
 #include <errno.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "daemon/cli/command.h"

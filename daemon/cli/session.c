@@ -1,6 +1,7 @@
 #include "daemon/cli/session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,11 +32,11 @@ static void report_connection(const struct session *session, const char *words)
     (void)problem_report(EX_UNAVAILABLE, "Redis at %s cannot be reached: %s%s", session->address, words, advice);
 }
 
-static void report_broken(const struct session *session)
+static void report_broken(const struct session *session, int error)
 {
     const redisContext *context = session->context;
 
-    if (context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT))
+    if (context->err == REDIS_ERR_IO && (error == EAGAIN || error == ETIMEDOUT))
         (void)problem_report(EX_UNAVAILABLE, "Redis at %s has not answered for %d seconds", session->address,
                              ANSWER_SECONDS);
     else
@@ -45,11 +46,11 @@ static void report_broken(const struct session *session)
 
 /* ---- Asking ---- */
 
-/* Takes the reply over. */
-static redisReply *check_reply(const struct session *session, int type, const char *code, redisReply *reply)
+/* Takes the reply over. `error` is errno as hiredis has left it. */
+static redisReply *check_reply(const struct session *session, int type, const char *code, redisReply *reply, int error)
 {
     if (!reply) {
-        report_broken(session);
+        report_broken(session, error);
         return NULL;
     }
     bool is_code = reply->type == REDIS_REPLY_ERROR && code && strncmp(reply->str, code, strlen(code)) == 0;
@@ -64,14 +65,25 @@ static redisReply *check_reply(const struct session *session, int type, const ch
     return NULL;
 }
 
+/* A connection that Redis has closed is no reason to be killed, as a closed stdout is. */
+static redisReply *ask_formatted(struct session *session, int type, const char *code, const char *format, va_list args)
+{
+    sighandler_t before = signal(SIGPIPE, SIG_IGN);
+    redisReply *reply = redisvCommand(session->context, format, args);
+    int error = errno;
+
+    (void)signal(SIGPIPE, before);
+    return check_reply(session, type, code, reply, error);
+}
+
 redisReply *session_ask(struct session *session, int type, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    redisReply *reply = redisvCommand(session->context, format, args);
+    redisReply *reply = ask_formatted(session, type, NULL, format, args);
     va_end(args);
-    return check_reply(session, type, NULL, reply);
+    return reply;
 }
 
 redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...)
@@ -79,14 +91,19 @@ redisReply *session_ask_or(struct session *session, int type, const char *code, 
     va_list args;
 
     va_start(args, format);
-    redisReply *reply = redisvCommand(session->context, format, args);
+    redisReply *reply = ask_formatted(session, type, code, format, args);
     va_end(args);
-    return check_reply(session, type, code, reply);
+    return reply;
 }
 
 redisReply *session_ask_words(struct session *session, int type, int count, const char **words, const size_t *sizes)
 {
-    return check_reply(session, type, NULL, redisCommandArgv(session->context, count, words, sizes));
+    sighandler_t before = signal(SIGPIPE, SIG_IGN);
+    redisReply *reply = redisCommandArgv(session->context, count, words, sizes);
+    int error = errno;
+
+    (void)signal(SIGPIPE, before);
+    return check_reply(session, type, NULL, reply, error);
 }
 
 /* ---- Queues ---- */

@@ -8,7 +8,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 #include "queue/keys.h"
 
 struct session {

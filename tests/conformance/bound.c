@@ -35,7 +35,7 @@ static void run_block(struct script *script, char kind, char digit)
     script->at++; /* the closing brace, where the run has stopped */
 }
 
-static void expect_value(const char *name, char wanted)
+static void expect_letter(const char *name, char wanted)
 {
     char value[] = {wanted, '\0'};
 
@@ -52,8 +52,8 @@ static int run_script(void *arg)
         char digit = kind == 'x' ? '0' : *script->at++;
 
         if (kind == '?') {
-            expect_value("a", digit);
-            expect_value("b", *script->at++);
+            expect_letter("a", digit);
+            expect_letter("b", *script->at++);
         } else if (kind == 'c') {
             (void)weft_context_unref(script->slots[digit - '0']);
             script->slots[digit - '0'] = weft_capture();
@@ -186,7 +186,7 @@ static void c24_of_a_call_that_is_bound_twice_the_inner_binding_counts(void)
     weft_unbind(&both[0]);
 }
 
-static int fail(void *arg)
+static int fail_at_once(void *arg)
 {
     (void)arg;
     EXPECT_EQUAL(weft_set("a", "changed"), 0);
@@ -195,7 +195,7 @@ static int fail(void *arg)
 
 static int bind_failing(void *bound)
 {
-    weft_bind(bound, fail, NULL);
+    weft_bind(bound, fail_at_once, NULL);
     return 0;
 }
 

@@ -204,7 +204,7 @@ static void c06_a_scope_around_a_run_survives_it(void)
     harness_expect(NULL, NULL);
 }
 
-static int fail(void *arg)
+static int fail_at_once(void *arg)
 {
     (void)arg;
     EXPECT_EQUAL(weft_set("a", "3"), 0);
@@ -213,7 +213,7 @@ static int fail(void *arg)
 
 static int fail_inside(void *arg)
 {
-    int r = weft_run_with("a", "2", fail, arg);
+    int r = weft_run_with("a", "2", fail_at_once, arg);
 
     EXPECT_TEXT(weft_get("a"), "1");
     return r;

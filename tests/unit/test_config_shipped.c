@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "config_support.h"
-#include "daemon/config_file.h"
-#include "daemon/config_table.h"
+#include "daemon/config/file.h"
+#include "daemon/config/table.h"
 
 /* The text of the file; CONFIG_SHIPPED is its path. */
 static char *read_shipped(void)

@@ -93,10 +93,13 @@ static inline void weft_scope_end_at_exit(struct weft_scope *scope)
     (void)weft_scope_end(scope);
 }
 
-/* A scope that lasts until the end of the enclosing block, however it is left. */
-#define WEFT_SCOPE()                                                                                                   \
-    struct weft_scope weft_scope_of_block_ __attribute__((cleanup(weft_scope_end_at_exit)));                           \
-    weft_scope_begin(&weft_scope_of_block_)
+/* A scope that lasts until the end of the enclosing block, however it is left. Its variable is named by the line, so
+ * that blocks with scopes nest without one shadowing the other. */
+#define WEFT_SCOPE()               WEFT_SCOPE_OF_LINE_(__LINE__)
+#define WEFT_SCOPE_OF_LINE_(line_) WEFT_SCOPE_NAMED_(line_)
+#define WEFT_SCOPE_NAMED_(line_)                                                                                       \
+    struct weft_scope weft_scope_of_line_##line_##_ __attribute__((cleanup(weft_scope_end_at_exit)));                  \
+    weft_scope_begin(&weft_scope_of_line_##line_##_)
 
 /* ---- Capturing ---- */
 

@@ -1,10 +1,10 @@
-#include "daemon/config_keys.h"
+#include "daemon/config/keys.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "daemon/config_suggest.h"
+#include "daemon/config/suggest.h"
 
 static const char *text_of(const yaml_node_t *node)
 {

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/config_reader.h"
-#include "daemon/config_value.h"
+#include "daemon/config/reader.h"
+#include "daemon/config/value.h"
 
 enum config_shape {
     CONFIG_SCALAR,      /* one value of the key's type */

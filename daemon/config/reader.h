@@ -5,8 +5,8 @@
 
 #include <yaml.h>
 
-#include "daemon/config.h"
-#include "daemon/config_text.h"
+#include "daemon/config/config.h"
+#include "daemon/config/text.h"
 
 #define CONFIG_KEY_PATH_SIZE 256
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_table.h"
+#include "daemon/config/table.h"
 
 /* The section's key that is nearest to `name`, or NULL when none is near. Upper and lower case count as the same. */
 const char *config_suggest_key(const struct config_section *section, const char *name);

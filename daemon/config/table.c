@@ -1,8 +1,8 @@
-#include "daemon/config_table.h"
+#include "daemon/config/table.h"
 
-#include "daemon/config_password.h"
-#include "daemon/config_redis_url.h"
-#include "daemon/config_rules.h"
+#include "daemon/config/password.h"
+#include "daemon/config/redis_url.h"
+#include "daemon/config/rules.h"
 
 /* Fields are found from the beginning of struct config, except those of structs that occur in several places. */
 #define IN_CONFIG(field_)      .offset = offsetof(struct config, field_)

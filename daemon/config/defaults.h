@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 /* Sets `node`, `workers` and `redis.dir` (NULL where the user has no home) of a zeroed configuration. Errors: -ENOMEM.
  */

@@ -1,11 +1,11 @@
-#include "daemon/config_password.h"
+#include "daemon/config/password.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "daemon/config_file.h"
+#include "daemon/config/file.h"
 
 #define PASSWORD_SIZE_MAX 4096
 

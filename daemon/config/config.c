@@ -1,4 +1,4 @@
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "daemon/config_defaults.h"
-#include "daemon/config_document.h"
-#include "daemon/config_walk.h"
+#include "daemon/config/defaults.h"
+#include "daemon/config/document.h"
+#include "daemon/config/walk.h"
 
 #define DEFAULT_PATH "/etc/weft/weftd.yaml"
 

@@ -1,4 +1,4 @@
-#include "daemon/config_text.h"
+#include "daemon/config/text.h"
 
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "daemon/config_value.h"
+#include "daemon/config/value.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,7 +7,7 @@
 
 #include "context/cleanup.h"
 #include "context/name.h"
-#include "daemon/config_table.h"
+#include "daemon/config/table.h"
 #include "queue/units.h"
 
 #define FRACTION_DIGITS_MAX 9

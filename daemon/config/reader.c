@@ -1,4 +1,4 @@
-#include "daemon/config_reader.h"
+#include "daemon/config/reader.h"
 
 #include <errno.h>
 #include <stdarg.h>

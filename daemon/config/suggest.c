@@ -1,4 +1,4 @@
-#include "daemon/config_suggest.h"
+#include "daemon/config/suggest.h"
 
 #include <ctype.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
-#include "daemon/config_document.h"
+#include "daemon/config/document.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "daemon/config_file.h"
+#include "daemon/config/file.h"
 
 #define FILE_SIZE_MAX (4 * 1024 * 1024)
 

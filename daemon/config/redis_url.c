@@ -1,4 +1,4 @@
-#include "daemon/config_redis_url.h"
+#include "daemon/config/redis_url.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_reader.h"
+#include "daemon/config/reader.h"
 
 /* Reads the reader's file as one document of UTF-8 text whose root is a map, without tags of other people's and without
  * NUL bytes in its values. `*ret_document` is the caller's, to be given to yaml_document_delete(). May wait for the

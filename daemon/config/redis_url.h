@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_value.h"
+#include "daemon/config/value.h"
 
 /* The longest path that a unix socket's address has room for. */
 #define CONFIG_SOCKET_PATH_MAX 107

@@ -1,4 +1,4 @@
-#include "daemon/config_file.h"
+#include "daemon/config/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_reader.h"
+#include "daemon/config/reader.h"
 
 struct config_key;
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_value.h"
+#include "daemon/config/value.h"
 
 /* char *: the path, made absolute; a relative one is looked for among systemd's credentials first. The password itself
  * goes into the reader's configuration. May wait for the disk. */

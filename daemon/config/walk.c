@@ -1,11 +1,11 @@
-#include "daemon/config_walk.h"
+#include "daemon/config/walk.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/config_keys.h"
-#include "daemon/config_table.h"
+#include "daemon/config/keys.h"
+#include "daemon/config/table.h"
 
 /* How a key of one shape is read from its value, and what happens where it is not given. `name` is the key's own node;
  * `base` is the section's struct. */

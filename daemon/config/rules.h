@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_reader.h"
+#include "daemon/config/reader.h"
 
 /* redis: an embedded Redis has a socket in `dir`, and no password. */
 int config_redis_finish(struct config_reader *reader, const yaml_node_t *map, void *base);

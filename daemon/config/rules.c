@@ -1,4 +1,4 @@
-#include "daemon/config_rules.h"
+#include "daemon/config/rules.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "daemon/config_redis_url.h"
+#include "daemon/config/redis_url.h"
 
 #define SOCKET_NAME "redis.sock"
 

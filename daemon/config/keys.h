@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_table.h"
+#include "daemon/config/table.h"
 
 /* Checks that each key of `map` is one of the section's, is given once, and is supported. Errors: -EINVAL with a
  * message noted, -ENOMEM. */

@@ -1,4 +1,4 @@
-#include "daemon/config_defaults.h"
+#include "daemon/config/defaults.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config_reader.h"
+#include "daemon/config/reader.h"
 
 /* Fills the reader's configuration from its document. Errors: -EINVAL with a message noted, -ENOMEM; the configuration
  * is then half filled. */

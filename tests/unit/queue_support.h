@@ -1,0 +1,281 @@
+/*
+ * For tests of the queues: a client and a keeper on a real Redis, and the events that they gave.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "queue/client.h"
+#include "queue/keeper.h"
+#include "support/redis_server.h"
+
+enum { QUEUES_JOBS_MAX = 16384, QUEUES_PROBLEMS_MAX = 64, QUEUES_WAIT_MS = 30000 };
+
+struct queues {
+    struct redis_server server;
+    struct queue_spec specs[4];
+    struct queue_options options;
+    struct event_base *base;
+    struct event *tick;
+    struct queue_client *client;
+    struct queue_keeper *keeper;
+    const char *consumer;
+
+    void (*on_job)(struct queues *queues, struct job *job); /* NULL: jobs are kept in `jobs` */
+    struct job *jobs[QUEUES_JOBS_MAX];
+    size_t job_count;
+    char rejected[1024];
+    size_t rejected_count;
+    char problems[QUEUES_PROBLEMS_MAX][512]; /* "" for "well again" */
+    size_t problem_count;
+    size_t drained;
+    size_t ready;
+    char reclaimed[256];
+    char answer[256]; /* to what was enqueued */
+    int answer_result;
+    size_t answers;
+};
+
+/* ---- Events ---- */
+
+static inline void queues_take_job(struct job *job, void *user)
+{
+    struct queues *queues = user;
+
+    if (queues->on_job)
+        queues->on_job(queues, job);
+    else
+        queues->jobs[queues->job_count] = job;
+    queues->job_count++;
+}
+
+static inline bool queues_know_type(const char *type, void *user)
+{
+    (void)user;
+    return strcmp(type, "nosuch") != 0;
+}
+
+static inline void queues_note_rejection(const struct queue_rejection *rejection, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->rejected, sizeof(queues->rejected), "%s %s %s: %s", rejection->queue, rejection->id,
+                   rejection->type ? rejection->type : "-", rejection->reason);
+    queues->rejected_count++;
+}
+
+static inline void queues_note_problem(const char *problem, void *user)
+{
+    struct queues *queues = user;
+
+    if (queues->problem_count < QUEUES_PROBLEMS_MAX)
+        (void)snprintf(queues->problems[queues->problem_count++], sizeof(queues->problems[0]), "%s",
+                       problem ? problem : "");
+}
+
+static inline void queues_note_drained(void *user)
+{
+    ((struct queues *)user)->drained++;
+}
+
+static inline void queues_note_ready(void *user)
+{
+    ((struct queues *)user)->ready++;
+}
+
+static inline void queues_note_reclaimed(const char *queue, const char *consumer, long count, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->reclaimed, sizeof(queues->reclaimed), "%s %s %ld", queue, consumer, count);
+}
+
+static inline void queues_note_answer(int result, const char *text, void *arg)
+{
+    struct queues *queues = arg;
+
+    queues->answer_result = result;
+    (void)snprintf(queues->answer, sizeof(queues->answer), "%s", text ? text : "");
+    queues->answers++;
+}
+
+static const struct queue_events queues_events = {
+    .job = queues_take_job,
+    .type_known = queues_know_type,
+    .rejected = queues_note_rejection,
+    .redis_state = queues_note_problem,
+    .drained = queues_note_drained,
+};
+
+static const struct queue_keeper_events queues_keeper_events = {
+    .ready = queues_note_ready,
+    .redis_state = queues_note_problem,
+    .reclaimed = queues_note_reclaimed,
+};
+
+/* ---- Life ---- */
+
+static inline void queues_on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
+
+/* One queue "q", or as many of "q", "r", "s", "t". */
+static inline void queues_set_up(struct queues *queues, size_t queue_count)
+{
+    static const char *const names[] = {"q", "r", "s", "t"};
+
+    queues->base = event_base_new();
+    queues->tick = event_new(queues->base, -1, EV_PERSIST, queues_on_tick, NULL);
+    (void)event_add(queues->tick, &(struct timeval){.tv_usec = 2000});
+    for (size_t i = 0; i < queue_count; i++)
+        queues->specs[i] = (struct queue_spec){names[i], 1};
+    queues->options = (struct queue_options){
+        .socket_path = queues->server.socket,
+        .password = queues->server.password,
+        .prefix = "weft",
+        .node = "node1",
+        .queues = queues->specs,
+        .queue_count = queue_count,
+        .lease_ms = 30000,
+        .keep_done_ms = 3600000,
+        .keep_done_max = 100000,
+        .keep_failed_ms = 86400000,
+        .keep_dead = 10000,
+        .payload_max = 1024 * 1024,
+    };
+    queues->consumer = "worker1";
+}
+
+static inline void queues_start_client(struct queues *queues, unsigned room)
+{
+    assert_int_equal(
+        queue_client_new(queues->base, &queues->options, queues->consumer, &queues_events, queues, &queues->client), 0);
+    queue_client_add_room(queues->client, room);
+}
+
+static inline void queues_start_keeper(struct queues *queues)
+{
+    assert_int_equal(queue_keeper_new(queues->base, &queues->options, &queues_keeper_events, queues, &queues->keeper),
+                     0);
+}
+
+static inline void queues_tear_down(struct queues *queues)
+{
+    queues->client = queue_client_free(queues->client);
+    queues->keeper = queue_keeper_free(queues->keeper);
+    for (size_t i = 0; i < QUEUES_JOBS_MAX; i++)
+        queues->jobs[i] = job_free(queues->jobs[i]);
+    event_free(queues->tick);
+    event_base_free(queues->base);
+}
+
+/* The whole group of tests shares one server; each test gets it empty. */
+static inline int queues_start_server(void **state)
+{
+    struct queues *queues = calloc(1, sizeof(*queues));
+
+    redis_server_start(&queues->server);
+    *state = queues;
+    return 0;
+}
+
+static inline int queues_stop_server(void **state)
+{
+    struct queues *queues = *state;
+
+    redis_server_stop(&queues->server);
+    free(queues);
+    return 0;
+}
+
+static inline struct queues *queues_begin(void **state, size_t queue_count)
+{
+    struct queues *queues = *state;
+    struct redis_server server = queues->server;
+
+    memset(queues, 0, sizeof(*queues));
+    queues->server = server;
+    assert_string_equal(redis_server_ask(&queues->server, "FLUSHALL"), "OK");
+    queues_set_up(queues, queue_count);
+    return queues;
+}
+
+/* ---- Waiting ---- */
+
+static inline int64_t queues_now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Runs the event loop until the condition holds; one that never holds fails the test. */
+#define WAIT_UNTIL(queues, condition)                                                                                  \
+    for (int64_t wait_start_ = queues_now_ms(); !(condition);) {                                                       \
+        if (queues_now_ms() - wait_start_ > QUEUES_WAIT_MS)                                                            \
+            fail_msg("waited in vain for: %s", #condition);                                                            \
+        (void)event_base_loop((queues)->base, EVLOOP_ONCE);                                                            \
+    }
+
+/* Whether Redis answers so. */
+static inline bool queues_says(struct queues *queues, const char *command, const char *answer)
+{
+    return strcmp(redis_server_ask(&queues->server, command), answer) == 0;
+}
+
+static inline void queues_wait_for_jobs(struct queues *queues, size_t count)
+{
+    WAIT_UNTIL(queues, queues->job_count >= count);
+}
+
+/* ---- Settling ---- */
+
+static inline void queues_settle(struct queues *queues, const struct settlement *settlement)
+{
+    assert_int_equal(queue_client_settle(queues->client, settlement), 0);
+    queue_client_add_room(queues->client, 1);
+}
+
+/* A job that ran from 2025-11-23T18:20:00.250Z on for 1.5 s. */
+static inline struct settlement queues_ran(const struct job *job, enum job_outcome outcome)
+{
+    return (struct settlement){
+        .job = job, .outcome = outcome, .started_ms = INT64_C(1763922000250), .duration_us = 1500000, .charged = true};
+}
+
+static inline void queues_settle_as(struct queues *queues, const struct job *job, enum job_outcome outcome)
+{
+    struct settlement settlement = queues_ran(job, outcome);
+
+    queues_settle(queues, &settlement);
+}
+
+static inline void queues_do_job(struct queues *queues, struct job *job)
+{
+    struct settlement settlement = queues_ran(job, JOB_DONE);
+
+    if (queue_client_settle(queues->client, &settlement) < 0)
+        abort();
+    queue_client_add_room(queues->client, 1);
+    (void)job_free(job);
+}
+
+/* Whether nothing is pending in the queue "q". */
+static inline bool queues_settled(struct queues *queues)
+{
+    return strncmp(redis_server_ask(&queues->server, "XPENDING weft:{q} weft"), "[0 ", 3) == 0;
+}
