@@ -117,15 +117,30 @@ __attribute__((noinline)) static void switch_sides(struct side *from, struct sid
 
 /* ---- The inside ---- */
 
-/* What runs on a coroutine's stack: one function after another, for ever. */
+#if COROUTINE_ASAN
+/* The last switch from a stack, which has the sanitizer free what it keeps beside it. */
+static void leave_for_good(struct coroutine *coroutine)
+{
+    __sanitizer_start_switch_fiber(NULL, coroutine->outside.bottom, coroutine->outside.size);
+    (void)setcontext(&coroutine->outside.context);
+}
+#else
+static void leave_for_good(struct coroutine *coroutine)
+{
+    (void)coroutine;
+}
+#endif
+
+/* What runs on a coroutine's stack: one function after another, until it is resumed without one. */
 static void run_functions(struct coroutine *coroutine)
 {
     after_switch(&coroutine->inside, &coroutine->outside);
-    for (;;) {
+    while (coroutine->fn) {
         coroutine->fn(coroutine->arg);
         coroutine->fn = NULL;
         switch_sides(&coroutine->inside, &coroutine->outside);
     }
+    leave_for_good(coroutine);
 }
 
 /* makecontext passes integers only. */
@@ -201,6 +216,8 @@ static void coroutine_free(struct coroutine_pool *pool, struct coroutine *corout
     __tsan_destroy_fiber(coroutine->inside.fiber);
 #endif
 #if COROUTINE_ASAN
+    if (coroutine->entered)
+        coroutine_resume(coroutine);
     /* Its stack was left in the middle of a function, whose shadow memory would stay poisoned. */
     __asan_unpoison_memory_region(coroutine->stack->bottom, coroutine->stack->size);
 #endif

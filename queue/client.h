@@ -2,7 +2,9 @@
  * A worker's side of the queues: fetches jobs as there is room for them, settles their outcomes in batches, and keeps
  * its two connections to Redis alive (one for blocking reads, one for the rest).
  *
- * Nothing here waits: all functions return at once, and events arrive from the event loop, at the root context.
+ * Nothing here waits: all functions return at once, and events arrive from the event loop, at the root context. All of
+ * the functions may be called from inside events, but queue_client_free() only from `drained`. The process must ignore
+ * SIGPIPE: hiredis writes to connections that Redis has closed.
  */
 #pragma once
 
@@ -75,7 +77,8 @@ struct queue_client *queue_client_free(struct queue_client *client);
 void queue_client_add_room(struct queue_client *client, unsigned places);
 
 /* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
- * Where Redis is away it is kept and written later. Errors: -ENOMEM. */
+ * Where Redis is away it is kept and written later. A job that somebody else has settled meanwhile stays as it is.
+ * Errors: -ENOMEM; -EINVAL: its queue is not one of ours. */
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
     __attribute__((warn_unused_result));
 
@@ -96,7 +99,7 @@ struct queue_message {
 };
 
 /* Enqueues; copied. `done` is called once, later, with 0 and the entry's ID, or -ENOTCONN or -EIO (and Redis's words in
- * `text`). Errors: -ENOMEM, -ENOTCONN. */
+ * `text`); not when the client is freed before. Errors: -ENOMEM, -ENOTCONN. */
 int queue_client_enqueue(struct queue_client *client, const struct queue_message *message,
                          void (*done)(int result, const char *text, void *arg), void *arg)
     __attribute__((warn_unused_result));

@@ -1,13 +1,14 @@
-"""`weft`, the command: enqueue, logs, status, dead."""
+"""`weft`, the command: enqueue, logs, status, queues, dead."""
 
 import json
+import signal
 import subprocess
 
 import pytest
 
 from weft import PATIENCE, WEFT, run
 
-COMMANDS = ["enqueue", "logs", "status", "dead"]
+COMMANDS = ["enqueue", "logs", "status", "queues", "dead"]
 
 
 @pytest.fixture
@@ -86,14 +87,17 @@ def test_logs_of_a_root_shows_its_family(redis, weftd):
     assert len(output(weftd, "logs", child).splitlines()) == 3
 
 
-def test_logs_follows_a_job_until_it_ends(redis, weftd):
+def test_logs_follows_a_job_until_it_is_interrupted(redis, weftd):
     job = redis.enqueue("nap", payload="1000")
     weftd.wait_for_line("napping", job)
     following = subprocess.Popen([WEFT, "-c", weftd.config, "logs", "-f", job], stdout=subprocess.PIPE, text=True)
-    lines = following.communicate(timeout=PATIENCE)[0].splitlines()
-    assert following.returncode == 0
+    lines = [following.stdout.readline() for _ in range(4)]
     assert [message for message, line in zip(["job started", "napping", "awake", "job done"], lines)
             if message in line] == ["job started", "napping", "awake", "job done"]
+    assert following.poll() is None
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=PATIENCE) == ("", None)
+    assert following.returncode in (0, 130, -signal.SIGINT)
 
 
 def test_logs_of_an_unknown_job_is_not_found(weftd):
@@ -122,6 +126,14 @@ def test_what_strangers_enqueued_cannot_reach_the_terminal_as_an_escape(redis, w
     redis.wait_for_state(job, "dead")
     for words in (["status", job], ["logs", job], ["dead", "list"], ["dead", "show", job]):
         assert not set(output(weftd, *words)) & {"\x1b", "\x07"}, words
+
+
+def test_queues_counts_the_jobs_of_each_queue(redis, weftd):
+    redis.enqueue("speak", payload="later", delay="1h")
+    redis.wait_for_state(redis.enqueue("fail", payload="no"), "dead")
+    counts, = [json.loads(line) for line in output(weftd, "queues", "--json").splitlines()]
+    assert (counts["queue"], counts["delayed"], counts["dead"]) == ("default", 1, 1)
+    assert "default" in output(weftd, "queues")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

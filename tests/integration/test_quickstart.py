@@ -2,24 +2,15 @@
 
 import fcntl
 import re
+import shlex
 import shutil
 
 import pytest
 
 from weft import ROOT, run
 
-INTERLEAVED = """\
-[req-A] Starting request processing
-[req-A] Fetching user 123
-[req-B] Starting request processing
-[req-B] Fetching user 123
-[req-A] Getting permissions for Jane Doe
-[req-B] Getting permissions for Jane Doe
-[req-A] Permissions retrieved
-[req-A] Request finished successfully
-[req-B] Permissions retrieved
-[req-B] Request finished successfully
-"""
+REQUEST = ["Starting request processing", "Fetching user 123", "Getting permissions for Jane Doe", "Permissions retrieved",
+           "Request finished successfully"]
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +26,30 @@ def quickstart(clone):
     return done.stdout
 
 
-def own_lines(output):
-    """What the two requests themselves logged, without the lines that weft writes about each job."""
-    return "".join(line + "\n" for line in output.splitlines()
-                   if re.match(r"\[req-[AB]\]", line) and not re.search(r"\] job (started|done)$", line))
+def told(output, job):
+    """What the job's handler logged, without the lines that weft writes about each job."""
+    messages = re.findall(rf"^\[{job}\] (.*)$", output, re.MULTILINE)
+    return [message for message in messages if message not in ("job started", "job done")]
 
 
-def test_a_first_and_a_second_start_show_the_interleaved_requests_and_one_jobs_log(clone):
+def test_a_first_and_a_second_start_show_the_requests_and_one_jobs_log_and_stop_cleanly(clone):
     for _ in range(2):
         output = quickstart(clone)
-        assert own_lines(output) == INTERLEAVED
-        log = output.split("logs req-A\n")[1].split("==")[0]
-        assert "Permissions retrieved" in log and "req-B" not in log
-        assert not (clone / "build" / "quickstart" / "redis" / "redis.sock").exists()
+        assert told(output, "req-A") == told(output, "req-B") == REQUEST
+        assert told(output, "order-1") == ["Order of acme accepted", "Enqueued a child job"]
+        assert "\n[profile-2] job dead\n" in output
+        log = output.split("logs req-A\n")[1].split("\n==")[0]
+        assert [message for line in log.splitlines() for message in REQUEST if message in line] == REQUEST
+        assert "req-B" not in log
+        stopped = (clone / "build" / "quickstart" / "weftd.log").read_text().splitlines()[-1]
+        assert '"msg":"weftd stopped"' in stopped and '"live_jobs":0' in stopped
+
+
+def test_the_commands_that_it_says_to_type_next_name_what_is_there(clone):
+    for command in re.findall(r"^  (build/.*|redis-cli .*)$", quickstart(clone), re.MULTILINE):
+        program, *words = shlex.split(command)
+        assert program == "redis-cli" or (clone / program).exists()
+        assert "-c" not in words or (clone / words[words.index("-c") + 1]).exists()
 
 
 def test_a_quickstart_beside_a_running_one_says_so(clone):

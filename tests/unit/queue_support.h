@@ -17,7 +17,7 @@
 
 #include "queue/client.h"
 #include "queue/keeper.h"
-#include "support/redis_server.h"
+#include "tests/support/redis_server.h"
 
 enum { QUEUES_JOBS_MAX = 16384, QUEUES_PROBLEMS_MAX = 64, QUEUES_WAIT_MS = 30000 };
 
@@ -137,6 +137,7 @@ static inline void queues_set_up(struct queues *queues, size_t queue_count)
 {
     static const char *const names[] = {"q", "r", "s", "t"};
 
+    (void)signal(SIGPIPE, SIG_IGN);
     queues->base = event_base_new();
     queues->tick = event_new(queues->base, -1, EV_PERSIST, queues_on_tick, NULL);
     (void)event_add(queues->tick, &(struct timeval){.tv_usec = 2000});

@@ -1,5 +1,5 @@
 /* What is in Redis after a job has been settled in each of the ways there are. */
-#include "queue_support.h"
+#include "tests/unit/queue_support.h"
 
 #define JOB_KEY "weft:{q}:job:1763922000123-0"
 

@@ -1,0 +1,196 @@
+/* Delayed jobs come back when they are due, and dead consumers' jobs at once. */
+#include "tests/unit/queue_support.h"
+
+static int64_t unix_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void retried_job_comes_back_with_its_exact_message_and_identity(void **state)
+{
+    struct queues *queues = queues_begin(state, 2);
+    const char payload[] = "\x00\xff\xfe{\"a\":1}\n";
+    struct settlement settlement;
+    struct job *job;
+
+    queues_start_keeper(queues);
+    redis_server_ask(&queues->server, "XADD weft:{r} 1763922000123-0 type t id j payload %b tenant acme", payload,
+                     sizeof(payload) - 1);
+    queues_start_client(queues, 10);
+    queues_wait_for_jobs(queues, 1);
+    settlement = queues_ran(queues->jobs[0], JOB_RETRY);
+    settlement.due_ms = unix_ms() + 30;
+    queues_settle(queues, &settlement);
+    queues_wait_for_jobs(queues, 2);
+    assert_true(unix_ms() >= settlement.due_ms);
+    job = queues->jobs[1];
+    assert_string_equal(job->id, "j");
+    assert_string_equal(job->queue, "r");
+    assert_int_equal(job->attempt, 2);
+    assert_int_equal(job->enqueued_ms, INT64_C(1763922000123));
+    assert_int_equal(job->due_ms, 0);
+    assert_int_equal(job->payload_size, sizeof(payload) - 1);
+    assert_memory_equal(job->payload, payload, sizeof(payload));
+    assert_int_equal(job->metadata_count, 1);
+    assert_string_equal(redis_server_ask(&queues->server, "EXISTS weft:{r}:delayed weft:{r}:bodies"), "0");
+    queues_tear_down(queues);
+}
+
+static void hundreds_of_delayed_jobs_come_back_each_once(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    queues->on_job = queues_do_job;
+    for (int i = 0; i < 500; i++)
+        redis_server_ask(&queues->server, "XADD weft:{q} * type t id j%d delay 50ms", i);
+    queues_start_client(queues, 600);
+    queues_start_keeper(queues);
+    queues_wait_for_jobs(queues, 500);
+    queue_client_stop(queues->client);
+    WAIT_UNTIL(queues, queues->drained == 1);
+    assert_int_equal(queues->job_count, 500);
+    assert_string_equal(redis_server_ask(&queues->server, "LLEN weft:{q}:done"), "500");
+    assert_string_equal(redis_server_ask(&queues->server, "EXISTS weft:{q}:delayed weft:{q}:bodies"), "0");
+    queues_tear_down(queues);
+}
+
+static void job_that_is_not_due_stays_delayed(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id later delay 1h");
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id soon delay 30ms");
+    queues_start_client(queues, 10);
+    queues_start_keeper(queues);
+    queues_wait_for_jobs(queues, 1);
+    assert_string_equal(queues->jobs[0]->id, "soon");
+    assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1"), "[later]");
+    queues_tear_down(queues);
+}
+
+static void queue_that_cannot_be_written_does_not_hold_up_another(void **state)
+{
+    struct queues *queues = queues_begin(state, 2);
+
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id stuck delay 20ms");
+    redis_server_ask(&queues->server, "XADD weft:{r} * type t id free delay 20ms");
+    queues_start_client(queues, 10);
+    WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:{q}:delayed weft:{r}:delayed", "2"));
+    queues->client = queue_client_free(queues->client);
+    redis_server_ask(&queues->server, "DEL weft:{q}");
+    redis_server_ask(&queues->server, "SET weft:{q} x");
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{r}", "1"));
+    assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1"), "[stuck]");
+    redis_server_ask(&queues->server, "DEL weft:{q}");
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "1"));
+    queues_tear_down(queues);
+}
+
+static void jobs_of_a_dead_consumer_are_given_back_uncharged(void **state)
+{
+    struct queues *queues = queues_begin(state, 2);
+
+    redis_server_ask(&queues->server, "XGROUP CREATE weft:{q} weft 0 MKSTREAM");
+    redis_server_ask(&queues->server, "XADD weft:{q} 5-1 type t payload %b", "a\0b", (size_t)3);
+    redis_server_ask(&queues->server, "XADD weft:{q} 5-2 type t id own weft.id own weft.attempt 2 weft.enqueued_at 77");
+    redis_server_ask(&queues->server, "XADD weft:{q} 5-3 type t id deleted");
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft dead STREAMS weft:{q} >");
+    redis_server_ask(&queues->server, "XADD weft:{q} 5-4 type t id other");
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft alive STREAMS weft:{q} >");
+    redis_server_ask(&queues->server, "XDEL weft:{q} 5-3");
+    queues_start_keeper(queues);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
+    assert_string_equal(queues->reclaimed, "q dead 2");
+    assert_int_equal(queues->ready, 1);
+    const char *entries = redis_server_ask(&queues->server, "XRANGE weft:{q} - +");
+
+    assert_non_null(strstr(entries, "[[5-4 [type t id other]] ["));
+    assert_non_null(strstr(entries, " [type t payload a\\x00b weft.id 5-1 weft.enqueued_at 5]] "));
+    assert_non_null(strstr(entries, " [type t id own weft.id own weft.attempt 2 weft.enqueued_at 77]]]"));
+    assert_string_equal(redis_server_ask(&queues->server, "XPENDING weft:{q} weft"), "[1 5-4 5-4 [[alive 1]]]");
+    assert_null(strstr(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "dead"));
+    queues_tear_down(queues);
+}
+
+static void hundreds_of_jobs_and_one_huge_message_are_given_back(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    redis_server_ask(&queues->server, "XGROUP CREATE weft:{q} weft 0 MKSTREAM");
+    for (int i = 0; i < 350; i++)
+        redis_server_ask(&queues->server, "XADD weft:{q} * type t");
+    redis_server_ask(&queues->server, "EVAL %s 1 weft:{q}",
+                     "for part = 0, 2 do local f = {} for i = 1, 3800 do f[i] = tostring(i) end "
+                     "redis.call('XADD', KEYS[1], '*', unpack(f)) end");
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft dead COUNT 1000 STREAMS weft:{q} >");
+    queues_start_keeper(queues);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
+    assert_string_equal(queues->reclaimed, "q dead 353");
+    assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "353");
+    assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
+    queues_tear_down(queues);
+}
+
+static void reclaiming_is_done_when_redis_is_back(void **state)
+{
+    struct queues *queues = calloc(1, sizeof(*queues));
+
+    (void)state;
+    queues->server.durable = true;
+    redis_server_start(&queues->server);
+    queues_set_up(queues, 1);
+    redis_server_ask(&queues->server, "XGROUP CREATE weft:{q} weft 0 MKSTREAM");
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t");
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft dead STREAMS weft:{q} >");
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues->ready == 1);
+    redis_server_kill(&queues->server);
+    WAIT_UNTIL(queues, queues->problem_count > 0);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    redis_server_up(&queues->server);
+    WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
+    assert_string_equal(queues->reclaimed, "q dead 1");
+    assert_string_equal(queues->problems[queues->problem_count - 1], "");
+    assert_int_equal(queues->ready, 1);
+    queues_tear_down(queues);
+    redis_server_stop(&queues->server);
+    free(queues);
+}
+
+static void keeper_survives_flushed_scripts_and_keys(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    queues_start_client(queues, 10);
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues->ready == 1);
+    redis_server_ask(&queues->server, "SCRIPT FLUSH");
+    redis_server_ask(&queues->server, "FLUSHALL");
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id j delay 20ms");
+    queues_wait_for_jobs(queues, 1);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, "nobody"), 0);
+    WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "INFO commandstats"), "delconsumer") != NULL);
+    queues_tear_down(queues);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(retried_job_comes_back_with_its_exact_message_and_identity),
+        cmocka_unit_test(hundreds_of_delayed_jobs_come_back_each_once),
+        cmocka_unit_test(job_that_is_not_due_stays_delayed),
+        cmocka_unit_test(queue_that_cannot_be_written_does_not_hold_up_another),
+        cmocka_unit_test(jobs_of_a_dead_consumer_are_given_back_uncharged),
+        cmocka_unit_test(hundreds_of_jobs_and_one_huge_message_are_given_back),
+        cmocka_unit_test(reclaiming_is_done_when_redis_is_back),
+        cmocka_unit_test(keeper_survives_flushed_scripts_and_keys),
+    };
+
+    return cmocka_run_group_tests(tests, queues_start_server, queues_stop_server);
+}
