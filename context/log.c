@@ -29,6 +29,8 @@ static struct {
     pthread_mutex_t lock;
     int pid;
     struct log_options options;
+    bool configured;                     /* by log_configure() */
+    struct log_label label;              /* of weft_log_label() */
     const char *fields[LOG_CONTEXT_MAX]; /* names, each once */
     size_t field_count;
     bool all_fields;
@@ -82,7 +84,17 @@ void log_configure(const struct log_options *options)
     if (logger.options.label_count > LOG_LABELS_MAX)
         logger.options.label_count = LOG_LABELS_MAX;
     configure_fields(options);
+    logger.configured = true;
     atomic_store_explicit(&logger.level, options->level, memory_order_relaxed);
+}
+
+void weft_log_label(const char *name)
+{
+    if (logger.configured)
+        return;
+    logger.label = (struct log_label){.key = name, .name = name};
+    logger.options.labels = &logger.label;
+    logger.options.label_count = name ? 1 : 0;
 }
 
 /* ---- Forks ---- */

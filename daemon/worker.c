@@ -55,7 +55,8 @@ static int64_t unix_ms(void)
 
 static void stop_if_finished(struct worker *worker)
 {
-    if (worker->state != WORKER_RUNNING && worker->drained && weft_tasks_alive() == 0)
+    if (worker->state != WORKER_RUNNING && worker->drained && weft_tasks_alive() == 0 &&
+        queue_client_is_settled(worker->client))
         (void)event_base_loopexit(worker->base, NULL);
 }
 

@@ -247,7 +247,7 @@ static void add_other(struct batch *batch, struct batch_style *style, const stru
     add_number_pair(&record, "enqueued_at", job->enqueued_ms);
     add_number_pair(&record, "due", settlement->due_ms);
     add_number_pair(&record, "ttl", waiting_report_ttl(style, settlement->due_ms));
-    add_number_pair(&record, "failed_at", finish_time(settlement));
+    add_pair(&record, "failed_at", clock_format(&style->finished, finish_time(settlement)));
     add_pair(&record, "error", settlement->error ? settlement->error : "");
     if (outcomes[settlement->outcome].state)
         add_report(&record, style, settlement);
@@ -276,7 +276,7 @@ int batch_add_refusal(struct batch *batch, struct batch_style *style, const char
     add_pair(&record, "entry", entry);
     add_pair(&record, "id", refusal->id);
     add_pair(&record, "attempt", "0");
-    add_number_pair(&record, "failed_at", now_ms);
+    add_pair(&record, "failed_at", clock_format(&style->finished, now_ms));
     add_pair(&record, "error", refusal->reason);
     begin_report(&record);
     add_field(&record, "state", "dead");

@@ -199,10 +199,14 @@ static void on_released(void *user)
     wake(client);
 }
 
+bool queue_client_is_settled(const struct queue_client *client)
+{
+    return settle_is_empty(client->settle) && enqueue_is_empty(client->enqueue);
+}
+
 static bool is_idle(const struct queue_client *client)
 {
-    return client->handed_over == 0 && !fetch_is_reading(client->fetch) && settle_is_empty(client->settle) &&
-           enqueue_is_empty(client->enqueue);
+    return client->handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
 }
 
 static void continue_stopping(struct queue_client *client)

@@ -104,6 +104,10 @@ int queue_client_enqueue(struct queue_client *client, const struct queue_message
                          void (*done)(int result, const char *text, void *arg), void *arg)
     __attribute__((warn_unused_result));
 
+/* Whether everything that was given so far has been written: outcomes, reports, late subtasks, child jobs. Subtasks go
+ * on after `drained`, so whoever ends the process asks again when they are over. */
+bool queue_client_is_settled(const struct queue_client *client);
+
 /* Takes no more jobs: ends the blocking read, and returns to their queue, uncharged, what arrives all the same.
  * `drained` follows once everything handed over before has been settled (by queue_client_settle) and written. */
 void queue_client_stop(struct queue_client *client);

@@ -261,6 +261,7 @@ static void c68_the_logger_reads_the_context_everywhere(void)
     struct log_capture log;
 
     log_capture_begin(&log, "a");
+    weft_log_label("b"); /* only where nobody has seen to the log */
     EXPECT_EQUAL(weft_run_with("a", "1", log_inside, &log), 0);
     {
         WEFT_SCOPE();

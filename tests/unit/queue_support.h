@@ -214,6 +214,28 @@ static inline struct queues *queues_begin(void **state, size_t queue_count)
     return queues;
 }
 
+/* A message with more fields than a script can hand to a command: its type, and 9,999 whose names are their values. */
+static inline void queues_add_huge_message(struct queues *queues)
+{
+    enum { FIELDS = 10000 };
+    const char **words = calloc(3 + 2 * FIELDS, sizeof(*words));
+    char(*names)[16] = calloc(FIELDS, sizeof(*names));
+
+    words[0] = "XADD";
+    words[1] = "weft:{q}";
+    words[2] = "*";
+    words[3] = "type";
+    words[4] = "t";
+    for (int i = 1; i < FIELDS; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "f%d", i);
+        words[3 + 2 * i] = names[i];
+        words[4 + 2 * i] = names[i];
+    }
+    freeReplyObject(redisCommandArgv(queues->server.context, 3 + 2 * FIELDS, words, NULL));
+    free(names);
+    free(words);
+}
+
 /* ---- Waiting ---- */
 
 static inline int64_t queues_now_ms(void)

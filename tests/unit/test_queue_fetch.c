@@ -156,20 +156,8 @@ static void bad_message_becomes_a_dead_letter_with_its_reason(void **state)
 static void message_of_ten_thousand_fields_becomes_a_dead_letter_without_loss(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
-    enum { FIELDS = 10000 };
-    const char **words = calloc(3 + 2 * FIELDS, sizeof(*words));
-    char(*names)[16] = calloc(FIELDS, sizeof(*names));
-    size_t count = 3;
 
-    words[0] = "XADD";
-    words[1] = "weft:{q}";
-    words[2] = "*";
-    for (int i = 0; i < FIELDS; i++) {
-        (void)snprintf(names[i], sizeof(names[i]), "%s%d", i == 0 ? "type" : "f", i);
-        words[count++] = i == 0 ? "type" : names[i];
-        words[count++] = i == 0 ? "t" : names[i];
-    }
-    freeReplyObject(redisCommandArgv(queues->server.context, (int)count, words, NULL));
+    queues_add_huge_message(queues);
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id neighbour");
     queues_start_client(queues, 10);
     queues_wait_for_jobs(queues, 1);
@@ -184,8 +172,6 @@ static void message_of_ten_thousand_fields_becomes_a_dead_letter_without_loss(vo
                          "end for i = 1, #more, 2 do if more[i] == more[i + 1] then seen = seen + 1 end end "
                          "return {#fields / 2, seen}"),
         "[3906 9999]");
-    free(names);
-    free(words);
     queues_tear_down(queues);
 }
 

@@ -179,7 +179,7 @@ static void dead_job_becomes_a_dead_letter(void **state)
     const char *letter = redis_server_ask(&queues->server, "XRANGE weft:{q}:dead - +");
 
     assert_non_null(strstr(letter, " [type t delay 0 payload x weft.id j weft.error it never works weft.attempts 5 "
-                                   "weft.node node1 weft.failed_at 1763922001750]]]"));
+                                   "weft.node node1 weft.failed_at 2025-11-23T18:20:01.750Z]]]"));
     assert_string_equal(redis_server_ask(&queues->server, "HGETALL weft:{q}:job:j"),
                         "[state dead type t attempt 5 node node1 enqueued_at 2025-11-23T18:20:00.001Z started_at "
                         "2025-11-23T18:20:00.250Z finished_at 2025-11-23T18:20:01.750Z duration_us 1500000 error it "

@@ -13,6 +13,7 @@ weft_unit_test(interrupt weft_context)
 weft_unit_test(callback weft_context)
 weft_unit_test(stack weft_context)
 weft_unit_test(offload weft_context)
+weft_unit_test(storm weft_context)
 weft_unit_test(no_memory weft_context)
 target_link_options(test_no_memory PRIVATE
     -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
@@ -37,3 +38,9 @@ weft_unit_test(config_no_memory weft_config)
 target_link_options(test_config_no_memory PRIVATE
     -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup -Wl,--wrap=strndup
     -Wl,--wrap=asprintf -Wl,--wrap=vasprintf)
+weft_unit_test(queue_parts weft_queue weft_context)
+weft_unit_test(queue_settle weft_queue weft_context PkgConfig::HIREDIS)
+weft_unit_test(queue_fetch weft_queue weft_context PkgConfig::HIREDIS)
+weft_unit_test(queue_trouble weft_queue weft_context PkgConfig::HIREDIS)
+weft_unit_test(queue_connection weft_queue weft_context PkgConfig::HIREDIS)
+weft_unit_test(queue_keeper weft_queue weft_context PkgConfig::HIREDIS)

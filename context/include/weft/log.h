@@ -45,6 +45,11 @@ WEFT_API void weft_log_fields(enum weft_level level, const char *message, const 
     weft_log_fields((level_), (message_), (const struct weft_field[]){__VA_ARGS__},                                    \
                     sizeof((const struct weft_field[]){__VA_ARGS__}) / sizeof(struct weft_field))
 
+/* For programs that use the context library by itself, whose lines go to stderr: has each begin with the context's
+ * value called `name`, which tells what the line is about; NULL: none. The string must stay valid. To be called before
+ * other threads log. Under weftd, which sees to its log itself, it does nothing. */
+WEFT_API void weft_log_label(const char *name);
+
 #define weft_debug(...) weft_log(WEFT_DEBUG, __VA_ARGS__)
 #define weft_info(...)  weft_log(WEFT_INFO, __VA_ARGS__)
 #define weft_warn(...)  weft_log(WEFT_WARN, __VA_ARGS__)
