@@ -92,7 +92,7 @@ static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str)
         return false;
     entry = reply->element[0]->str;
-    if (entry_id_parse(entry, &id) < 0 || entry_set_add(arrival->held, queue, id) <= 0)
+    if (entry_id_parse(entry, &id) < 0 || entry_set_add(arrival->held, queue, id, arrival->serial) <= 0)
         return false;
     if (reply->element[1]->type == REDIS_REPLY_ARRAY)
         return take_message(arrival, queue, entry, reply->element[1]);
@@ -100,13 +100,27 @@ static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *
     return false;
 }
 
-unsigned arrival_take(struct arrival *arrival, size_t queue, const redisReply *entries)
+/* A `step` of 1 gives consecutive serials. What was taken before is never next to what comes now. */
+static unsigned take_entries(struct arrival *arrival, size_t queue, const redisReply *entries, unsigned step)
 {
     unsigned places = 0;
 
-    for (size_t i = 0; i < entries->elements; i++)
+    arrival->serial++;
+    for (size_t i = 0; i < entries->elements; i++) {
+        arrival->serial += step;
         places += take_entry(arrival, queue, entries->element[i]);
+    }
     return places;
+}
+
+unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries)
+{
+    return take_entries(arrival, queue, entries, 1);
+}
+
+unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries)
+{
+    return take_entries(arrival, queue, entries, 2);
 }
 
 void arrival_done(struct arrival *arrival)

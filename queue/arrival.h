@@ -30,6 +30,7 @@ struct arrival {
     struct message_field *fields;
     size_t capacity;
     size_t average_size; /* of a message in bytes, lately */
+    uint64_t serial;     /* of the last entry */
 };
 
 /* The number of entries in the reply to a read: of one queue, or of several. */
@@ -38,7 +39,9 @@ size_t arrival_count(const redisReply *reply);
 /* The entries of one stream in such a reply, and the stream's key. NULL: there is no stream number `i`. */
 const redisReply *arrival_stream(const redisReply *reply, size_t i, const char **ret_key);
 
-/* Takes all `entries` of a queue; gives how many places of the room they took. */
-unsigned arrival_take(struct arrival *arrival, size_t queue, const redisReply *entries);
+/* Takes all `entries` of a queue; gives how many places of the room they took. New ones lie side by side in the stream;
+ * those that are read again need not. */
+unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries);
+unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries);
 
 void arrival_done(struct arrival *arrival);

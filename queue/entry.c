@@ -63,7 +63,7 @@ static int grow(struct entry_set *set)
     return 0;
 }
 
-int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id)
+int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
 {
     uint32_t number = (uint32_t)queue + 1;
     size_t slot;
@@ -73,9 +73,19 @@ int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id)
     slot = find_slot(set, number, id);
     if (set->slots[slot].queue != 0)
         return 0;
-    set->slots[slot] = (struct entry_slot){id, number};
+    set->slots[slot] = (struct entry_slot){id, serial, number};
     set->count++;
     return 1;
+}
+
+uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id)
+{
+    const struct entry_slot *slot;
+
+    if (set->count == 0)
+        return 0;
+    slot = &set->slots[find_slot(set, (uint32_t)queue + 1, id)];
+    return slot->queue == 0 ? 0 : slot->serial;
 }
 
 /* What follows the emptied slot moves up, unless it would then stand before its home. */

@@ -19,6 +19,7 @@ int entry_id_parse(const char *text, struct entry_id *ret_id) __attribute__((war
 
 struct entry_slot {
     struct entry_id id;
+    uint64_t serial;
     uint32_t queue; /* its number plus 1; 0: the slot is empty */
 };
 
@@ -30,8 +31,13 @@ struct entry_set {
 
 /* A set that is all zero is empty and ready. */
 
-/* Adds an entry of the queue number `queue`. Gives 1, or 0 if it was there already. Errors: -ENOMEM. */
-int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id) __attribute__((warn_unused_result));
+/* Adds an entry of the queue number `queue`. Entries with consecutive serials lie side by side in their stream. Gives
+ * 1, or 0 if it was there already. Errors: -ENOMEM. */
+int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
+    __attribute__((warn_unused_result));
+
+/* The entry's serial, or 0 if it is not there. */
+uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id);
 
 /* Removes it; one that is not there does no harm. */
 void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id);

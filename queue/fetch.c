@@ -132,7 +132,7 @@ static void hand_over(struct fetch *fetch, const redisReply *reply)
 
         if (queue == fetch->options->queue_count)
             continue;
-        places = arrival_take(&fetch->arrival, queue, entries);
+        places = arrival_take_new(&fetch->arrival, queue, entries);
         fetch->room += (int64_t)entries->elements - places;
     }
 }
@@ -278,7 +278,7 @@ static void on_found(size_t queue, const redisReply *entries, void *user)
 {
     struct fetch *fetch = user;
 
-    fetch->room -= arrival_take(&fetch->arrival, queue, entries);
+    fetch->room -= arrival_take_again(&fetch->arrival, queue, entries);
 }
 
 static void on_recovered(void *user)

@@ -10,12 +10,15 @@
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2
 #define SPARES_MAX    8
+#define TRIM_MIN      16 /* from how many entries on it pays to see whether they can be trimmed */
 
 struct settle_batch {
     struct redis_request request; /* first, so that the one is found from the other */
     struct settle_lane *lane;
     struct settle_batch *next;
     struct batch content;
+    uint64_t serial; /* of the entry that is done last */
+    bool adjacent;   /* the entries that are done lie side by side in the stream */
     bool sent;
     bool ended;
     bool with_source; /* Redis does not know the script any more */
@@ -98,6 +101,7 @@ static int open_batch(struct settle_lane *lane, struct settle_batch **ret_batch)
         return -ENOMEM;
     batch->lane = lane;
     batch->next = NULL;
+    batch->adjacent = true;
     batch->sent = false;
     batch->ended = false;
     batch->with_source = false;
@@ -205,6 +209,7 @@ static void write_call(const struct settle *settle, const struct settle_batch *b
     words_add_number(words, options->keep_failed_ms);
     words_add_number(words, options->keep_dead); /* reports of dead jobs, and */
     words_add_number(words, options->keep_dead); /* their dead letters */
+    words_add_text(words, batch->adjacent && content->done_count >= TRIM_MIN ? "1" : "0");
     words_add(words, content->entries.bytes, content->entries.size);
     words_add(words, content->values.bytes, content->values.size);
     words_add(words, content->others.bytes, content->others.size);
@@ -262,12 +267,31 @@ static int finish_add(struct settle *settle, int r)
     return r;
 }
 
+static void note_serial(struct settle *settle, struct settle_batch *batch, size_t queue)
+{
+    const struct batch *content = &batch->content;
+    uint64_t serial = 0;
+
+    if (content->id_count > 0)
+        serial = entry_set_serial(settle->held, queue, content->ids[content->id_count - 1]);
+    if (serial == 0 || (content->done_count > 1 && serial != batch->serial + 1))
+        batch->adjacent = false;
+    batch->serial = serial;
+}
+
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
 {
     struct settle_batch *batch;
+    uint32_t done_count;
     int r = open_batch(&settle->lanes[queue], &batch);
 
-    return r < 0 ? r : finish_add(settle, batch_add_settlement(&batch->content, &settle->style, settlement));
+    if (r < 0)
+        return r;
+    done_count = batch->content.done_count;
+    r = batch_add_settlement(&batch->content, &settle->style, settlement);
+    if (r == 0 && batch->content.done_count > done_count)
+        note_serial(settle, batch, queue);
+    return finish_add(settle, r);
 }
 
 int settle_refuse(struct settle *settle, size_t queue, const char *entry, const struct message_refusal *refusal)

@@ -19,9 +19,15 @@
 /* ---- What goes wrong ---- */
 
 /* Redis's own words may have pieces of data in them. */
-static void report_words(const struct session *session, const char *what, const char *words, size_t size)
+static void report_refusal(const struct session *session, const redisReply *error)
 {
-    (void)problem_report(EX_UNAVAILABLE, "Redis at %s %s: %s", session->address, what, refusal_quote(words, size).text);
+    char words[256];
+
+    snprintf(words, sizeof(words), "%s", error->str);
+    for (char *at = words; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    (void)problem_report(EX_UNAVAILABLE, "Redis at %s refuses: %s", session->address, words);
 }
 
 static void report_connection(const struct session *session, const char *words)
@@ -58,7 +64,7 @@ static redisReply *check_reply(const struct session *session, int type, const ch
     if (reply->type == type || is_code)
         return reply;
     if (reply->type == REDIS_REPLY_ERROR)
-        report_words(session, "refuses", reply->str, reply->len);
+        report_refusal(session, reply);
     else
         (void)problem_report(EX_UNAVAILABLE, "Redis at %s gives an answer that no Redis would give", session->address);
     freeReplyObject(reply);

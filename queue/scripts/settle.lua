@@ -1,8 +1,9 @@
 -- Settles a batch of jobs of one queue: takes them off the stream and writes what follows from their outcomes.
 --
 -- KEYS: the queue's keys. ARGV: this node's name, the consumer, how long a done job's report is kept (ms), how many
--- are kept, the same for dead jobs, how many dead letters are kept; then in MessagePack: the entries of jobs that are
--- simply done, the values of their reports (VALUES each), and the other outcomes (a list of tables).
+-- are kept, the same for dead jobs, how many dead letters are kept, whether the entries of done jobs lie side by side in
+-- the stream; then in MessagePack: the entries of jobs that are simply done, the values of their reports (VALUES each),
+-- and the other outcomes (a list of tables).
 --
 -- A job counts only if it is still pending here: what somebody else has settled, or this script in a run whose reply
 -- was lost, stays as it is. An outcome that Redis does not let us write (its report's key holds something else) fails
@@ -13,6 +14,7 @@ local node, consumer = ARGV[1], ARGV[2]
 local keep_done, keep_done_max = ARGV[3], tonumber(ARGV[4])
 local keep_failed, keep_failed_max = ARGV[5], tonumber(ARGV[6])
 local keep_dead = ARGV[7]
+local adjacent = ARGV[8] == '1'
 local reports = stream .. ':job:'
 local VALUES = 7      -- of a done job
 local DONE_FIELDS = 8 -- that its report then has
@@ -91,12 +93,22 @@ local function report_done(id, values, at)
     return nil
 end
 
+-- Removes whole nodes of the stream, for a small part of what XDEL costs, and gives how many entries these were, the
+-- first ones of `entries`. XTRIM knows nothing of pending entries: it must not be asked unless no other entry precedes
+-- these or lies between them. What shares its node with others is left to XDEL.
+local function trim(entries)
+    if #call('XRANGE', stream, '-', '(' .. entries[1], 'COUNT', 1) > 0 then
+        return 0
+    end
+    return call('XTRIM', stream, 'MINID', '~', entries[#entries])
+end
+
 local function settle_done(entries, values)
     if #entries == 0 then
         return
     end
     local pending = acknowledge(entries)
-    local ids, n = {}, 0
+    local finished, ids, n = {}, {}, 0
     for i = 1, #entries do
         if not pending or pending[i] then
             local at = (i - 1) * VALUES
@@ -106,9 +118,13 @@ local function settle_done(entries, values)
                 fail(entry, id, problem)
             else
                 n = n + 1
-                gone[n], ids[n] = entry, id
+                finished[n], ids[n] = entry, id
             end
         end
+    end
+    local trimmed = adjacent and n == #entries and trim(finished) or 0
+    for i = trimmed + 1, n do
+        gone[#gone + 1] = finished[i]
     end
     if keep_done ~= '0' then
         bound_reports(done, ids, keep_done_max, keep_done)
@@ -242,8 +258,8 @@ local function settle(job)
     end
 end
 
-settle_done(cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9]))
-for _, job in ipairs(cmsgpack.unpack(ARGV[10])) do
+settle_done(cmsgpack.unpack(ARGV[9]), cmsgpack.unpack(ARGV[10]))
+for _, job in ipairs(cmsgpack.unpack(ARGV[11])) do
     settle(job)
 end
 if #gone > 0 then

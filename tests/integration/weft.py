@@ -190,8 +190,9 @@ class Weftd:
         return run(WEFT, "-c", self.config, *words, **options)
 
     def assert_clean(self):
-        """Nothing was left alive at the end, and no library or sanitizer had anything to say."""
+        """Nothing was left alive at the end, no worker crashed, and no library or sanitizer had anything to say."""
         assert [line for line in self.printed() if not line.startswith('{"ts":')] == []
+        assert self.find("worker killed by a signal") + self.find("worker ended") == []
         stopped = self.find("weftd stopped")
         assert len(stopped) == self.starts
         for line in stopped:

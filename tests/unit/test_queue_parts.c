@@ -136,7 +136,7 @@ static void set_of_entries_holds_what_was_added_and_not_removed(void **state)
         struct entry_id id = {1763922000000 + number / 7, number % 7};
 
         if (random >> 31) {
-            assert_int_equal(entry_set_add(&set, number % 3, id), !there[number]);
+            assert_int_equal(entry_set_add(&set, number % 3, id, number + 1U), !there[number]);
             count += !there[number];
             there[number] = true;
         } else {
@@ -145,6 +145,7 @@ static void set_of_entries_holds_what_was_added_and_not_removed(void **state)
             there[number] = false;
         }
         assert_int_equal(set.count, count);
+        assert_int_equal(entry_set_serial(&set, number % 3, id), there[number] ? number + 1 : 0);
     }
     assert_true(count > 0);
     entry_set_done(&set);
