@@ -84,15 +84,21 @@ static bool take_message(struct arrival *arrival, size_t queue, const char *entr
     return false;
 }
 
-static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *reply)
+/* What Redis gives as new is run even where an entry of that ID is held already: it has forgotten that it gave it, or
+ * somebody has emptied the stream and the ID came up again. */
+static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *reply, bool again)
 {
     const char *entry;
     struct entry_id id;
+    int r;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str)
         return false;
     entry = reply->element[0]->str;
-    if (entry_id_parse(entry, &id) < 0 || entry_set_add(arrival->held, queue, id, arrival->serial) <= 0)
+    if (entry_id_parse(entry, &id) < 0)
+        return false;
+    r = entry_set_add(arrival->held, queue, id, arrival->serial);
+    if (r < 0 || (r == 0 && again))
         return false;
     if (reply->element[1]->type == REDIS_REPLY_ARRAY)
         return take_message(arrival, queue, entry, reply->element[1]);
@@ -100,27 +106,27 @@ static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *
     return false;
 }
 
-/* A `step` of 1 gives consecutive serials. What was taken before is never next to what comes now. */
-static unsigned take_entries(struct arrival *arrival, size_t queue, const redisReply *entries, unsigned step)
+/* Only new entries get consecutive serials, and what was taken before is never next to what comes now. */
+static unsigned take_entries(struct arrival *arrival, size_t queue, const redisReply *entries, bool again)
 {
     unsigned places = 0;
 
     arrival->serial++;
     for (size_t i = 0; i < entries->elements; i++) {
-        arrival->serial += step;
-        places += take_entry(arrival, queue, entries->element[i]);
+        arrival->serial += again ? 2 : 1;
+        places += take_entry(arrival, queue, entries->element[i], again);
     }
     return places;
 }
 
 unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries)
 {
-    return take_entries(arrival, queue, entries, 1);
+    return take_entries(arrival, queue, entries, false);
 }
 
 unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries)
 {
-    return take_entries(arrival, queue, entries, 2);
+    return take_entries(arrival, queue, entries, true);
 }
 
 void arrival_done(struct arrival *arrival)

@@ -23,7 +23,7 @@ struct arrival_events {
 struct arrival {
     const struct queue_keys *keys;
     const struct message_limits *limits;
-    struct entry_set *held; /* gets each entry; one that it has already is passed over */
+    struct entry_set *held; /* gets each entry */
     const struct arrival_events *events;
     void *user;
     /* ---- */
@@ -40,7 +40,7 @@ size_t arrival_count(const redisReply *reply);
 const redisReply *arrival_stream(const redisReply *reply, size_t i, const char **ret_key);
 
 /* Takes all `entries` of a queue; gives how many places of the room they took. New ones lie side by side in the stream;
- * those that are read again need not. */
+ * those that are read again need not, and are passed over where they are held. */
 unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries);
 unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries);
 

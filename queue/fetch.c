@@ -13,7 +13,7 @@
 #define READ_BYTES_MAX  ((size_t)8 * 1024 * 1024) /* that are likely in a read */
 #define WAIT_MS         2000                      /* a consumer that is not heard of for long looks dead */
 #define CROWDED_WAIT_MS 50                        /* until other queues have their turn */
-#define AILING_MS       1000                      /* how long a queue that cannot be read is left alone */
+#define AILING_MS       500                       /* how long a queue that cannot be read is left alone */
 
 enum fetch_state {
     FETCH_AWAY,       /* no connection */
@@ -64,11 +64,11 @@ static void look_again(evutil_socket_t fd, short what, void *arg)
     fetch->target->wake(fetch->target->user);
 }
 
+/* A little later than what waits for it: the event loop's clock may be behind. */
 static void set_timer(struct fetch *fetch)
 {
-    struct timeval time = {.tv_sec = AILING_MS / 1000, .tv_usec = AILING_MS % 1000 * 1000};
-
-    event_add(fetch->timer, &time);
+    if (!event_pending(fetch->timer, EV_TIMEOUT, NULL))
+        event_add(fetch->timer, &(struct timeval){.tv_usec = (AILING_MS + 10) * 1000});
 }
 
 /* Makes the groups, though not again and again without a pause. */

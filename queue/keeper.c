@@ -127,14 +127,19 @@ static void remove_reclaim(struct queue_keeper *keeper, struct reclaim *reclaim)
     free(reclaim);
 }
 
+static void send_reclaims(struct queue_keeper *keeper);
+
 /* What failed is tried again at the next look. */
 static void on_reclaimed(struct redis_request *request, const redisReply *reply)
 {
     struct reclaim *reclaim = (struct reclaim *)request;
     struct queue_keeper *keeper = reclaim->call.keeper;
 
-    if (!check_reply(&reclaim->call, reply))
+    if (!check_reply(&reclaim->call, reply)) {
+        if (reclaim->call.with_source)
+            send_reclaims(keeper);
         return;
+    }
     if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
         keeper->events->reclaimed(keeper->keys[reclaim->queue].queue, reclaim->consumer, (long)reply->integer,
                                   keeper->user);

@@ -67,6 +67,30 @@ end
 
 -- The fast path: jobs that are done and have nothing to say but when and how fast.
 
+local DONE_NAMES = { nil, 'type', 'attempt', 'enqueued_at', 'started_at', 'finished_at', 'duration_us' }
+local last_key, last_at -- the last report that was written here, and where its values begin
+local changes = {}
+
+-- Reports of a batch are much alike: a copy of the last one, time to live included, and what is different about this
+-- one cost half of what it costs to make a new one. Gives false if there is a report already.
+local function copy_done(key, values, at)
+    if redis.pcall('COPY', last_key, key) ~= 1 then
+        return false
+    end
+    local n = 0
+    for i = 2, VALUES do
+        local value = values[at + i]
+        if value ~= values[last_at + i] then
+            changes[n + 1], changes[n + 2] = DONE_NAMES[i], value
+            n = n + 2
+        end
+    end
+    if n > 0 then
+        call('HSET', key, unpack(changes, 1, n))
+    end
+    return true
+end
+
 local function write_done(key, values, at)
     return redis.pcall('HSET', key, 'state', 'done', 'type', values[at + 2], 'attempt', values[at + 3], 'node', node,
         'enqueued_at', values[at + 4], 'started_at', values[at + 5], 'finished_at', values[at + 6],
@@ -80,16 +104,19 @@ local function report_done(id, values, at)
         call('UNLINK', key)
         return nil
     end
-    local added = write_done(key, values, at)
-    if added ~= DONE_FIELDS then
+    if not last_key or not copy_done(key, values, at) then
+        local added = write_done(key, values, at)
         if type(added) == 'table' then
             return added
         end
-        -- There was a report already, and some of its fields may be from another run.
-        call('DEL', key)
-        write_done(key, values, at)
+        if added ~= DONE_FIELDS then
+            -- There was a report already, and some of its fields may be from another run.
+            call('DEL', key)
+            write_done(key, values, at)
+        end
+        call('PEXPIRE', key, keep_done)
     end
-    call('PEXPIRE', key, keep_done)
+    last_key, last_at = key, at
     return nil
 end
 

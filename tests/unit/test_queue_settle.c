@@ -36,6 +36,40 @@ static void done_job_leaves_only_its_report(void **state)
     queues_tear_down(queues);
 }
 
+static void reports_of_one_batch_each_say_what_is_true_of_their_job(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    redis_server_ask(&queues->server, "XADD weft:{q} 1763922000123-0 type t id a");
+    redis_server_ask(&queues->server, "XADD weft:{q} 1763922000124-0 type other id b weft.attempt 3");
+    redis_server_ask(&queues->server, "XADD weft:{q} 1763922000124-1 type other id c weft.attempt 3");
+    redis_server_ask(&queues->server, "XADD weft:{q} 1763922000124-2 type t id a");
+    queues_start_client(queues, 10);
+    queues_wait_for_jobs(queues, 4);
+    for (int i = 0; i < 4; i++) {
+        struct settlement settlement = queues_ran(queues->jobs[i], JOB_DONE);
+
+        settlement.duration_us += i;
+        queues_settle(queues, &settlement);
+    }
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "0"));
+    static const char expected[] = "[state done type %s attempt %d node node1 enqueued_at 2025-11-23T18:20:00.124Z "
+                                   "started_at 2025-11-23T18:20:00.250Z finished_at 2025-11-23T18:20:01.750Z "
+                                   "duration_us %d]";
+    char text[512];
+
+    (void)snprintf(text, sizeof(text), expected, "t", 1, 1500003);
+    assert_string_equal(redis_server_ask(&queues->server, "HGETALL weft:{q}:job:a"), text);
+    (void)snprintf(text, sizeof(text), expected, "other", 4, 1500001);
+    assert_string_equal(redis_server_ask(&queues->server, "HGETALL weft:{q}:job:b"), text);
+    (void)snprintf(text, sizeof(text), expected, "other", 4, 1500002);
+    assert_string_equal(redis_server_ask(&queues->server, "HGETALL weft:{q}:job:c"), text);
+    assert_true(redis_server_count(&queues->server, "PTTL weft:{q}:job:a") > 0);
+    assert_true(redis_server_count(&queues->server, "PTTL weft:{q}:job:b") > 0);
+    assert_true(redis_server_count(&queues->server, "PTTL weft:{q}:job:c") > 0);
+    queues_tear_down(queues);
+}
+
 static void report_has_result_progress_and_subtasks_where_there_are_any(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
@@ -276,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(done_job_leaves_only_its_report),
+        cmocka_unit_test(reports_of_one_batch_each_say_what_is_true_of_their_job),
         cmocka_unit_test(report_has_result_progress_and_subtasks_where_there_are_any),
         cmocka_unit_test(report_keeps_nothing_of_an_earlier_attempt),
         cmocka_unit_test(cancelled_job_leaves_its_report),

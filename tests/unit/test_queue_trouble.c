@@ -197,6 +197,50 @@ static void reports_of_done_jobs_are_bounded_by_count(void **state)
     queues_tear_down(queues);
 }
 
+/* The first of the batch is still running; the others are taken off the stream in whole nodes, and it must stay. */
+static void slow_job_in_front_of_many_done_ones_stays(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    for (int i = 0; i < 400; i++)
+        redis_server_ask(&queues->server, "XADD weft:{q} 7-%d type t id j%d", i + 1, i);
+    queues_start_client(queues, 400);
+    queues_wait_for_jobs(queues, 400);
+    for (int i = 1; i < 400; i++)
+        queues_settle_as(queues, queues->jobs[i], JOB_DONE);
+    WAIT_UNTIL(queues, queues_says(queues, "LLEN weft:{q}:done", "399"));
+    assert_string_equal(redis_server_ask(&queues->server, "XRANGE weft:{q} - +"), "[[7-1 [type t id j0]]]");
+    assert_string_equal(redis_server_ask(&queues->server, "XPENDING weft:{q} weft"), "[1 7-1 7-1 [[worker1 1]]]");
+    queues_settle_as(queues, queues->jobs[0], JOB_DONE);
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "0"));
+    queues_tear_down(queues);
+}
+
+/* So must what others hold, and what nobody has been given yet. */
+static void entries_of_others_around_many_done_ones_stay(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    queues->on_job = queues_do_job;
+    redis_server_ask(&queues->server, "XGROUP CREATE weft:{q} weft 0 MKSTREAM");
+    for (int i = 0; i < 600; i++) {
+        redis_server_ask(&queues->server, "XADD weft:{q} 7-%d type t id j%d", i + 1, i);
+        if (i == 99 || i == 399)
+            redis_server_ask(&queues->server, "XREADGROUP GROUP weft other COUNT 100 STREAMS weft:{q} >");
+        if (i == 299) {
+            queues_start_client(queues, 200);
+            queues_wait_for_jobs(queues, 200);
+            queue_client_stop(queues->client);
+            WAIT_UNTIL(queues, queues->drained == 1);
+        }
+    }
+    assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "400");
+    assert_string_equal(redis_server_ask(&queues->server, "XPENDING weft:{q} weft"), "[200 7-1 7-400 [[other 200]]]");
+    assert_string_equal(redis_server_ask(&queues->server, "XRANGE weft:{q} (7-100 + COUNT 1"),
+                        "[[7-301 [type t id j300]]]");
+    queues_tear_down(queues);
+}
+
 static void no_report_of_a_done_job_is_written_when_none_is_kept(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
@@ -223,6 +267,8 @@ int main(void)
         cmocka_unit_test(outcome_that_cannot_be_written_leaves_its_job_pending_and_hinders_no_other),
         cmocka_unit_test(queue_whose_key_is_something_else_holds_up_no_other),
         cmocka_unit_test(reports_of_done_jobs_are_bounded_by_count),
+        cmocka_unit_test(slow_job_in_front_of_many_done_ones_stays),
+        cmocka_unit_test(entries_of_others_around_many_done_ones_stay),
         cmocka_unit_test(no_report_of_a_done_job_is_written_when_none_is_kept),
     };
 
