@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define JOB_METADATA_MAX   64          /* fields of a message */
+#define JOB_METADATA_BYTES (16 * 1024) /* of their names and values together */
+
 struct job_field {
     const char *name;
     const char *value; /* `size` bytes and a NUL */

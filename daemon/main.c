@@ -1,6 +1,7 @@
 /* weftd: reads the command line and the configuration, and becomes a supervisor. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,8 @@ static int run(const struct config *config)
         return r == -EINVAL ? EX_CONFIG : EX_CANTCREAT;
     }
     event_set_log_callback(log_event_message);
+    /* A peer that has gone away is an error of the write, not the end of the process. */
+    (void)signal(SIGPIPE, SIG_IGN);
     int status = supervisor_run(config, &scoreboard, output);
     (void)log_output_free(output);
     scoreboard_done(&scoreboard);

@@ -101,6 +101,7 @@ __attribute__((noreturn)) static void run_server(const struct config *config, pi
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(1);
+    (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)fcntl(lock_fd, F_SETFD, 0);

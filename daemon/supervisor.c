@@ -22,6 +22,9 @@
 /* Beyond `shutdown_timeout`, for workers to clean up and settle; then they are killed. */
 #define STOP_GRACE_MS 4000
 
+/* At the end, for the jobs of workers that were killed to be given back. */
+#define RECLAIM_LIMIT_US (2 * INT64_C(1000000))
+
 #define TICK_US (100 * 1000)
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
@@ -32,6 +35,7 @@ struct supervisor {
     bool announced; /* "weftd ready" has been said */
     int exit_status;
     int64_t started_us;
+    int64_t workers_gone_us; /* when the last worker ended */
     struct event_base *base;
     struct queue_keeper *keeper;
     struct redis_server *redis;
@@ -84,16 +88,26 @@ static bool all_workers_ready(const struct supervisor *supervisor)
     return true;
 }
 
+/* The jobs of workers that were killed are given back first, but a Redis that is away keeps nobody from stopping. */
+static void end_if_stopped(struct supervisor *supervisor)
+{
+    if (supervisor->state != SUPERVISOR_STOPPING || workers_running(supervisor) > 0)
+        return;
+    if (!supervisor->keeper || queue_keeper_is_idle(supervisor->keeper) ||
+        timer_now_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
+        (void)event_base_loopexit(supervisor->base, NULL);
+}
+
 static void worker_ended(struct supervisor *supervisor, struct child *child, int status)
 {
-    bool expected = supervisor->state == SUPERVISOR_STOPPING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-    child_ended(child, &supervisor->setting, status, expected);
-    /* Also after a clean end: it is cheap, and finds nothing. */
-    if (supervisor->keeper && queue_keeper_reclaim(supervisor->keeper, child->consumer) < 0)
+    child_ended(child, &supervisor->setting, status, clean && supervisor->state == SUPERVISOR_STOPPING);
+    supervisor->workers_gone_us = timer_now_us();
+    /* One that ended cleanly has put its own things in order. */
+    if (!clean && queue_keeper_reclaim(supervisor->keeper, child->consumer) < 0)
         weft_error("the jobs of a dead worker could not be given back: out of memory");
-    if (supervisor->state == SUPERVISOR_STOPPING && workers_running(supervisor) == 0)
-        (void)event_base_loopexit(supervisor->base, NULL);
+    end_if_stopped(supervisor);
 }
 
 /* ---- Stopping ---- */
@@ -115,7 +129,7 @@ static void begin_stop(struct supervisor *supervisor, int exit_status)
     supervisor->state = SUPERVISOR_STOPPING;
     supervisor->exit_status = exit_status;
     if (workers_running(supervisor) == 0) {
-        (void)event_base_loopexit(supervisor->base, NULL);
+        end_if_stopped(supervisor);
         return;
     }
     signal_workers(supervisor, SIGTERM);
@@ -239,6 +253,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
+    end_if_stopped(supervisor);
     if (supervisor->state != SUPERVISOR_RUNNING)
         return;
     start_due_workers(supervisor);

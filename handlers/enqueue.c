@@ -90,6 +90,16 @@ static bool is_given(const char *const *metadata, const char *name)
     return false;
 }
 
+/* What the receiver would refuse is refused here, where somebody can do something about it. */
+static int check_limits(const struct message *message, size_t first)
+{
+    size_t bytes = 0;
+
+    for (size_t i = first; i < message->count; i++)
+        bytes += strlen(message->fields[i].name) + message->fields[i].size;
+    return message->count - first > JOB_METADATA_MAX || bytes > JOB_METADATA_BYTES ? -E2BIG : 0;
+}
+
 /* The job's metadata, each with the value that the current context has for it. */
 static void add_metadata(struct message *message, const struct weft_job *job, const char *const *given)
 {
@@ -218,10 +228,13 @@ int weft_enqueue(const char *type, const void *payload, size_t size, const struc
     add_options(&message, options);
     if (job)
         add_family(&message, job);
+    size_t first = message.count;
     add_metadata(&message, job, options->metadata);
 
     const char *queue = options->queue ? options->queue : job ? job->record->queue : "default";
-    int r = send_and_wait(runner_of_thread, queue, &message, ret_id);
+    int r = check_limits(&message, first);
+    if (r == 0)
+        r = send_and_wait(runner_of_thread, queue, &message, ret_id);
     if (r == 0 && ret_id && options->id)
         (void)snprintf(ret_id, WEFT_ID_SIZE, "%s", options->id);
     free(message.fields);

@@ -90,8 +90,10 @@ static void on_promoted(struct redis_request *request, const redisReply *reply)
         look_in(keeper, call->with_source ? LOOK_AGAIN_MS : LOOK_PERIOD_MS);
         return;
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+        look_in(keeper, LOOK_PERIOD_MS);
         return;
+    }
     if (reply->element[1]->len > 0)
         redis_report(keeper->redis, "does not take a delayed job that is due: %s", reply->element[1]->str);
     look_in(keeper, time_until(reply->element[0]));
@@ -186,6 +188,11 @@ int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer)
         r = add_reclaim(keeper, i, consumer);
     send_reclaims(keeper);
     return r;
+}
+
+bool queue_keeper_is_idle(const struct queue_keeper *keeper)
+{
+    return keeper->reclaims == NULL;
 }
 
 /* ---- The connection ---- */

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include <event2/event.h>
 
 #include "queue/options.h"
@@ -28,3 +30,6 @@ struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
 /* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in one atomic step a
  * queue. Kept and done later while Redis is away. Errors: -ENOMEM. */
 int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) __attribute__((warn_unused_result));
+
+/* Whether every dead consumer's jobs have been given back. */
+bool queue_keeper_is_idle(const struct queue_keeper *keeper);

@@ -11,9 +11,6 @@
 #include "context/job.h"
 #include "queue/refusal.h"
 
-#define MESSAGE_METADATA_MAX  64          /* fields */
-#define MESSAGE_METADATA_SIZE (16 * 1024) /* bytes, names and values together */
-
 /* One field as Redis gave it: any bytes, no NUL at the end. A size of 0 allows NULL. */
 struct message_field {
     const char *name;

@@ -22,7 +22,7 @@ static bool is_own(const struct message_field *field)
 }
 
 /* Where to look for a name first. Poor on purpose: a message has few names, and even if all of them met in one slot,
- * finding one would cost at most MESSAGE_METADATA_MAX comparisons. */
+ * finding one would cost at most JOB_METADATA_MAX comparisons. */
 static unsigned slot_of(const struct message_field *field)
 {
     const unsigned char *name = (const unsigned char *)field->name;
@@ -57,7 +57,7 @@ void metadata_add(struct metadata *metadata, const struct message_field *field)
             return;
         }
     }
-    if (metadata->count == MESSAGE_METADATA_MAX) {
+    if (metadata->count == JOB_METADATA_MAX) {
         metadata->too_many = true;
         return;
     }
@@ -87,14 +87,14 @@ int metadata_check(const struct metadata *metadata, struct message_refusal *refu
     if (metadata->too_many) {
         refusal_write_reason(refusal,
                              "the message has more than %d metadata fields; send at most %d, and the rest as payload",
-                             MESSAGE_METADATA_MAX, MESSAGE_METADATA_MAX);
+                             JOB_METADATA_MAX, JOB_METADATA_MAX);
         return -EBADMSG;
     }
-    if (bytes > MESSAGE_METADATA_SIZE) {
+    if (bytes > JOB_METADATA_BYTES) {
         refusal_write_reason(refusal,
                              "the metadata takes %zu bytes, names and values together; send at most %d, and the rest "
                              "as payload",
-                             bytes, MESSAGE_METADATA_SIZE);
+                             bytes, JOB_METADATA_BYTES);
         return -EBADMSG;
     }
     return 0;

@@ -9,11 +9,11 @@
 
 #include "queue/message.h"
 
-#define METADATA_SLOTS 128 /* a power of two, at least twice MESSAGE_METADATA_MAX */
+#define METADATA_SLOTS 128 /* a power of two, at least twice JOB_METADATA_MAX */
 
 /* Everything is borrowed. */
 struct metadata {
-    const struct message_field *fields[MESSAGE_METADATA_MAX]; /* the last of each name */
+    const struct message_field *fields[JOB_METADATA_MAX]; /* the last of each name */
     size_t count;
     uint8_t slots[METADATA_SLOTS]; /* a hash table of indices into `fields`, plus one; 0: free */
     const struct message_field *bad_name;

@@ -15,14 +15,9 @@ def weftd(start_weftd):
     return start_weftd()
 
 
-def enqueue_together(redis, *jobs):
-    """Enqueues jobs so that no worker can see one without the others."""
-    pipeline = redis.client.pipeline(transaction=True)
-    for fields in jobs:
-        pipeline.xadd("weft:{default}", fields)
-    pipeline.execute()
-    for fields in jobs:
-        redis.wait_for_state(fields["id"], "done", "dead")
+def run_together(redis, *jobs):
+    for job in redis.enqueue_together(jobs):
+        redis.wait_for_state(job, "done", "dead")
 
 
 def told(weftd, *jobs):
@@ -32,7 +27,7 @@ def told(weftd, *jobs):
 
 
 def test_two_interleaved_requests_keep_their_ids(redis, weftd):
-    enqueue_together(redis, {"type": "request", "id": "req-A"}, {"type": "request", "id": "req-B"})
+    run_together(redis, {"type": "request", "id": "req-A"}, {"type": "request", "id": "req-B"})
     assert told(weftd, "req-A", "req-B") == [
         ("req-A", "Starting request processing"),
         ("req-A", "Fetching user 123"),
@@ -48,7 +43,7 @@ def test_two_interleaved_requests_keep_their_ids(redis, weftd):
 
 
 def test_a_global_variable_instead_of_the_context_mixes_the_ids_up(redis, weftd):
-    enqueue_together(redis, {"type": "request.global", "id": "req-A"}, {"type": "request.global", "id": "req-B"})
+    run_together(redis, {"type": "request.global", "id": "req-A"}, {"type": "request.global", "id": "req-B"})
     lines = told(weftd, "req-A", "req-B")
     assert [message for _, message in lines] == [
         "[req-A] Starting request processing",
@@ -66,12 +61,12 @@ def test_a_global_variable_instead_of_the_context_mixes_the_ids_up(redis, weftd)
 
 
 def test_numbered_jobs_start_and_then_finish(redis, weftd):
-    enqueue_together(redis, {"type": "numbered", "id": "0"}, {"type": "numbered", "id": "1"})
+    run_together(redis, {"type": "numbered", "id": "0"}, {"type": "numbered", "id": "1"})
     assert told(weftd, "0", "1") == [("0", "start"), ("1", "start"), ("0", "finish"), ("1", "finish")]
 
 
 def test_a_service_two_calls_deep_knows_the_user_that_the_middleware_found(redis, weftd):
-    enqueue_together(redis, {"type": "user.profile", "id": "profile", "token": "token-of-alice"})
+    run_together(redis, {"type": "user.profile", "id": "profile", "token": "token-of-alice"})
     assert told(weftd, "profile") == [
         ("profile", "Request started: GET /user"),
         ("profile", "Handling /user request"),
@@ -83,7 +78,7 @@ def test_a_service_two_calls_deep_knows_the_user_that_the_middleware_found(redis
 
 
 def test_the_middleware_gives_each_request_a_fresh_id_for_its_own_scope(redis, weftd):
-    enqueue_together(redis, *({"type": "user.profile", "id": name, "token": "token-of-bob"} for name in ("one", "two")))
+    run_together(redis, *({"type": "user.profile", "id": name, "token": "token-of-bob"} for name in ("one", "two")))
     fresh = [{line["ctx"].get("request_id") for line in weftd.job_lines(name) if line["msg"] not in LIFECYCLE}
              for name in ("one", "two")]
     assert [len(ids) for ids in fresh] == [1, 1] and fresh[0] != fresh[1]
@@ -92,7 +87,7 @@ def test_the_middleware_gives_each_request_a_fresh_id_for_its_own_scope(redis, w
 
 
 def test_without_authentication_the_job_fails_under_its_id(redis, weftd):
-    enqueue_together(redis, {"type": "user.profile", "id": "profile", "token": "stolen"})
+    run_together(redis, {"type": "user.profile", "id": "profile", "token": "stolen"})
     assert weftd.messages("profile") == ["job started", "Request started: GET /user", "Handling /user request", "job failed",
                                          "job dead"]
     assert weftd.find("job dead", "profile")[0]["data"]["error"] == "user not authenticated"
@@ -100,7 +95,7 @@ def test_without_authentication_the_job_fails_under_its_id(redis, weftd):
 
 
 def test_fire_and_forget_subtasks_outlive_their_job_and_keep_its_id(redis, weftd):
-    enqueue_together(redis, {"type": "notify", "id": "notify", "customer": "acme"})
+    run_together(redis, {"type": "notify", "id": "notify", "customer": "acme"})
     wait_for(lambda: len(weftd.find("subtask done") + weftd.find("subtask failed")) == 3, "all subtasks have ended")
     assert [(line["msg"], line.get("task")) for line in weftd.job_lines("notify")] == [
         ("job started", None),
@@ -121,14 +116,14 @@ def test_fire_and_forget_subtasks_outlive_their_job_and_keep_its_id(redis, weftd
 
 
 def test_subtasks_are_counted_and_a_failing_one_changes_no_outcome(redis, weftd):
-    enqueue_together(redis, {"type": "notify", "id": "notify", "customer": "acme"})
+    run_together(redis, {"type": "notify", "id": "notify", "customer": "acme"})
     wait_for(lambda: redis.report("notify").get("subtasks_failed") == "1", "the failed subtask is counted")
     report = redis.report("notify")
     assert (report["state"], report["subtasks"], report["result"]) == ("done", "3", '{"notified":true}')
 
 
 def test_a_run_inside_a_run_overrides_and_adds_and_is_undone(redis, weftd):
-    enqueue_together(redis, {"type": "nesting", "id": "nesting", "tenant": "acme"})
+    run_together(redis, {"type": "nesting", "id": "nesting", "tenant": "acme"})
     assert told(weftd, "nesting") == [
         ("nesting", "outside, before: tenant=acme step=-"),
         ("nesting", "inside: tenant=globex step=import"),

@@ -2,23 +2,16 @@
 
 from collections import defaultdict
 
-from weft import key, wait_for
+from weft import wait_for
 
 JOBS = 10_000
 MESSAGES = ["job started", "Starting request processing", "Fetching user 123", "Getting permissions for Jane Doe",
             "Permissions retrieved", "Request finished successfully", "job done"]
 
 
-def enqueue_all(redis, jobs):
-    pipeline = redis.client.pipeline(transaction=False)
-    for job in jobs:
-        pipeline.xadd(key("default"), {"type": "request", "id": job, "request_id": f"request-of-{job}"})
-    pipeline.execute()
-
-
 def test_each_of_ten_thousand_interleaved_jobs_logs_exactly_its_own_lines(redis, start_weftd):
     jobs = [f"req-{i}" for i in range(JOBS)]
-    enqueue_all(redis, jobs)
+    redis.enqueue_together([{"type": "request", "id": job, "request_id": f"request-of-{job}"} for job in jobs])
     weftd = start_weftd(concurrency=2000)
     wait_for(lambda: redis.waiting() == 0 and len(weftd.find("job done")) == JOBS, "all jobs are done")
     assert weftd.stop() == 0

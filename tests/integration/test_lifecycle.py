@@ -172,12 +172,18 @@ def test_a_delayed_job_waits_outside_the_stream(redis, start_weftd, probe):
     assert weftd.messages(late) == []
 
 
+def begin_to_stop(redis, weftd):
+    """Sends SIGTERM, and waits until the worker has obeyed it."""
+    wait_for(redis.has_reader, "the worker reads")
+    weftd.send(signal.SIGTERM)
+    wait_for(lambda: not redis.has_reader(), "the worker reads no more")
+
+
 def test_sigterm_finishes_what_runs_and_takes_nothing_more(redis, start_weftd, probe):
     weftd = start_weftd(**probe)
     running = redis.enqueue("nap", payload="1000")
     weftd.wait_for_line("napping", running)
-    weftd.send(signal.SIGTERM)
-    weftd.wait_for_line("weftd stopping")
+    begin_to_stop(redis, weftd)
     later = redis.enqueue("nap", payload="1")
     assert weftd.process.wait(PATIENCE) == 0
     assert redis.report(running)["state"] == "done"
@@ -203,16 +209,14 @@ def test_a_second_sigterm_stops_at_once(redis, start_weftd, probe):
     weftd = start_weftd(**probe, shutdown_timeout="1h")
     job = redis.enqueue("nap", payload="3600000")
     weftd.wait_for_line("napping", job)
-    weftd.send(signal.SIGTERM)
-    weftd.wait_for_line("weftd stopping")
+    begin_to_stop(redis, weftd)
     assert weftd.stop(signal.SIGINT) == 0
     assert redis.waiting() == 1
 
 
 def test_jobs_of_one_worker_run_beside_each_other(redis, start_weftd, probe):
     weftd = start_weftd(**probe, concurrency=10)
-    jobs = [redis.enqueue("nap", payload="200") for _ in range(10)]
-    for job in jobs:
+    for job in redis.enqueue_together([{"type": "nap", "payload": "500"}] * 10):
         redis.wait_for_state(job, "done")
     messages = [line["msg"] for line in weftd.lines() if line["msg"] in ("napping", "awake")]
     assert messages == ["napping"] * 10 + ["awake"] * 10

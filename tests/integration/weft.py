@@ -78,6 +78,13 @@ class Redis:
         entry = self.client.xadd(key(queue), {"type": job_type, **fields})
         return fields.get("id", entry)
 
+    def enqueue_together(self, messages, queue="default"):
+        """Enqueues messages so that no worker can see one without the others; gives the job IDs."""
+        pipeline = self.client.pipeline(transaction=True)
+        for fields in messages:
+            pipeline.xadd(key(queue), fields)
+        return [fields.get("id", entry) for fields, entry in zip(messages, pipeline.execute())]
+
     def report(self, job, queue="default"):
         return self.client.hgetall(key(queue, "job", job))
 
@@ -92,6 +99,10 @@ class Redis:
     def waiting(self, queue="default"):
         """Entries of the stream: jobs that are ready or in flight."""
         return self.client.xlen(key(queue))
+
+    def has_reader(self):
+        """Whether a worker waits for new jobs."""
+        return self.client.info("clients")["blocked_clients"] > 0
 
 
 def connect(socket):

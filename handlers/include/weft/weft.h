@@ -106,8 +106,9 @@ struct weft_enqueue_options {
 /* Enqueues a job and waits until Redis has taken it. Inside a job the new one is its child: it gets `parent`, `root`,
  * the trace, and the job's metadata as the current context has it (so a value that was set anew is passed on as such).
  * `payload` may be NULL, `options` may be NULL. `ret_id` (may be NULL; WEFT_ID_SIZE bytes) receives the job ID.
- * Errors: -EINVAL a name, ID or type that weft would refuse; -E2BIG limits; -ENOTCONN Redis is away; -EIO Redis said no
- * (the log tells what); -ECANCELED, -ETIME, -EDEADLK. After -ECANCELED and -ETIME the job may have been enqueued. */
+ * Errors: -EINVAL a name, ID or type that weft would refuse; -E2BIG over 64 fields or 16 KiB of metadata; -ENOTCONN
+ * Redis is away; -EIO Redis said no (the log tells what); -ECANCELED, -ETIME, -EDEADLK. After -ECANCELED and -ETIME the
+ * job may have been enqueued. */
 WEFT_API int weft_enqueue(const char *type, const void *payload, size_t size,
                           const struct weft_enqueue_options *options, char *ret_id) WEFT_MAY_WAIT;
 
