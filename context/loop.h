@@ -19,8 +19,8 @@ struct loop_item {
 
 struct offload_pool;
 
-/* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and when its function
- * has returned. Any of them may be NULL. */
+/* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and
+ * when its function has returned. Any of them may be NULL. */
 struct loop_observer {
     void (*task_spawned)(struct weft_task *task, void *user);
     void (*task_started)(struct weft_task *task, void *user);

@@ -144,7 +144,7 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STOPPING) {
         /* The second time: at once. */
-        signal_workers(supervisor, SIGTERM);
+        signal_workers(supervisor, SIGQUIT);
         (void)event_add(supervisor->kill_event, &(struct timeval){.tv_sec = STOP_GRACE_MS / 1000});
         return;
     }

@@ -39,6 +39,7 @@ struct worker {
     struct job_types types;
     struct runner runner;
     struct event *stop_event;
+    struct event *quit_event;
     struct event *show_event;
     struct event *limit_event;
 };
@@ -60,17 +61,41 @@ static void stop_if_finished(struct worker *worker)
         (void)event_base_loopexit(worker->base, NULL);
 }
 
-static void give_up(evutil_socket_t fd, short what, void *arg)
+static void set_limit(struct worker *worker, int64_t limit_ms)
+{
+    (void)event_add(worker->limit_event,
+                    &(struct timeval){.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000});
+}
+
+static void begin_drain(struct worker *worker)
+{
+    if (worker->state != WORKER_RUNNING)
+        return;
+    worker->state = WORKER_DRAINING;
+    set_limit(worker, worker->options->config->shutdown_timeout_ms);
+    queue_client_stop(worker->client);
+    stop_if_finished(worker);
+}
+
+static void begin_interrupt(struct worker *worker)
+{
+    begin_drain(worker);
+    if (worker->state != WORKER_DRAINING)
+        return;
+    worker->state = WORKER_INTERRUPTED;
+    weft_log_with(WEFT_WARN, "interrupting what still runs", WEFT_INT("tasks", weft_tasks_alive()));
+    runner_shut_down(&worker->runner);
+    set_limit(worker, CLEANUP_MS);
+}
+
+static void limit_is_over(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
 
     (void)fd;
     (void)what;
     if (worker->state == WORKER_DRAINING) {
-        worker->state = WORKER_INTERRUPTED;
-        weft_log_with(WEFT_WARN, "interrupting what still runs", WEFT_INT("tasks", weft_tasks_alive()));
-        runner_shut_down(&worker->runner);
-        (void)event_add(worker->limit_event, &(struct timeval){.tv_sec = CLEANUP_MS / 1000});
+        begin_interrupt(worker);
         return;
     }
     weft_log_with(WEFT_ERROR, "giving up on what does not end; its jobs will be run again",
@@ -78,22 +103,14 @@ static void give_up(evutil_socket_t fd, short what, void *arg)
     (void)event_base_loopexit(worker->base, NULL);
 }
 
-/* The first SIGTERM lets what runs finish; a second one interrupts it. */
-static void stop(evutil_socket_t fd, short what, void *arg)
+/* SIGTERM lets what runs finish; SIGQUIT interrupts it. Two signals, since one sent twice may arrive once. */
+static void on_stop_signal(evutil_socket_t number, short what, void *arg)
 {
-    struct worker *worker = arg;
-    int64_t limit_ms = worker->options->config->shutdown_timeout_ms;
-
-    if (worker->state != WORKER_RUNNING) {
-        if (worker->state == WORKER_DRAINING)
-            give_up(fd, what, worker);
-        return;
-    }
-    worker->state = WORKER_DRAINING;
-    (void)event_add(worker->limit_event,
-                    &(struct timeval){.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000});
-    queue_client_stop(worker->client);
-    stop_if_finished(worker);
+    (void)what;
+    if (number == SIGQUIT)
+        begin_interrupt(arg);
+    else
+        begin_drain(arg);
 }
 
 /* ---- From the queues ---- */
@@ -307,12 +324,14 @@ static struct event_base *new_base(void)
 
 static int start_events(struct worker *worker)
 {
-    worker->stop_event = evsignal_new(worker->base, SIGTERM, stop, worker);
+    worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
+    worker->quit_event = evsignal_new(worker->base, SIGQUIT, on_stop_signal, worker);
     worker->show_event = event_new(worker->base, -1, EV_PERSIST, show_running, worker);
-    worker->limit_event = evtimer_new(worker->base, give_up, worker);
-    if (!worker->stop_event || !worker->show_event || !worker->limit_event)
+    worker->limit_event = evtimer_new(worker->base, limit_is_over, worker);
+    if (!worker->stop_event || !worker->quit_event || !worker->show_event || !worker->limit_event)
         return -ENOMEM;
     (void)event_add(worker->stop_event, NULL);
+    (void)event_add(worker->quit_event, NULL);
     (void)event_add(worker->show_event, &(struct timeval){.tv_usec = SHOW_AFTER_MS * 1000});
     return 0;
 }
@@ -360,6 +379,7 @@ static void finish(struct worker *worker)
     job_types_done(&worker->types);
     registry_done(&worker->registry);
     free_event(worker->stop_event);
+    free_event(worker->quit_event);
     free_event(worker->show_event);
     free_event(worker->limit_event);
     (void)log_output_free(worker->options->output);

@@ -15,6 +15,6 @@ struct worker_options {
     const char *consumer; /* the name it reads the queues under */
 };
 
-/* Runs until SIGTERM has been obeyed; gives the exit status of the process. To be called in a child that was just
- * forked. */
+/* Runs until SIGTERM (finish what runs) or SIGQUIT (interrupt it) has been obeyed; gives the exit status of the
+ * process. To be called in a child that was just forked. */
 int worker_run(const struct worker_options *options);

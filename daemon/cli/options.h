@@ -1,5 +1,6 @@
 /*
- * Command lines: one table for each command says which options it takes, and both the parser and the help are made from it.
+ * Command lines: one table for each command says which options it takes, and both the parser and the help are made from
+ * it.
  */
 #pragma once
 

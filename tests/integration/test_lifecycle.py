@@ -214,6 +214,16 @@ def test_a_second_sigterm_stops_at_once(redis, start_weftd, probe):
     assert redis.waiting() == 1
 
 
+def test_two_stop_signals_right_after_each_other_stop_at_once(redis, start_weftd, probe):
+    weftd = start_weftd(**probe, shutdown_timeout="1h")
+    job = redis.enqueue("nap", payload="3600000")
+    weftd.wait_for_line("napping", job)
+    weftd.send(signal.SIGTERM)
+    assert weftd.stop(signal.SIGINT) == 0
+    assert weftd.find("job returned to its queue", job)
+    assert not weftd.find("killing workers that do not end")
+
+
 def test_jobs_of_one_worker_run_beside_each_other(redis, start_weftd, probe):
     weftd = start_weftd(**probe, concurrency=10)
     for job in redis.enqueue_together([{"type": "nap", "payload": "500"}] * 10):

@@ -68,6 +68,15 @@ static void seeded_values_are_read_under_their_names(void **state)
     EXPECT_EQUAL(releases, 1);
 }
 
+static int count_visit(const char *name, const char *value, size_t size, void *arg)
+{
+    EXPECT_TEXT(name, "user");
+    EXPECT_TEXT(value, "ada");
+    EXPECT_EQUAL(size, 3);
+    ++*(int *)arg;
+    return 0;
+}
+
 static void the_first_of_a_seeds_names_counts(void **state)
 {
     const struct frame_entry entries[] = {{"user", "ada", 3}, {"user", "bob", 3}, {"user", "eve", 3}};
@@ -78,6 +87,9 @@ static void the_first_of_a_seeds_names_counts(void **state)
     (void)state;
     EXPECT(frame_find(frame, &key, &found));
     EXPECT_TEXT(found.text, "ada");
+    int visits = 0;
+    EXPECT_EQUAL(frame_each(frame, count_visit, &visits), 0);
+    EXPECT_EQUAL(visits, 1);
     (void)weft_context_unref(frame);
 }
 

@@ -1,6 +1,6 @@
 /*
- * The loop: what tasks, waits and callbacks run on, attached to a libevent base of the caller's. A program that uses the context
- * library by itself makes one; weftd has made it before a plugin sees the light.
+ * The loop: what tasks, waits and callbacks run on, attached to a libevent base of the caller's. A program that uses
+ * the context library by itself makes one; weftd has made it before a plugin sees the light.
  */
 #pragma once
 
@@ -12,12 +12,13 @@ WEFT_BEGIN_DECLS
 
 struct weft_loop;
 
-/* Attaches to `base` for the calling thread, which is to run event_base_dispatch() or event_base_loop(). One loop a thread. The base
- * stays the caller's and must outlive the loop. While nothing is spawned, waiting or scheduled, the loop holds no event, so that
- * event_base_dispatch() returns. Errors: -EBUSY the thread has a loop; -ENOMEM. */
+/* Attaches to `base` for the calling thread, which is to run event_base_dispatch() or event_base_loop(). One loop a
+ * thread. The base stays the caller's and must outlive the loop. While nothing is spawned, waiting or scheduled, the
+ * loop holds no event, so that event_base_dispatch() returns. Errors: -EBUSY the thread has a loop; -ENOMEM. */
 WEFT_API int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop) WEFT_MUST_CHECK;
 
-/* Detaches. Every task must have ended; callbacks that were scheduled and did not run are dropped. NULL does nothing; gives NULL. */
+/* Detaches. Every task must have ended; callbacks that were scheduled and did not run are dropped. NULL does nothing;
+ * gives NULL. */
 WEFT_API struct weft_loop *weft_loop_free(struct weft_loop *loop);
 
 WEFT_END_DECLS
