@@ -69,13 +69,14 @@ static void unlink_task(struct weft_loop *loop, struct weft_task *task)
 static void run_function(void *arg)
 {
     struct weft_task *task = arg;
-    const struct loop_observer *observer = task->observed ? task->loop->observer : NULL;
+    struct weft_loop *loop = task->loop;
 
-    if (observer && observer->task_started)
-        observer->task_started(task, observer->user);
+    if (task->observed && loop->observer && loop->observer->task_started)
+        loop->observer->task_started(task, loop->observer->user);
     task->result = task->fn(task->arg);
-    if (observer && observer->task_ended)
-        observer->task_ended(task, task->result, observer->user);
+    /* Looked up again: the observer may have changed meanwhile. */
+    if (task->observed && loop->observer && loop->observer->task_ended)
+        loop->observer->task_ended(task, task->result, loop->observer->user);
     task->state = TASK_ENDED;
 }
 

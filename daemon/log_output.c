@@ -16,6 +16,10 @@ struct destination {
     bool owned; /* opened here */
     bool text;
     bool colour;
+    const char *name; /* as configured */
+    int error;        /* of the last write; under the lock */
+    int told;         /* what of that has been logged */
+    unsigned lost;    /* lines that did not fit into the buffer */
 };
 
 struct log_output {
@@ -55,9 +59,9 @@ static bool can_go_on(int fd)
     return errno == EAGAIN && poll(&ready, 1, -1) > 0;
 }
 
-/* Writes the bytes of a buffer. Where the output is broken they are given up: keeping them could only block the jobs.
- */
-static void write_buffer(struct scoreboard_buffer *buffer, int fd)
+/* Writes the bytes of a buffer; where the output does not take them they stay, to be tried again. Gives 0 or a negative
+ * errno. */
+static int write_buffer(struct scoreboard_buffer *buffer, int fd)
 {
     size_t begin = atomic_load(&buffer->begin), end = atomic_load(&buffer->end);
 
@@ -65,7 +69,7 @@ static void write_buffer(struct scoreboard_buffer *buffer, int fd)
         ssize_t written = write(fd, buffer->bytes + begin, end - begin);
 
         if (written < 0 && !can_go_on(fd))
-            break;
+            return -errno;
         if (written > 0) {
             begin += (size_t)written;
             atomic_store(&buffer->begin, begin);
@@ -74,6 +78,7 @@ static void write_buffer(struct scoreboard_buffer *buffer, int fd)
     /* The end goes first: a process that dies between the two leaves an empty buffer, not old lines. */
     atomic_store(&buffer->end, 0);
     atomic_store(&buffer->begin, 0);
+    return 0;
 }
 
 static void flush_locked(struct log_output *output)
@@ -82,7 +87,23 @@ static void flush_locked(struct log_output *output)
 
     output->flush_pending = false;
     for (size_t i = 0; i < output->count; i++)
-        write_buffer(&slot->outputs[i], output->destinations[i].fd);
+        output->destinations[i].error = write_buffer(&slot->outputs[i], output->destinations[i].fd);
+}
+
+/* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
+static void tell_trouble(struct destination *destination)
+{
+    if (destination->error == destination->told)
+        return;
+    destination->told = destination->error;
+    if (destination->error < 0) {
+        weft_error("log output %s cannot be written: %s; its lines are kept and tried again", destination->name,
+                   strerror(-destination->error));
+        return;
+    }
+    weft_warn("log output %s can be written again; %u lines did not fit meanwhile and are lost", destination->name,
+              destination->lost);
+    destination->lost = 0;
 }
 
 void log_output_flush(struct log_output *output)
@@ -90,12 +111,21 @@ void log_output_flush(struct log_output *output)
     (void)pthread_mutex_lock(&output->lock);
     flush_locked(output);
     (void)pthread_mutex_unlock(&output->lock);
+    for (size_t i = 0; i < output->count; i++)
+        tell_trouble(&output->destinations[i]);
 }
 
 void log_output_flush_slot(struct log_output *output, size_t slot)
 {
-    for (size_t i = 0; i < output->count; i++)
-        write_buffer(&output->scoreboard->slots[slot].outputs[i], output->destinations[i].fd);
+    for (size_t i = 0; i < output->count; i++) {
+        struct scoreboard_buffer *buffer = &output->scoreboard->slots[slot].outputs[i];
+
+        if (write_buffer(buffer, output->destinations[i].fd) == 0)
+            continue;
+        /* The slot is needed by the next process. */
+        atomic_store(&buffer->end, 0);
+        atomic_store(&buffer->begin, 0);
+    }
 }
 
 static size_t format(const struct destination *destination, const struct log_record *record, char *place, size_t size)
@@ -104,14 +134,17 @@ static size_t format(const struct destination *destination, const struct log_rec
                              : log_format_json(record, place, size);
 }
 
-static void append(struct scoreboard_buffer *buffer, const struct destination *destination,
-                   const struct log_record *record)
+static void append(struct scoreboard_buffer *buffer, struct destination *destination, const struct log_record *record)
 {
     size_t end = atomic_load_explicit(&buffer->end, memory_order_relaxed);
     size_t size = format(destination, record, buffer->bytes + end, SCOREBOARD_BUFFER_SIZE - end);
 
     if (size == 0) {
-        write_buffer(buffer, destination->fd);
+        destination->error = write_buffer(buffer, destination->fd);
+        if (destination->error < 0) {
+            destination->lost++;
+            return;
+        }
         end = 0;
         size = format(destination, record, buffer->bytes, SCOREBOARD_BUFFER_SIZE);
     }
@@ -148,7 +181,7 @@ static void flush_in_turn(evutil_socket_t fd, short what, void *arg)
 
 static int open_destination(const struct config *config, const char *name, struct destination *ret_destination)
 {
-    struct destination destination = {.fd = STDERR_FILENO};
+    struct destination destination = {.fd = STDERR_FILENO, .name = name};
 
     if (strcmp(name, "stdout") == 0) {
         destination.fd = STDOUT_FILENO;

@@ -47,6 +47,8 @@ struct supervisor {
     char redis_problem[512];
 };
 
+static void begin_stop(struct supervisor *supervisor, int exit_status);
+
 /* ---- Workers ---- */
 
 static size_t workers_running(const struct supervisor *supervisor)
@@ -104,9 +106,13 @@ static void worker_ended(struct supervisor *supervisor, struct child *child, int
 
     child_ended(child, &supervisor->setting, status, clean && supervisor->state == SUPERVISOR_STOPPING);
     supervisor->workers_gone_us = timer_now_us();
-    /* One that ended cleanly has put its own things in order. */
-    if (!clean && queue_keeper_reclaim(supervisor->keeper, child->consumer) < 0)
+    /* Whatever the status: a handler may have called exit(), and after a clean end there is nothing to be found. */
+    if (queue_keeper_reclaim(supervisor->keeper, child->consumer) < 0)
         weft_error("the jobs of a dead worker could not be given back: out of memory");
+    /* A plugin that cannot start now will not in a second either. */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG && !supervisor->announced &&
+        supervisor->state == SUPERVISOR_RUNNING)
+        begin_stop(supervisor, EX_CONFIG);
     end_if_stopped(supervisor);
 }
 
@@ -242,6 +248,7 @@ static void announce(struct supervisor *supervisor)
     supervisor->announced = true;
     weft_log_with(WEFT_INFO, "weftd ready", WEFT_INT("workers", supervisor->count),
                   WEFT_INT("queues", config->queue_count), WEFT_INT("job_types", config->job_count),
+                  WEFT_TEXT("redis", config->redis.socket_path ? config->redis.socket_path : config->redis.host),
                   WEFT_TEXT("version", WEFT_VERSION));
 }
 
@@ -254,6 +261,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
     end_if_stopped(supervisor);
+    /* Also with nothing new to write: an output that was full may have room again. */
+    log_output_flush(supervisor->setting.output);
     if (supervisor->state != SUPERVISOR_RUNNING)
         return;
     start_due_workers(supervisor);

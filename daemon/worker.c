@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include <event2/event.h>
 
@@ -15,6 +14,7 @@
 #include "daemon/lifecycle.h"
 #include "handlers/runner.h"
 #include "queue/client.h"
+#include "queue/clock.h"
 
 /* Jobs that run for longer than this are shown as running in their report. */
 enum { SHOW_AFTER_MS = 200 };
@@ -31,6 +31,7 @@ struct worker {
     const struct worker_options *options;
     struct scoreboard_slot *slot;
     enum worker_state state;
+    bool plugins_failed;
     bool drained; /* the queues have nothing more of ours */
     struct event_base *base;
     struct weft_loop *loop;
@@ -43,14 +44,6 @@ struct worker {
     struct event *show_event;
     struct event *limit_event;
 };
-
-static int64_t unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- Ending ---- */
 
@@ -126,7 +119,7 @@ static struct settlement settlement_of(const struct weft_job *job, const struct 
         .progress = job->progress,
         .started_ms = job->started_ms,
         .duration_us = outcome->duration_us,
-        .due_ms = outcome->outcome == JOB_RETRY ? unix_ms() + outcome->retry_ms : 0,
+        .due_ms = outcome->outcome == JOB_RETRY ? clock_now_ms() + outcome->retry_ms : 0,
         .charged = outcome->outcome != JOB_RETURNED,
         .subtasks = job->subtasks,
         .subtasks_failed = job->subtasks_failed,
@@ -142,7 +135,7 @@ static void check_kept(int r)
 
 static void postpone(struct worker *worker, struct job *record, int error)
 {
-    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = unix_ms() + POSTPONE_MS};
+    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = clock_now_ms() + POSTPONE_MS};
 
     weft_log_with(WEFT_WARN, "no room to run a job, which is tried again in a second", WEFT_TEXT("job", record->id),
                   WEFT_TEXT("error", strerror(-error)));
@@ -288,6 +281,7 @@ static void show_running(evutil_socket_t fd, short what, void *arg)
         job->shown = true;
     }
     stop_if_finished(worker);
+    log_output_flush(worker->options->output);
 }
 
 /* ---- The process ---- */
@@ -344,8 +338,10 @@ static int start(struct worker *worker)
     int r = worker->base ? log_output_move(options->output, options->slot, worker->base) : -ENOMEM;
     if (r == 0)
         r = weft_loop_new(worker->base, &worker->loop);
-    if (r == 0)
+    if (r == 0) {
         r = start_plugins(worker);
+        worker->plugins_failed = r < 0;
+    }
     if (r == 0)
         r = start_events(worker);
     if (r < 0)
@@ -395,5 +391,5 @@ int worker_run(const struct worker_options *options)
     if (r == 0)
         (void)event_base_dispatch(worker.base);
     finish(&worker);
-    return r < 0 ? EX_SOFTWARE : EX_OK;
+    return r == 0 ? EX_OK : worker.plugins_failed ? EX_CONFIG : EX_SOFTWARE;
 }

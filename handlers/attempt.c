@@ -128,6 +128,10 @@ int attempt_run_chain(struct weft_job *job)
             explain_failure(job, handler, result);
             return result;
         }
+        /* What it may have swallowed is over: a later failure has reasons of its own. */
+        job->verdict = VERDICT_NONE;
+        job->error = NULL;
+        job->culprit = NULL;
     }
     return 0;
 }

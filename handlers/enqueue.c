@@ -190,6 +190,19 @@ static int send_and_wait(struct runner *runner, const char *queue, const struct 
 
 /* ---- The call ---- */
 
+/* Fields that mean something to weft: given as metadata they would take the place of what the options say. */
+static bool is_instruction(const char *name)
+{
+    static const char *const instructions[] = {"type",     "payload",     "id",        "delay",      "at",
+                                               "attempts", "timeout",     "unique",    "unique_for", "parent",
+                                               "root",     "traceparent", "tracestate"};
+
+    for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++)
+        if (strcmp(name, instructions[i]) == 0)
+            return true;
+    return strncmp(name, "weft.", 5) == 0;
+}
+
 static bool names_are_valid(const char *type, const struct weft_enqueue_options *options)
 {
     if (!type || !name_is_valid(type, strlen(type)))
@@ -199,7 +212,7 @@ static bool names_are_valid(const char *type, const struct weft_enqueue_options 
     if (options->queue && !name_is_valid(options->queue, strlen(options->queue)))
         return false;
     for (const char *const *given = options->metadata; given && given[0]; given += 2)
-        if (!given[1] || !name_is_valid(given[0], strlen(given[0])))
+        if (!given[1] || !name_is_valid(given[0], strlen(given[0])) || is_instruction(given[0]))
             return false;
     return true;
 }

@@ -278,3 +278,64 @@ def test_without_redis_weftd_exits_69_and_says_where_it_looked(tmp_path):
     done = run(WEFTD, "-c", weftd.config)
     assert done.returncode == 69
     assert f"{tmp_path}/nobody.sock" in done.stderr
+
+
+def test_a_log_output_that_is_full_is_told_of_on_the_others(redis, start_weftd):
+    weftd = start_weftd(log={"level": "debug", "format": "json", "output": ["/dev/full", "weftd.log"]})
+    job = redis.enqueue("hello", name="Ada")
+    redis.wait_for_state(job, "done")
+    wait_for(lambda: len([line for line in weftd.lines() if line["msg"].startswith("log output")]) == 2,
+             "supervisor and worker have told")
+    assert {line["msg"] for line in weftd.lines() if line["msg"].startswith("log output")} == {
+        "log output /dev/full cannot be written: No space left on device; its lines are kept and tried again"}
+    assert weftd.messages(job) == ["job started", "Hello, Ada!", "job done"]
+
+
+def test_jobs_of_a_worker_that_a_handler_ended_are_run_again(redis, compile_plugin, tmp_path):
+    plugin = compile_plugin("leaver", """
+        #include <stdio.h>
+        #include <unistd.h>
+        #include <weft/weft.h>
+
+        static int leave(struct weft_job *job)
+        {
+            const char *marker = weft_get("marker");
+
+            if (access(marker, F_OK) == 0)
+                return weft_result(job, "stayed");
+            fclose(fopen(marker, "w"));
+            _exit(0);
+        }
+
+        static int nap(struct weft_job *job)
+        {
+            (void)job;
+            return weft_sleep_ms(1000);
+        }
+
+        WEFT_PLUGIN("leaver", WEFT_HANDLER("leave", leave), WEFT_HANDLER("nap", nap));
+    """)
+    weftd = Weftd(tmp_path, redis.url, plugins=[str(plugin)],
+                  jobs={"leave": {"chain": ["leave"]}, "nap": {"chain": ["nap"]}}).start()
+    naps = [redis.enqueue("nap", id=f"nap-{i}") for i in range(5)]
+    leaver = redis.enqueue("leave", id="leaver", marker=str(tmp_path / "marker"))
+    for job in [*naps, leaver]:
+        redis.wait_for_state(job, "done")
+    assert weftd.stop() == 0
+    assert redis.report(leaver)["result"] == "stayed"
+    assert [line["data"]["exit_status"] for line in weftd.find("worker ended")] == [0]
+
+
+def test_a_plugin_that_cannot_start_ends_weftd(redis, start_weftd, compile_plugin, tmp_path):
+    plugin = compile_plugin("sick", """
+        #include <weft/weft.h>
+
+        static int start(void) { return -EACCES; }
+        static int work(struct weft_job *job) { (void)job; return 0; }
+
+        WEFT_PLUGIN_WITH_HOOKS("sick", start, NULL, WEFT_HANDLER("work", work));
+    """)
+    weftd = Weftd(tmp_path, redis.url, plugins=[str(plugin)], jobs={"work": {"chain": ["work"]}})
+    weftd.launch()
+    assert weftd.process.wait(PATIENCE) == 78
+    assert weftd.find('the plugin "sick" could not start: Permission denied')

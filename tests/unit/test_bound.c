@@ -185,6 +185,29 @@ static void a_record_may_be_bound_anew_by_its_own_last_call(void **state)
     EXPECT_EQUAL(weft_contexts_alive(), 0);
 }
 
+static int unbind_oneself(void *bound)
+{
+    weft_unbind(bound);
+    EXPECT_TEXT(weft_get("a"), "1"); /* still, until it returns */
+    return 13;
+}
+
+static int bind_unbind(void *bound)
+{
+    weft_bind(bound, unbind_oneself, bound);
+    return 0;
+}
+
+static void a_bound_call_may_give_itself_back_while_it_runs(void **state)
+{
+    struct weft_bound bound;
+
+    (void)state;
+    EXPECT_EQUAL(weft_run_with("a", "1", bind_unbind, &bound), 0);
+    EXPECT_EQUAL(weft_call(&bound), 13);
+    EXPECT_EQUAL(weft_contexts_alive(), 0);
+}
+
 static void bound_at_the_root_runs_at_the_root(void **state)
 {
     struct weft_bound bound;
@@ -209,6 +232,7 @@ int main(void)
         EXPECT_TEST(the_last_call_gives_the_context_back),
         EXPECT_TEST(a_record_may_go_with_the_context_that_it_gives_back),
         EXPECT_TEST(a_record_may_be_bound_anew_by_its_own_last_call),
+        EXPECT_TEST(a_bound_call_may_give_itself_back_while_it_runs),
         EXPECT_TEST(bound_at_the_root_runs_at_the_root),
     };
 

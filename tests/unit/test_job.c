@@ -94,6 +94,10 @@ static int enqueues(struct weft_job *job)
     EXPECT_EQUAL(weft_enqueue("child", "x", 1, &options, id), 0);
     EXPECT_TEXT(id, "77-0");
     EXPECT_EQUAL(weft_enqueue("not a type", NULL, 0, NULL, NULL), -EINVAL);
+    options.metadata = (const char *const[]){"weft.id", "forged", NULL};
+    EXPECT_EQUAL(weft_enqueue("child", NULL, 0, &options, NULL), -EINVAL);
+    options.metadata = (const char *const[]){"delay", "1h", NULL};
+    EXPECT_EQUAL(weft_enqueue("child", NULL, 0, &options, NULL), -EINVAL);
     return 0;
 }
 

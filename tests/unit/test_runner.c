@@ -137,6 +137,26 @@ static void middleware_may_swallow_a_failure_but_skipped_handlers_stay_skipped(v
     assert_int_equal(told.outcome, JOB_DONE);
 }
 
+static int fails_after_all(struct weft_job *job)
+{
+    EXPECT_EQUAL(weft_next(job), 0);
+    return -EIO;
+}
+
+static int swallows_all(struct weft_job *job)
+{
+    (void)weft_next(job);
+    return 0;
+}
+
+static void a_swallowed_failure_does_not_decide_a_later_one(void **state)
+{
+    (void)state;
+    RUN({"outer", fails_after_all}, {"swallows", swallows_all}, {"fails", fails});
+    assert_int_equal(told.outcome, JOB_RETRY);
+    assert_string_equal(told.error, "outer: Input/output error");
+}
+
 static void a_job_that_takes_too_long_is_woken_and_retried(void **state)
 {
     (void)state;
@@ -163,6 +183,7 @@ int main(void)
         EXPECT_TEST(a_positive_result_is_a_mistake_that_is_explained),
         EXPECT_TEST(middleware_runs_the_rest_inside_its_scope_and_only_once),
         EXPECT_TEST(middleware_may_swallow_a_failure_but_skipped_handlers_stay_skipped),
+        EXPECT_TEST(a_swallowed_failure_does_not_decide_a_later_one),
         EXPECT_TEST(a_job_that_takes_too_long_is_woken_and_retried),
         EXPECT_TEST(a_shutdown_returns_what_it_interrupts),
     };

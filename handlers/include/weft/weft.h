@@ -100,7 +100,7 @@ struct weft_enqueue_options {
     uint64_t timeout_ms;         /* default: as configured for the type */
     const char *unique;          /* a key; only one job with it is queued or running */
     uint64_t unique_for_ms;      /* how long the key is held at most */
-    const char *const *metadata; /* further metadata: name, value, name, value, ..., NULL */
+    const char *const *metadata; /* further metadata: name, value, name, value, ..., NULL; no instructions */
 };
 
 /* Enqueues a job and waits until Redis has taken it. Inside a job the new one is its child: it gets `parent`, `root`,
