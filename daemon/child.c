@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -21,16 +20,13 @@
 #define BACKOFF_MIN_US (100 * INT64_C(1000))
 #define BACKOFF_MAX_US (5 * INT64_C(1000000))
 
-/* The nonce makes a name that no process has had before, whatever its host and its PID: what a dead one held in Redis
- * is never taken for the new one's. */
-static void name_consumer(struct child *child, const struct config *config)
+static uint64_t draw_nonce(void)
 {
     uint64_t nonce;
 
     if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
         nonce = (uint64_t)timer_now_us() ^ (uint64_t)getpid() << 40;
-    (void)snprintf(child->consumer, sizeof(child->consumer), "%s.%zu.%016llx", config->node, child->slot,
-                   (unsigned long long)nonce);
+    return nonce;
 }
 
 /* The supervisor's sockets and its loop's descriptors are not for workers. */
@@ -41,76 +37,134 @@ static void close_descriptors(const struct log_output *output)
             (void)close(fd);
 }
 
-static int run_child(const struct child *child, const struct child_setting *setting, pid_t parent)
+static void unblock_signals(void)
 {
-    sigset_t none;
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    /* Those wait until the worker can obey them, instead of ending it half-started. */
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGQUIT);
+    (void)sigprocmask(SIG_SETMASK, &signals, NULL);
+}
+
+static int run_child(const struct child *child, struct event_base *base, pid_t supervisor)
+{
+    const struct generation *generation = child->generation;
 
     /* A worker without its supervisor would not be started again, and nobody would settle what it leaves. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
+    if (getppid() != supervisor)
         return EX_OK;
     (void)signal(SIGCHLD, SIG_DFL);
     /* Ctrl-C reaches the whole group; when workers stop is for the supervisor to say. */
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     /* Made anew first: the kernel's side of it is still shared, and events deleted there would be the supervisor's. */
-    (void)event_reinit(setting->base);
-    event_base_free(setting->base);
-    close_descriptors(setting->output);
+    (void)event_reinit(base);
+    event_base_free(base);
+    unblock_signals();
+    close_descriptors(generation->output);
     return worker_run(&(struct worker_options){
-        .config = setting->config,
-        .output = setting->output,
-        .scoreboard = setting->scoreboard,
+        .config = generation->config,
+        .output = generation->output,
         .slot = child->slot,
         .consumer = child->consumer,
     });
 }
 
-int child_start(struct child *child, const struct child_setting *setting)
+/* Both processes form the name of the consumer, since each half of it is known to one of them first. */
+static int name_consumer(struct child *child, uint64_t nonce, pid_t supervisor, pid_t worker)
 {
-    struct scoreboard_slot *slot = &setting->scoreboard->slots[child->slot];
-    pid_t parent = getpid();
+    return consumer_format(child->consumer, sizeof(child->consumer), child->generation->config->node, child->number,
+                           nonce, supervisor, worker);
+}
 
-    name_consumer(child, setting->config);
-    atomic_store(&slot->ready, 0);
-    atomic_store(&slot->in_flight, 0);
-    pid_t pid = fork();
-    if (pid < 0)
-        return -errno;
-    if (pid == 0)
-        exit(run_child(child, setting, parent));
+/* The supervisor's handlers must not run in the child: they would write to the supervisor's own loop. So nothing gets
+ * through until the child has handlers of its own. */
+static pid_t fork_quietly(sigset_t *ret_before)
+{
+    sigset_t all;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, ret_before);
+    return fork();
+}
+
+int child_start(struct child *child, struct event_base *base)
+{
+    pid_t supervisor = getpid();
+    uint64_t nonce = draw_nonce();
+    sigset_t before;
+    int r = child->slot ? 0 : scoreboard_slot_new(&child->slot);
+
+    if (r < 0)
+        return r;
+    pid_t pid = fork_quietly(&before);
+    if (pid == 0) {
+        r = name_consumer(child, nonce, supervisor, getpid());
+        exit(r < 0 ? EX_OSERR : run_child(child, base, supervisor));
+    }
+    r = pid < 0 ? -errno : 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (r < 0)
+        return r;
     child->pid = pid;
     child->started_us = timer_now_us();
-    child->start_at_us = 0;
+    child->state = CHILD_STARTING;
+    /* A child that is gone already leaves nothing in Redis, whatever its name would have been. */
+    if (name_consumer(child, nonce, supervisor, pid) < 0)
+        child->consumer[0] = '\0';
     return 0;
 }
 
-static void log_end(const struct child *child, int status)
+bool child_runs(const struct child *child)
 {
-    int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-
-    if (signal_number)
-        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", child->slot),
-                      WEFT_INT("worker_pid", child->pid), WEFT_TEXT("signal", sigabbrev_np(signal_number)));
-    else
-        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", child->slot), WEFT_INT("worker_pid", child->pid),
-                      WEFT_INT("exit_status", WEXITSTATUS(status)));
+    return child->state == CHILD_STARTING || child->state == CHILD_READY || child->state == CHILD_RETIRING;
 }
 
-void child_ended(struct child *child, const struct child_setting *setting, int status, bool expected)
+void child_retire(struct child *child)
+{
+    if (child->state != CHILD_STARTING && child->state != CHILD_READY)
+        return;
+    child->state = CHILD_RETIRING;
+    child->retired_us = timer_now_us();
+    (void)kill(child->pid, SIGTERM);
+}
+
+int64_t child_next_start_us(const struct child *child, int64_t *backoff_us)
 {
     int64_t now = timer_now_us();
+    int64_t delay = now - child->started_us >= SHORT_LIFE_US ? 0 : child->backoff_us;
 
-    log_output_flush_slot(setting->output, child->slot);
-    if (!expected)
-        log_end(child, status);
-    child->pid = 0;
-    if (now - child->started_us >= SHORT_LIFE_US)
-        child->backoff_us = 0;
-    child->start_at_us = now + child->backoff_us;
-    child->backoff_us = child->backoff_us ? child->backoff_us * 2 : BACKOFF_MIN_US;
-    if (child->backoff_us > BACKOFF_MAX_US)
-        child->backoff_us = BACKOFF_MAX_US;
+    *backoff_us = delay ? delay * 2 : BACKOFF_MIN_US;
+    if (*backoff_us > BACKOFF_MAX_US)
+        *backoff_us = BACKOFF_MAX_US;
+    return now + delay;
+}
+
+int child_new(struct generation *generation, size_t number, int64_t start_at_us, struct child **ret_child)
+{
+    struct child *child = calloc(1, sizeof(*child));
+
+    if (!child)
+        return -ENOMEM;
+    *child = (struct child){
+        .state = CHILD_WAITING,
+        .number = number,
+        .generation = generation_ref(generation),
+        .start_at_us = start_at_us,
+    };
+    *ret_child = child;
+    return 0;
+}
+
+struct child *child_free(struct child *child)
+{
+    if (!child)
+        return NULL;
+    (void)scoreboard_slot_free(child->slot);
+    (void)generation_unref(child->generation);
+    free(child);
+    return NULL;
 }

@@ -23,8 +23,8 @@ struct destination {
 };
 
 struct log_output {
-    struct scoreboard *scoreboard;
-    size_t slot;
+    const struct config *config;
+    struct scoreboard_slot *slot; /* whose buffers collect the lines of this process */
     struct destination destinations[SCOREBOARD_OUTPUTS_MAX];
     size_t count;
     struct event *flush_event; /* NULL: every line is written at once */
@@ -33,6 +33,9 @@ struct log_output {
     pthread_mutex_t lock;
     const char **fields;
 };
+
+/* Where the logger of this process, of which there is one, sends its lines. */
+static struct log_output *installed;
 
 /* What a line says of its job, in the order of the contract. */
 static const struct log_label labels[] = {
@@ -83,11 +86,9 @@ static int write_buffer(struct scoreboard_buffer *buffer, int fd)
 
 static void flush_locked(struct log_output *output)
 {
-    struct scoreboard_slot *slot = &output->scoreboard->slots[output->slot];
-
     output->flush_pending = false;
     for (size_t i = 0; i < output->count; i++)
-        output->destinations[i].error = write_buffer(&slot->outputs[i], output->destinations[i].fd);
+        output->destinations[i].error = write_buffer(&output->slot->outputs[i], output->destinations[i].fd);
 }
 
 /* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
@@ -115,17 +116,23 @@ void log_output_flush(struct log_output *output)
         tell_trouble(&output->destinations[i]);
 }
 
-void log_output_flush_slot(struct log_output *output, size_t slot)
+void log_output_tend(void)
 {
-    for (size_t i = 0; i < output->count; i++) {
-        struct scoreboard_buffer *buffer = &output->scoreboard->slots[slot].outputs[i];
+    if (installed)
+        log_output_flush(installed);
+}
 
-        if (write_buffer(buffer, output->destinations[i].fd) == 0)
-            continue;
-        /* The slot is needed by the next process. */
-        atomic_store(&buffer->end, 0);
-        atomic_store(&buffer->begin, 0);
+int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < output->count; i++) {
+        int written = write_buffer(&slot->outputs[i], output->destinations[i].fd);
+
+        if (written < 0)
+            r = written;
     }
+    return r;
 }
 
 static size_t format(const struct destination *destination, const struct log_record *record, char *place, size_t size)
@@ -156,11 +163,10 @@ static void append(struct scoreboard_buffer *buffer, struct destination *destina
 static void take_line(const struct log_record *record, void *user)
 {
     struct log_output *output = user;
-    struct scoreboard_slot *slot = &output->scoreboard->slots[output->slot];
 
     (void)pthread_mutex_lock(&output->lock);
     for (size_t i = 0; i < output->count; i++)
-        append(&slot->outputs[i], &output->destinations[i], record);
+        append(&output->slot->outputs[i], &output->destinations[i], record);
     if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread)) {
         flush_locked(output);
     } else if (!output->flush_pending) {
@@ -225,27 +231,19 @@ static int open_all(struct log_output *output, const struct config *config, char
     return 0;
 }
 
-static int configure(struct log_output *output, const struct config *config)
+static int copy_fields(struct log_output *output)
 {
-    output->fields = calloc(config->log.fields.count + 1, sizeof(*output->fields));
+    const struct config_strings *fields = &output->config->log.fields;
+
+    output->fields = calloc(fields->count + 1, sizeof(*output->fields));
     if (!output->fields)
         return -ENOMEM;
-    for (size_t i = 0; i < config->log.fields.count; i++)
-        output->fields[i] = config->log.fields.items[i].text;
-    log_configure(&(struct log_options){
-        .level = (enum weft_level)config->log.level,
-        .labels = labels,
-        .label_count = sizeof(labels) / sizeof(labels[0]),
-        .node = config->node,
-        .fields = output->fields,
-        .field_count = config->log.fields.count,
-        .sink = take_line,
-        .user = output,
-    });
+    for (size_t i = 0; i < fields->count; i++)
+        output->fields[i] = fields->items[i].text;
     return 0;
 }
 
-int log_output_new(const struct config *config, struct scoreboard *scoreboard, struct log_output **ret_output,
+int log_output_new(const struct config *config, struct scoreboard_slot *slot, struct log_output **ret_output,
                    char **ret_message)
 {
     struct log_output *output = calloc(1, sizeof(*output));
@@ -253,11 +251,12 @@ int log_output_new(const struct config *config, struct scoreboard *scoreboard, s
     *ret_message = NULL;
     if (!output)
         return -ENOMEM;
-    output->scoreboard = scoreboard;
+    output->config = config;
+    output->slot = slot;
     (void)pthread_mutex_init(&output->lock, NULL);
     int r = open_all(output, config, ret_message);
     if (r == 0)
-        r = configure(output, config);
+        r = copy_fields(output);
     if (r < 0) {
         (void)log_output_free(output);
         return r;
@@ -266,7 +265,24 @@ int log_output_new(const struct config *config, struct scoreboard *scoreboard, s
     return 0;
 }
 
-int log_output_move(struct log_output *output, size_t slot, struct event_base *base)
+void log_output_install(struct log_output *output)
+{
+    if (installed)
+        log_output_flush(installed);
+    installed = output;
+    log_configure(&(struct log_options){
+        .level = (enum weft_level)output->config->log.level,
+        .labels = labels,
+        .label_count = sizeof(labels) / sizeof(labels[0]),
+        .node = output->config->node,
+        .fields = output->fields,
+        .field_count = output->config->log.fields.count,
+        .sink = take_line,
+        .user = output,
+    });
+}
+
+int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base)
 {
     output->flush_event = evtimer_new(base, flush_in_turn, output);
     if (!output->flush_event)
@@ -288,8 +304,11 @@ struct log_output *log_output_free(struct log_output *output)
 {
     if (!output)
         return NULL;
-    log_configure(&(struct log_options){.level = WEFT_INFO});
-    log_output_flush(output);
+    if (installed == output) {
+        log_configure(&(struct log_options){.level = WEFT_INFO});
+        log_output_flush(output);
+        installed = NULL;
+    }
     if (output->flush_event)
         event_free(output->flush_event);
     for (size_t i = 0; i < output->count; i++)

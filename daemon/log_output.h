@@ -11,23 +11,28 @@
 
 struct log_output;
 
-/* Opens the outputs of the configuration and sends the log there, unbuffered and as `slot` 0, the supervisor's. On
- * failure
- * `*ret_message` is a sentence for the user, to be freed. Errors: negative errno. `config` and `scoreboard` must
- * outlive it. */
-int log_output_new(const struct config *config, struct scoreboard *scoreboard, struct log_output **ret_output,
+/* Opens the outputs of the configuration. `slot`, in whose buffers lines are collected, and `config` must outlive it.
+ * On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative errno. */
+int log_output_new(const struct config *config, struct scoreboard_slot *slot, struct log_output **ret_output,
                    char **ret_message) __attribute__((warn_unused_result));
+
+/* Sends the log of this process there, in the place of what was installed before. Lines are written at once. */
+void log_output_install(struct log_output *output);
 
 /* In a worker, after the fork: lines go to the buffers of `slot` and are written from the loop of `base`. Errors:
  * -ENOMEM. */
-int log_output_move(struct log_output *output, size_t slot, struct event_base *base)
+int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base)
     __attribute__((warn_unused_result));
 
 /* Writes what is in the buffers. May block as long as the output does. */
 void log_output_flush(struct log_output *output);
 
-/* Writes what a process that is gone has left in its slot. */
-void log_output_flush_slot(struct log_output *output, size_t slot);
+/* The same for what is installed. */
+void log_output_tend(void);
+
+/* Writes what a process that is gone has left in its slot. What an output does not take stays there; gives 0 or the
+ * negative errno of that. */
+int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot);
 
 /* Whether `fd` is one of the outputs. */
 bool log_output_has(const struct log_output *output, int fd);

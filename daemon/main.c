@@ -5,16 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 #include <weft/log.h>
 
 #include "daemon/config/config.h"
-#include "daemon/job_types.h"
 #include "daemon/log_output.h"
+#include "daemon/plugin_check.h"
 #include "daemon/scoreboard.h"
 #include "daemon/supervisor.h"
 
@@ -73,44 +71,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     return -1;
 }
 
-/* In a child of its own, since loading a plugin runs its code, and the supervisor runs none. */
-static int check_plugins_here(const struct config *config)
-{
-    struct registry registry = {0};
-    struct job_types types;
-    char *message;
-    int r = job_types_load(config, &registry, &types, &message);
-
-    if (r < 0) {
-        fprintf(stderr, "weftd: %s\n", message ? message : strerror(-r));
-        free(message);
-    } else {
-        job_types_done(&types);
-    }
-    registry_done(&registry);
-    return r < 0 ? EX_CONFIG : EX_OK;
-}
-
-static int check_plugins(const struct config *config)
-{
-    int status = 0;
-
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        return EX_OSERR;
-    if (pid == 0)
-        exit(check_plugins_here(config));
-    if (waitpid(pid, &status, 0) < 0)
-        return EX_OSERR;
-    if (WIFSIGNALED(status)) {
-        fprintf(stderr, "weftd: %s: loading the plugins ended in signal %s\n", config->path,
-                sigabbrev_np(WTERMSIG(status)));
-        return EX_CONFIG;
-    }
-    return WEXITSTATUS(status);
-}
-
 /* libevent's own words, at its levels. */
 static void log_event_message(int severity, const char *message)
 {
@@ -119,30 +79,45 @@ static void log_event_message(int severity, const char *message)
     weft_log(severity >= 0 && severity < 4 ? levels[severity] : WEFT_ERROR, "libevent: %s", message);
 }
 
-static int run(const struct config *config)
+/* Takes the configuration over. */
+static int run(struct config *config)
 {
-    struct scoreboard scoreboard;
+    struct scoreboard_slot *slot;
     struct log_output *output;
     char *message;
+    int r = scoreboard_slot_new(&slot);
 
-    if (scoreboard_init(&scoreboard, config->workers + 1) < 0) {
+    if (r < 0) {
         fprintf(stderr, "weftd: out of memory\n");
+        (void)config_free(config);
         return EX_OSERR;
     }
-    int r = log_output_new(config, &scoreboard, &output, &message);
+    r = log_output_new(config, slot, &output, &message);
     if (r < 0) {
         fprintf(stderr, "weftd: %s\n", message ? message : strerror(-r));
         free(message);
-        scoreboard_done(&scoreboard);
+        (void)config_free(config);
+        (void)scoreboard_slot_free(slot);
         return r == -EINVAL ? EX_CONFIG : EX_CANTCREAT;
     }
+    log_output_install(output);
     event_set_log_callback(log_event_message);
     /* A peer that has gone away is an error of the write, not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
-    int status = supervisor_run(config, &scoreboard, output);
-    (void)log_output_free(output);
-    scoreboard_done(&scoreboard);
+    int status = supervisor_run(config, slot, output);
+    (void)scoreboard_slot_free(slot);
     return status;
+}
+
+/* Until the supervisor can obey them: a stop that comes early is one all the same, and a reload does not end weftd. */
+static void hold_signals_back(void)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
 int main(int argc, char **argv)
@@ -154,17 +129,19 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    if (!arguments.check)
+        hold_signals_back();
     int r = config_load(arguments.config, &config, &message);
+    if (r == 0 && (r = plugin_check_run(config, &message)) < 0)
+        (void)config_free(config);
     if (r < 0) {
         fprintf(stderr, "weftd: %s\n", message ? message : strerror(-r));
         free(message);
         return EX_CONFIG;
     }
-    status = check_plugins(config);
-    if (status == EX_OK && arguments.check)
-        printf("%s: ok\n", config->path);
-    else if (status == EX_OK)
-        status = run(config);
+    if (!arguments.check)
+        return run(config);
+    printf("%s: ok\n", config->path);
     (void)config_free(config);
-    return status;
+    return EX_OK;
 }

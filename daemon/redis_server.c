@@ -15,7 +15,8 @@
 #include <weft/log.h>
 
 struct redis_server {
-    const struct config *config;
+    char *dir;
+    char *socket_path;
     int lock_fd;
     pid_t pid; /* 0: not running */
 };
@@ -46,12 +47,11 @@ static int fail(char **ret_message, int error, const struct config *config, cons
 }
 
 /* A Redis whose weftd was killed saves its data and goes away by itself; this waits for it. */
-static int lock_directory(struct redis_server *server, char **ret_message)
+static int lock_directory(struct redis_server *server, const struct config *config, char **ret_message)
 {
-    const struct config *config = server->config;
     char path[4096];
 
-    (void)snprintf(path, sizeof(path), "%s/weftd.lock", config->redis.dir);
+    (void)snprintf(path, sizeof(path), "%s/weftd.lock", server->dir);
     server->lock_fd = open(path, O_RDWR | O_CREAT, 0600);
     if (server->lock_fd < 0)
         return fail(ret_message, -errno, config, "cannot write there", strerror(errno));
@@ -70,18 +70,18 @@ static int lock_directory(struct redis_server *server, char **ret_message)
 
 /* In the child. The descriptor of the lock is handed down, so that the directory stays taken for as long as the server
  * lives. */
-__attribute__((noreturn)) static void run_server(const struct config *config, pid_t parent, int lock_fd)
+__attribute__((noreturn)) static void run_server(const struct redis_server *server, pid_t parent)
 {
     const char *arguments[] = {
         "redis-server",
         "--port",
         "0",
         "--unixsocket",
-        config->redis.socket_path,
+        server->socket_path,
         "--unixsocketperm",
         "700",
         "--dir",
-        config->redis.dir,
+        server->dir,
         "--appendonly",
         "yes",
         "--save",
@@ -104,7 +104,7 @@ __attribute__((noreturn)) static void run_server(const struct config *config, pi
     (void)signal(SIGPIPE, SIG_DFL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)fcntl(lock_fd, F_SETFD, 0);
+    (void)fcntl(server->lock_fd, F_SETFD, 0);
     (void)execvp(arguments[0], (char *const *)(uintptr_t)arguments);
     _exit(127);
 }
@@ -117,7 +117,7 @@ static int start_server(struct redis_server *server)
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        run_server(server->config, parent, server->lock_fd);
+        run_server(server, parent);
     server->pid = pid;
     return 0;
 }
@@ -145,15 +145,16 @@ int redis_server_new(const struct config *config, struct redis_server **ret_serv
     *ret_message = NULL;
     if (!server)
         return -ENOMEM;
-    server->config = config;
     server->lock_fd = -1;
-    int r = make_directories(config->redis.dir);
+    server->dir = strdup(config->redis.dir);
+    server->socket_path = strdup(config->redis.socket_path);
+    int r = server->dir && server->socket_path ? make_directories(server->dir) : -ENOMEM;
     if (r < 0)
         r = fail(ret_message, r, config, "the directory cannot be made", strerror(-r));
     else if (!is_installed("redis-server"))
         r = fail(ret_message, -ENOENT, config, "redis-server is not installed", "on Debian: apt install redis-server");
     else
-        r = lock_directory(server, ret_message);
+        r = lock_directory(server, config, ret_message);
     if (r == 0 && (r = start_server(server)) < 0)
         r = fail(ret_message, r, config, "cannot be started", strerror(-r));
     if (r < 0) {
@@ -170,7 +171,7 @@ bool redis_server_child_ended(struct redis_server *server, pid_t pid, int status
         return false;
     server->pid = 0;
     weft_log_with(WEFT_ERROR, "the embedded Redis has ended and is started again; its own log is redis.log",
-                  WEFT_TEXT("dir", server->config->redis.dir),
+                  WEFT_TEXT("dir", server->dir),
                   WEFT_INT(WIFSIGNALED(status) ? "signal" : "exit_status",
                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
     /* One that cannot start at all must not be started in a tight loop. */
@@ -191,6 +192,8 @@ struct redis_server *redis_server_free(struct redis_server *server)
     }
     if (server->lock_fd >= 0)
         (void)close(server->lock_fd);
+    free(server->dir);
+    free(server->socket_path);
     free(server);
     return NULL;
 }

@@ -11,8 +11,8 @@
 struct redis_server;
 
 /* Takes hold of the data directory (made if missing), so that no two nodes share one, and starts the server. It ends by
- * itself when this process is gone. On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative
- * errno. */
+ * itself when this process is gone. `config` is needed during the call only. On failure `*ret_message` is a sentence
+ * for the user, to be freed. Errors: negative errno. */
 int redis_server_new(const struct config *config, struct redis_server **ret_server, char **ret_message)
     __attribute__((warn_unused_result));
 

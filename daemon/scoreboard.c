@@ -1,23 +1,36 @@
 #include "daemon/scoreboard.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
-int scoreboard_init(struct scoreboard *scoreboard, size_t count)
+int scoreboard_slot_new(struct scoreboard_slot **ret_slot)
 {
+    size_t size = sizeof(struct scoreboard_slot);
     /* Mapped lazily: of the buffers only the pages that lines have been in are ever resident. */
-    void *memory = mmap(NULL, count * sizeof(struct scoreboard_slot), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    struct scoreboard_slot *slot =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (memory == MAP_FAILED)
+    if (slot == MAP_FAILED)
         return -ENOMEM;
-    *scoreboard = (struct scoreboard){.slots = memory, .count = count};
+    slot->size = size;
+    *ret_slot = slot;
     return 0;
 }
 
-void scoreboard_done(struct scoreboard *scoreboard)
+struct scoreboard_slot *scoreboard_slot_free(struct scoreboard_slot *slot)
 {
-    if (scoreboard->slots)
-        (void)munmap(scoreboard->slots, scoreboard->count * sizeof(struct scoreboard_slot));
-    *scoreboard = (struct scoreboard){0};
+    if (slot)
+        (void)munmap(slot, slot->size);
+    return NULL;
+}
+
+void scoreboard_note_redis(struct scoreboard_slot *slot, const char *problem)
+{
+    unsigned news = atomic_load(&slot->redis_news);
+    unsigned next = news + (news % 2 == (problem != NULL) ? 2 : 1);
+
+    if (problem)
+        (void)snprintf(slot->redis_problem, sizeof(slot->redis_problem), "%s", problem);
+    atomic_store(&slot->redis_news, next);
 }

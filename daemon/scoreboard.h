@@ -1,6 +1,6 @@
 /*
  * The scoreboard: memory that the supervisor shares with its workers. What a worker has written there survives the
- * worker.
+ * worker. Each process has a slot of its own, mapped before the fork, so that there may be any number of them.
  */
 #pragma once
 
@@ -12,6 +12,8 @@
 #define SCOREBOARD_OUTPUTS_MAX 4
 #define SCOREBOARD_BUFFER_SIZE (1024 * 1024)
 
+#define SCOREBOARD_PROBLEM_SIZE 512
+
 /* Bytes of a log output that have not been written yet: from `begin` to `end`. */
 struct scoreboard_buffer {
     atomic_size_t begin;
@@ -19,12 +21,20 @@ struct scoreboard_buffer {
     char bytes[SCOREBOARD_BUFFER_SIZE];
 };
 
-/* One process's part. The supervisor has number 0, workers count from 1. */
+/* One process's part. */
 struct scoreboard_slot {
+    size_t size; /* of the mapping */
+
     atomic_uint_fast64_t jobs_done;
     atomic_uint_fast64_t jobs_failed; /* dead letters, cancelled ones not among them */
     atomic_uint_fast64_t in_flight;
-    atomic_int ready; /* plugins are loaded and the queues are being read */
+    atomic_int ready;            /* plugins are loaded and the queues are being read */
+    atomic_int_fast64_t beat_us; /* CLOCK_MONOTONIC: when the loop last turned, and fetched as it should */
+
+    /* What the process has to say of Redis: an odd number of news means that something is wrong, which `problem` tells.
+     */
+    atomic_uint redis_news;
+    char redis_problem[SCOREBOARD_PROBLEM_SIZE];
 
     /* Left behind at the end: what should be 0. */
     atomic_long live_contexts;
@@ -34,11 +44,11 @@ struct scoreboard_slot {
     struct scoreboard_buffer outputs[SCOREBOARD_OUTPUTS_MAX];
 };
 
-struct scoreboard {
-    struct scoreboard_slot *slots;
-    size_t count;
-};
+/* Maps an empty slot, to be shared with children that are forked from then on. Errors: -ENOMEM. */
+int scoreboard_slot_new(struct scoreboard_slot **ret_slot) __attribute__((warn_unused_result));
 
-/* Maps `count` empty slots, to be shared with the children that are forked from then on. Errors: -ENOMEM. */
-int scoreboard_init(struct scoreboard *scoreboard, size_t count) __attribute__((warn_unused_result));
-void scoreboard_done(struct scoreboard *scoreboard);
+/* Unmaps it, in this process. Takes NULL, gives NULL. */
+struct scoreboard_slot *scoreboard_slot_free(struct scoreboard_slot *slot);
+
+/* Notes what is wrong with Redis; NULL: nothing any more. From the process that owns the slot. */
+void scoreboard_note_redis(struct scoreboard_slot *slot, const char *problem);

@@ -12,15 +12,13 @@
 #include <weft/log.h>
 
 #include "context/timer.h"
-#include "daemon/child.h"
+#include "daemon/crew.h"
+#include "daemon/notice.h"
 #include "daemon/redis_server.h"
-#include "queue/keeper.h"
+#include "daemon/reload.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
 #define REDIS_START_LIMIT_US (5 * INT64_C(1000000))
-
-/* Beyond `shutdown_timeout`, for workers to clean up and settle; then they are killed. */
-#define STOP_GRACE_MS 4000
 
 /* At the end, for the jobs of workers that were killed to be given back. */
 #define RECLAIM_LIMIT_US (2 * INT64_C(1000000))
@@ -29,145 +27,96 @@
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
 
+enum { SIGNALS = 5 };
+
 struct supervisor {
-    struct child_setting setting;
     enum supervisor_state state;
     bool announced; /* "weftd ready" has been said */
     int exit_status;
     int64_t started_us;
     int64_t workers_gone_us; /* when the last worker ended */
     struct event_base *base;
-    struct queue_keeper *keeper;
+    struct generation *first; /* until the crew has it; a reference */
+    struct crew crew;
+    struct reload reload;
+    struct notice notice;
     struct redis_server *redis;
-    struct child *children;
-    size_t count;
-    struct event *signal_events[4];
+    struct event *signal_events[SIGNALS];
     struct event *tick_event;
-    struct event *kill_event;
-    char redis_problem[512];
+    char redis_problem[SCOREBOARD_PROBLEM_SIZE];
 };
 
-static void begin_stop(struct supervisor *supervisor, int exit_status);
-
-/* ---- Workers ---- */
-
-static size_t workers_running(const struct supervisor *supervisor)
-{
-    size_t running = 0;
-
-    for (size_t i = 0; i < supervisor->count; i++)
-        running += supervisor->children[i].pid > 0;
-    return running;
-}
-
-static void signal_workers(const struct supervisor *supervisor, int signal_number)
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (supervisor->children[i].pid > 0)
-            (void)kill(supervisor->children[i].pid, signal_number);
-}
-
-static void start_due_workers(struct supervisor *supervisor)
-{
-    int64_t now = timer_now_us();
-
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct child *child = &supervisor->children[i];
-
-        if (child->pid > 0 || child->start_at_us == 0 || child->start_at_us > now)
-            continue;
-        int r = child_start(child, &supervisor->setting);
-        if (r < 0)
-            weft_log_with(WEFT_ERROR, "a worker could not be started", WEFT_TEXT("error", strerror(-r)));
-    }
-}
-
-static bool all_workers_ready(const struct supervisor *supervisor)
-{
-    for (size_t i = 0; i < supervisor->count; i++)
-        if (!atomic_load(&supervisor->setting.scoreboard->slots[supervisor->children[i].slot].ready))
-            return false;
-    return true;
-}
+/* ---- Stopping ---- */
 
 /* The jobs of workers that were killed are given back first, but a Redis that is away keeps nobody from stopping. */
 static void end_if_stopped(struct supervisor *supervisor)
 {
-    if (supervisor->state != SUPERVISOR_STOPPING || workers_running(supervisor) > 0)
+    if (supervisor->state != SUPERVISOR_STOPPING || crew_running(&supervisor->crew) > 0)
         return;
-    if (!supervisor->keeper || queue_keeper_is_idle(supervisor->keeper) ||
-        timer_now_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
+    if (!crew_has_remains(&supervisor->crew) || timer_now_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
         (void)event_base_loopexit(supervisor->base, NULL);
-}
-
-static void worker_ended(struct supervisor *supervisor, struct child *child, int status)
-{
-    bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-
-    child_ended(child, &supervisor->setting, status, clean && supervisor->state == SUPERVISOR_STOPPING);
-    supervisor->workers_gone_us = timer_now_us();
-    /* Whatever the status: a handler may have called exit(), and after a clean end there is nothing to be found. */
-    if (queue_keeper_reclaim(supervisor->keeper, child->consumer) < 0)
-        weft_error("the jobs of a dead worker could not be given back: out of memory");
-    /* A plugin that cannot start now will not in a second either. */
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG && !supervisor->announced &&
-        supervisor->state == SUPERVISOR_RUNNING)
-        begin_stop(supervisor, EX_CONFIG);
-    end_if_stopped(supervisor);
-}
-
-/* ---- Stopping ---- */
-
-static void kill_workers(evutil_socket_t fd, short what, void *arg)
-{
-    struct supervisor *supervisor = arg;
-
-    (void)fd;
-    (void)what;
-    weft_log_with(WEFT_ERROR, "killing workers that do not end", WEFT_INT("workers", workers_running(supervisor)));
-    signal_workers(supervisor, SIGKILL);
 }
 
 static void begin_stop(struct supervisor *supervisor, int exit_status)
 {
-    int64_t limit_ms = supervisor->setting.config->shutdown_timeout_ms + STOP_GRACE_MS;
-
     supervisor->state = SUPERVISOR_STOPPING;
     supervisor->exit_status = exit_status;
-    if (workers_running(supervisor) == 0) {
-        end_if_stopped(supervisor);
-        return;
-    }
-    signal_workers(supervisor, SIGTERM);
-    (void)event_add(supervisor->kill_event,
-                    &(struct timeval){.tv_sec = limit_ms / 1000, .tv_usec = limit_ms % 1000 * 1000});
+    supervisor->workers_gone_us = timer_now_us();
+    reload_cancel(&supervisor->reload);
+    crew_stop(&supervisor->crew);
+    end_if_stopped(supervisor);
 }
 
 static void on_stop_signal(evutil_socket_t number, short what, void *arg)
 {
     struct supervisor *supervisor = arg;
+    bool again = supervisor->state == SUPERVISOR_STOPPING;
 
     (void)what;
-    if (supervisor->state == SUPERVISOR_STOPPING) {
-        /* The second time: at once. */
-        signal_workers(supervisor, SIGQUIT);
-        (void)event_add(supervisor->kill_event, &(struct timeval){.tv_sec = STOP_GRACE_MS / 1000});
-        return;
+    if (!again) {
+        weft_log_with(WEFT_INFO, "weftd stopping", WEFT_TEXT("signal", sigabbrev_np((int)number)),
+                      WEFT_INT("workers", crew_running(&supervisor->crew)));
+        begin_stop(supervisor, EX_OK);
     }
-    weft_log_with(WEFT_INFO, "weftd stopping", WEFT_TEXT("signal", sigabbrev_np((int)number)),
-                  WEFT_INT("workers", workers_running(supervisor)));
-    begin_stop(supervisor, EX_OK);
-}
-
-static void on_reload_signal(evutil_socket_t number, short what, void *arg)
-{
-    (void)number;
-    (void)what;
-    (void)arg;
-    weft_warn("SIGHUP: this version does not reload; restart weftd for a new configuration");
+    /* The second time: at once. So does the terminal's own signal for that. */
+    if (again || number == SIGQUIT)
+        crew_hurry(&supervisor->crew);
 }
 
 /* ---- Children of all kinds ---- */
+
+static void log_end(const struct child *child)
+{
+    int signal_number = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
+
+    if (signal_number)
+        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", child->number),
+                      WEFT_INT("worker_pid", child->pid), WEFT_TEXT("signal", sigabbrev_np(signal_number)));
+    else
+        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
+                      WEFT_INT("exit_status", WEXITSTATUS(child->status)));
+}
+
+static void worker_ended(struct child *child, bool expected, void *user)
+{
+    struct supervisor *supervisor = user;
+    bool clean = WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_OK;
+
+    supervisor->workers_gone_us = timer_now_us();
+    if (!expected || !clean)
+        log_end(child);
+    /* Whatever the status: a handler may have called exit(), and after a clean end there is nothing to be found. */
+    if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
+        weft_error("the jobs of a dead worker could not be given back: out of memory");
+    if (!expected)
+        reload_worker_ended(&supervisor->reload, child);
+    /* A plugin that cannot start now will not in a second either. */
+    if (WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_CONFIG && !supervisor->announced &&
+        supervisor->state == SUPERVISOR_RUNNING)
+        begin_stop(supervisor, EX_CONFIG);
+}
+
+static const struct crew_events crew_events = {.ended = worker_ended};
 
 static void on_child_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -176,43 +125,52 @@ static void on_child_signal(evutil_socket_t number, short what, void *arg)
 
     (void)number;
     (void)what;
-    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
-        if (redis_server_child_ended(supervisor->redis, pid, status))
-            continue;
-        for (size_t i = 0; i < supervisor->count; i++)
-            if (supervisor->children[i].pid == pid)
-                worker_ended(supervisor, &supervisor->children[i], status);
-    }
+    for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
+        if (!redis_server_child_ended(supervisor->redis, pid, status) &&
+            !reload_child_ended(&supervisor->reload, pid, status))
+            (void)crew_child_ended(&supervisor->crew, pid, status);
+    end_if_stopped(supervisor);
+}
+
+static void on_reload_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct supervisor *supervisor = arg;
+
+    (void)number;
+    (void)what;
+    if (supervisor->announced && supervisor->state == SUPERVISOR_RUNNING)
+        reload_begin(&supervisor->reload);
+    else if (supervisor->state != SUPERVISOR_STOPPING)
+        supervisor->reload.again = true;
 }
 
 /* ---- Redis ---- */
 
 static void redis_ready(void *user)
 {
-    struct supervisor *supervisor = user;
+    struct generation *generation = user;
+    struct supervisor *supervisor = generation->owner;
 
-    if (supervisor->state != SUPERVISOR_STARTING)
+    if (supervisor->state != SUPERVISOR_STARTING) {
+        reload_redis_ready(&supervisor->reload, generation);
         return;
+    }
     supervisor->state = SUPERVISOR_RUNNING;
-    for (size_t i = 0; i < supervisor->count; i++)
-        supervisor->children[i].start_at_us = timer_now_us();
-    start_due_workers(supervisor);
+    if (crew_start(&supervisor->crew, generation) < 0)
+        weft_error("the workers could not be started: out of memory");
 }
 
 static void redis_state(const char *problem, void *user)
 {
-    struct supervisor *supervisor = user;
+    struct supervisor *supervisor = ((struct generation *)user)->owner;
 
     if (problem && supervisor->state == SUPERVISOR_STARTING) {
         /* An embedded Redis takes a moment; whether it was too long is for the tick to say. */
         (void)snprintf(supervisor->redis_problem, sizeof(supervisor->redis_problem), "%s", problem);
-        if (supervisor->setting.config->redis.kind == CONFIG_REDIS_EMBEDDED)
+        if (supervisor->redis)
             return;
     }
-    if (problem)
-        weft_log_with(WEFT_ERROR, "Redis does not answer as it should; trying again", WEFT_TEXT("error", problem));
-    else if (supervisor->state != SUPERVISOR_STARTING)
-        weft_log_fields(WEFT_INFO, "Redis answers again", NULL, 0);
+    notice_supervisor(&supervisor->notice, problem);
 }
 
 static void reclaimed(const char *queue, const char *consumer, long count, void *user)
@@ -243,13 +201,17 @@ static void check_redis_start(struct supervisor *supervisor)
 
 static void announce(struct supervisor *supervisor)
 {
-    const struct config *config = supervisor->setting.config;
+    const struct config *config = supervisor->crew.generation->config;
 
     supervisor->announced = true;
-    weft_log_with(WEFT_INFO, "weftd ready", WEFT_INT("workers", supervisor->count),
+    weft_log_with(WEFT_INFO, "weftd ready", WEFT_INT("workers", config->workers),
                   WEFT_INT("queues", config->queue_count), WEFT_INT("job_types", config->job_count),
                   WEFT_TEXT("redis", config->redis.socket_path ? config->redis.socket_path : config->redis.host),
                   WEFT_TEXT("version", WEFT_VERSION));
+    if (supervisor->reload.again) {
+        supervisor->reload.again = false;
+        reload_begin(&supervisor->reload);
+    }
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -260,13 +222,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
+    crew_tend(&supervisor->crew);
     end_if_stopped(supervisor);
+    notice_look(&supervisor->notice, &supervisor->crew);
     /* Also with nothing new to write: an output that was full may have room again. */
-    log_output_flush(supervisor->setting.output);
+    log_output_tend();
     if (supervisor->state != SUPERVISOR_RUNNING)
         return;
-    start_due_workers(supervisor);
-    if (!supervisor->announced && all_workers_ready(supervisor))
+    reload_tend(&supervisor->reload);
+    if (!supervisor->announced && crew_is_complete(&supervisor->crew))
         announce(supervisor);
 }
 
@@ -274,25 +238,33 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static int start_events(struct supervisor *supervisor)
 {
-    struct event_base *base = supervisor->base;
+    static const struct {
+        int number;
+        event_callback_fn callback;
+    } signals[SIGNALS] = {
+        {SIGTERM, on_stop_signal},  {SIGINT, on_stop_signal},   {SIGQUIT, on_stop_signal},
+        {SIGHUP, on_reload_signal}, {SIGCHLD, on_child_signal},
+    };
+    sigset_t none;
 
-    supervisor->signal_events[0] = evsignal_new(base, SIGTERM, on_stop_signal, supervisor);
-    supervisor->signal_events[1] = evsignal_new(base, SIGINT, on_stop_signal, supervisor);
-    supervisor->signal_events[2] = evsignal_new(base, SIGHUP, on_reload_signal, supervisor);
-    supervisor->signal_events[3] = evsignal_new(base, SIGCHLD, on_child_signal, supervisor);
-    supervisor->tick_event = event_new(base, -1, EV_PERSIST, on_tick, supervisor);
-    supervisor->kill_event = evtimer_new(base, kill_workers, supervisor);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < SIGNALS; i++) {
+        supervisor->signal_events[i] =
+            evsignal_new(supervisor->base, signals[i].number, signals[i].callback, supervisor);
         if (!supervisor->signal_events[i] || event_add(supervisor->signal_events[i], NULL) < 0)
             return -ENOMEM;
-    if (!supervisor->tick_event || !supervisor->kill_event)
+    }
+    supervisor->tick_event = event_new(supervisor->base, -1, EV_PERSIST, on_tick, supervisor);
+    if (!supervisor->tick_event || event_add(supervisor->tick_event, &(struct timeval){.tv_usec = TICK_US}) < 0)
         return -ENOMEM;
-    return event_add(supervisor->tick_event, &(struct timeval){.tv_usec = TICK_US}) < 0 ? -ENOMEM : 0;
+    /* main() holds them back until there is somebody to obey them. */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    return 0;
 }
 
 static int start_redis(struct supervisor *supervisor)
 {
-    const struct config *config = supervisor->setting.config;
+    const struct config *config = supervisor->first->config;
     char *message;
 
     if (config->redis.kind != CONFIG_REDIS_EMBEDDED)
@@ -306,75 +278,57 @@ static int start_redis(struct supervisor *supervisor)
     return r;
 }
 
-static int start(struct supervisor *supervisor)
+static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
 {
-    const struct config *config = supervisor->setting.config;
-
-    supervisor->count = config->workers;
-    supervisor->children = calloc(supervisor->count, sizeof(*supervisor->children));
     supervisor->base = event_base_new();
-    if (!supervisor->children || !supervisor->base)
+    if (!supervisor->base)
         return -ENOMEM;
-    supervisor->setting.base = supervisor->base;
-    for (size_t i = 0; i < supervisor->count; i++)
-        supervisor->children[i].slot = i + 1;
+    supervisor->crew = (struct crew){.base = supervisor->base, .events = &crew_events, .user = supervisor};
+    supervisor->reload =
+        (struct reload){.crew = &supervisor->crew, .slot = slot, .keeper_events = &keeper_events, .owner = supervisor};
+    supervisor->started_us = timer_now_us();
     int r = start_events(supervisor);
     if (r == 0)
         r = start_redis(supervisor);
-    if (r == 0)
-        r = queue_keeper_new(supervisor->base, &config->queue_options, &keeper_events, supervisor, &supervisor->keeper);
-    supervisor->started_us = timer_now_us();
-    return r;
+    return r < 0 ? r : generation_connect(supervisor->first, supervisor->base, &keeper_events);
 }
 
-static void free_event(struct event *event)
+static void log_stopped(const struct crew_totals *totals)
 {
-    if (event)
-        event_free(event);
+    weft_log_with(WEFT_INFO, "weftd stopped", WEFT_INT("jobs_done", totals->jobs_done),
+                  WEFT_INT("jobs_failed", totals->jobs_failed), WEFT_INT("live_contexts", totals->live_contexts),
+                  WEFT_INT("live_tasks", totals->live_tasks), WEFT_INT("live_jobs", totals->live_jobs));
 }
 
-static void log_stopped(const struct supervisor *supervisor)
-{
-    uint64_t done = 0, failed = 0;
-    long contexts = 0, tasks = 0, jobs = 0;
-
-    for (size_t i = 1; i <= supervisor->count; i++) {
-        const struct scoreboard_slot *slot = &supervisor->setting.scoreboard->slots[i];
-
-        done += atomic_load(&slot->jobs_done);
-        failed += atomic_load(&slot->jobs_failed);
-        contexts += atomic_load(&slot->live_contexts);
-        tasks += atomic_load(&slot->live_tasks);
-        jobs += atomic_load(&slot->live_jobs);
-    }
-    weft_log_with(WEFT_INFO, "weftd stopped", WEFT_INT("jobs_done", done), WEFT_INT("jobs_failed", failed),
-                  WEFT_INT("live_contexts", contexts), WEFT_INT("live_tasks", tasks), WEFT_INT("live_jobs", jobs));
-}
-
+/* The generations go last: the log's output, which is one of theirs, is used until then. */
 static void finish(struct supervisor *supervisor)
 {
-    supervisor->keeper = queue_keeper_free(supervisor->keeper);
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (supervisor->signal_events[i])
+            event_free(supervisor->signal_events[i]);
+    if (supervisor->tick_event)
+        event_free(supervisor->tick_event);
     supervisor->redis = redis_server_free(supervisor->redis);
-    for (size_t i = 0; i < 4; i++)
-        free_event(supervisor->signal_events[i]);
-    free_event(supervisor->tick_event);
-    free_event(supervisor->kill_event);
-    free(supervisor->children);
+    crew_done(&supervisor->crew);
+    supervisor->first = generation_unref(supervisor->first);
     if (supervisor->base)
         event_base_free(supervisor->base);
 }
 
-int supervisor_run(const struct config *config, struct scoreboard *scoreboard, struct log_output *output)
+int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct log_output *output)
 {
-    struct supervisor supervisor = {
-        .setting = {.config = config, .output = output, .scoreboard = scoreboard},
-        .exit_status = EX_OK,
-    };
-    int r = start(&supervisor);
+    struct supervisor supervisor = {.exit_status = EX_OK};
+    int r = generation_new(config, output, &supervisor, &supervisor.first);
 
+    if (r < 0) {
+        (void)log_output_free(output);
+        (void)config_free(config);
+        return EX_OSERR;
+    }
+    r = start(&supervisor, slot);
     if (r == 0) {
         (void)event_base_dispatch(supervisor.base);
-        log_stopped(&supervisor);
+        log_stopped(&supervisor.crew.totals);
     } else if (supervisor.exit_status == EX_OK) {
         weft_error("weftd could not start: %s", strerror(-r));
         supervisor.exit_status = EX_OSERR;

@@ -1,6 +1,6 @@
 /*
- * The supervisor: forks the workers, watches them and starts them again; promotes due jobs; never runs the code of
- * handlers.
+ * The supervisor: runs the crew of workers, promotes due jobs, gives back what dead workers held; never runs the code
+ * of handlers.
  */
 #pragma once
 
@@ -8,5 +8,6 @@
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
 
-/* Runs a node until SIGTERM or SIGINT has been obeyed; gives the exit status. */
-int supervisor_run(const struct config *config, struct scoreboard *scoreboard, struct log_output *output);
+/* Runs a node until SIGTERM or SIGINT has been obeyed; gives the exit status. `slot` is the supervisor's own; `config`
+ * and `output`, which is installed, are taken over. */
+int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct log_output *output);

@@ -172,11 +172,9 @@ static void message_rejected(const struct queue_rejection *rejection, void *user
 
 static void redis_state(const char *problem, void *user)
 {
-    (void)user;
-    if (problem)
-        weft_log_with(WEFT_ERROR, "Redis does not answer as it should; trying again", WEFT_TEXT("error", problem));
-    else
-        weft_log_fields(WEFT_INFO, "Redis answers again", NULL, 0);
+    struct worker *worker = user;
+
+    scoreboard_note_redis(worker->slot, problem);
 }
 
 static void drained(void *user)
@@ -316,6 +314,15 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* Those that the fork had held back until now. */
+static void unblock_signals(void)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static int start_events(struct worker *worker)
 {
     worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
@@ -327,6 +334,7 @@ static int start_events(struct worker *worker)
     (void)event_add(worker->stop_event, NULL);
     (void)event_add(worker->quit_event, NULL);
     (void)event_add(worker->show_event, &(struct timeval){.tv_usec = SHOW_AFTER_MS * 1000});
+    unblock_signals();
     return 0;
 }
 
@@ -385,7 +393,7 @@ static void finish(struct worker *worker)
 
 int worker_run(const struct worker_options *options)
 {
-    struct worker worker = {.options = options, .slot = &options->scoreboard->slots[options->slot]};
+    struct worker worker = {.options = options, .slot = options->slot};
     int r = start(&worker);
 
     if (r == 0)

@@ -10,8 +10,7 @@
 struct worker_options {
     const struct config *config;
     struct log_output *output;
-    struct scoreboard *scoreboard;
-    size_t slot;
+    struct scoreboard_slot *slot;
     const char *consumer; /* the name it reads the queues under */
 };
 

@@ -1,0 +1,34 @@
+/*
+ * A generation: one configuration in force, with what is made from it. A reload brings the next one, and the old one
+ * lives until the last of its workers has ended and what those held has been given back.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "daemon/config/config.h"
+#include "daemon/log_output.h"
+#include "queue/keeper.h"
+
+struct generation {
+    struct config *config;
+    struct log_output *output;
+    struct queue_keeper *keeper; /* NULL until generation_connect() */
+    void *owner;                 /* for the keeper's events, whose user is the generation */
+    size_t users;                /* workers of it, the crew that starts them, a reload that prepares it */
+};
+
+/* Takes `config` and `output` over where it succeeds; one user is the caller. Errors: -ENOMEM. */
+int generation_new(struct config *config, struct log_output *output, void *owner, struct generation **ret_generation)
+    __attribute__((warn_unused_result));
+
+/* Makes the keeper, which starts to connect. Errors: -ENOMEM. */
+int generation_connect(struct generation *generation, struct event_base *base, const struct queue_keeper_events *events)
+    __attribute__((warn_unused_result));
+
+struct generation *generation_ref(struct generation *generation);
+
+/* Gives NULL. The last user frees it, not from inside one of its keeper's events. */
+struct generation *generation_unref(struct generation *generation);

@@ -1,0 +1,184 @@
+#include "daemon/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weft/log.h>
+
+#include "context/timer.h"
+
+/* How long loading the plugins and reaching Redis may take, each. */
+#define STEP_LIMIT_US (15 * INT64_C(1000000))
+
+static void set_state(struct reload *reload, enum reload_state state)
+{
+    reload->state = state;
+    reload->since_us = timer_now_us();
+}
+
+static void finish(struct reload *reload)
+{
+    set_state(reload, RELOAD_NOT);
+    reload->config = config_free(reload->config);
+    reload->old = generation_unref(reload->old);
+    reload->next = generation_unref(reload->next);
+    if (reload->again) {
+        reload->again = false;
+        reload_begin(reload);
+    }
+}
+
+static void refuse(struct reload *reload, const char *why)
+{
+    weft_log_with(WEFT_ERROR, "the new configuration is refused and the old one stays", WEFT_TEXT("error", why));
+    finish(reload);
+}
+
+/* ---- Reading and checking ---- */
+
+/* What a running weftd cannot change about itself. */
+static const char *find_obstacle(const struct config *old, const struct config *next)
+{
+    if (old->redis.kind != next->redis.kind &&
+        (old->redis.kind == CONFIG_REDIS_EMBEDDED || next->redis.kind == CONFIG_REDIS_EMBEDDED))
+        return "\"redis.url\" changes to or from an embedded Redis, which needs a restart of weftd";
+    if (next->redis.kind == CONFIG_REDIS_EMBEDDED && strcmp(old->redis.dir, next->redis.dir) != 0)
+        return "\"redis.dir\" changes, which needs a restart of weftd";
+    return NULL;
+}
+
+void reload_begin(struct reload *reload)
+{
+    const struct config *old = reload->crew->generation->config;
+    char *message;
+
+    if (reload->state != RELOAD_NOT) {
+        reload->again = true;
+        return;
+    }
+    weft_log_with(WEFT_INFO, "weftd reloading", WEFT_TEXT("file", old->path));
+    int r = config_load(old->path, &reload->config, &message);
+    if (r < 0) {
+        refuse(reload, message ? message : strerror(-r));
+        free(message);
+        return;
+    }
+    const char *obstacle = find_obstacle(old, reload->config);
+    if (obstacle) {
+        refuse(reload, obstacle);
+        return;
+    }
+    r = plugin_check_start(&reload->check, reload->config);
+    if (r < 0) {
+        refuse(reload, strerror(-r));
+        return;
+    }
+    set_state(reload, RELOAD_CHECKING);
+}
+
+/* ---- Connecting ---- */
+
+static void connect_next(struct reload *reload)
+{
+    struct log_output *output;
+    char *message;
+    int r = log_output_new(reload->config, reload->slot, &output, &message);
+
+    if (r < 0) {
+        refuse(reload, message ? message : strerror(-r));
+        free(message);
+        return;
+    }
+    r = generation_new(reload->config, output, reload->owner, &reload->next);
+    if (r < 0) {
+        (void)log_output_free(output);
+        refuse(reload, strerror(-r));
+        return;
+    }
+    reload->config = NULL;
+    r = generation_connect(reload->next, reload->crew->base, reload->keeper_events);
+    if (r < 0)
+        refuse(reload, strerror(-r));
+    else
+        set_state(reload, RELOAD_CONNECTING);
+}
+
+bool reload_child_ended(struct reload *reload, pid_t pid, int status)
+{
+    char *message;
+
+    if (reload->state != RELOAD_CHECKING || pid != reload->check.pid)
+        return false;
+    if (plugin_check_end(&reload->check, status, &message) == 0) {
+        connect_next(reload);
+        return true;
+    }
+    bool too_long = timer_now_us() - reload->since_us > STEP_LIMIT_US;
+    refuse(reload, too_long ? "loading the plugins takes too long" : message ? message : strerror(ENOMEM));
+    free(message);
+    return true;
+}
+
+/* ---- Replacing ---- */
+
+/* From inside an event of the new keeper, which stays. */
+void reload_redis_ready(struct reload *reload, const struct generation *generation)
+{
+    if (reload->state != RELOAD_CONNECTING || generation != reload->next)
+        return;
+    reload->old = generation_ref(reload->crew->generation);
+    log_output_install(reload->next->output);
+    crew_change(reload->crew, reload->next);
+    set_state(reload, RELOAD_REPLACING);
+}
+
+static void go_back(struct reload *reload, const char *why)
+{
+    log_output_install(reload->old->output);
+    crew_change_back(reload->crew, reload->old);
+    refuse(reload, why);
+}
+
+void reload_worker_ended(struct reload *reload, const struct child *child)
+{
+    if (reload->state == RELOAD_REPLACING && child->generation == reload->next && !crew_has_ready(reload->crew))
+        go_back(reload, "its first worker ended before it was ready");
+}
+
+static void check_limit(struct reload *reload)
+{
+    if (timer_now_us() - reload->since_us <= STEP_LIMIT_US)
+        return;
+    if (reload->state == RELOAD_CHECKING)
+        plugin_check_kill(&reload->check);
+    else if (reload->state == RELOAD_CONNECTING)
+        refuse(reload, "its Redis does not answer");
+    else if (reload->state == RELOAD_REPLACING && !crew_has_ready(reload->crew))
+        go_back(reload, "its first worker does not become ready");
+}
+
+void reload_tend(struct reload *reload)
+{
+    if (reload->state == RELOAD_NOT)
+        return;
+    if (reload->state == RELOAD_REPLACING && crew_is_complete(reload->crew)) {
+        weft_log_with(WEFT_INFO, "weftd reloaded", WEFT_INT("workers", reload->next->config->workers));
+        finish(reload);
+        return;
+    }
+    check_limit(reload);
+}
+
+void reload_cancel(struct reload *reload)
+{
+    reload->again = false;
+    if (reload->state == RELOAD_CHECKING) {
+        plugin_check_kill(&reload->check);
+        (void)close(reload->check.fd);
+    }
+    if (reload->state != RELOAD_NOT)
+        finish(reload);
+}
