@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <setjmp.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -283,6 +282,11 @@ void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine)
 {
     coroutine->next = pool->idle;
     pool->idle = coroutine;
+}
+
+bool coroutine_guards(const struct coroutine *coroutine, const void *address)
+{
+    return stack_guards(coroutine->stack, address);
 }
 
 void coroutine_pool_trim(struct coroutine_pool *pool)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <weft/api.h>
@@ -33,6 +34,9 @@ void coroutine_suspend(struct coroutine *coroutine);
 
 /* Gives a coroutine whose function has returned back to its pool. */
 void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine);
+
+/* Whether the address is in the guard of the coroutine's stack. May be called by a signal handler. */
+bool coroutine_guards(const struct coroutine *coroutine, const void *address);
 
 /* Returns the memory of idle stacks to the kernel, but for the pages that every one of them uses. */
 void coroutine_pool_trim(struct coroutine_pool *pool);

@@ -9,7 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "context/signal_stack.h"
 #include "context/task.h"
+#include "context/witness.h"
 
 /* One call, on the stack of the task that waits for it. */
 struct offload_call {
@@ -80,29 +82,43 @@ static struct offload_call *wait_for_work(struct offload_pool *pool)
     return call;
 }
 
-static void *thread_main(void *arg)
+static void run_calls(struct offload_pool *pool)
 {
-    struct offload_pool *pool = arg;
-
     for (struct offload_call *call = wait_for_work(pool); call; call = wait_for_work(pool)) {
+        witness_tell(call->context);
         call->result = weft_run_in(call->context, call->fn, call->arg);
+        witness_tell(NULL);
         (void)pthread_mutex_lock(&pool->lock);
         list_append(&pool->done, call);
         (void)pthread_mutex_unlock(&pool->lock);
         (void)eventfd_write(pool->done_fd, 1);
     }
+}
+
+/* A thread without a stack for signals works all the same. */
+static void *thread_main(void *arg)
+{
+    struct signal_stack signal_stack;
+    atomic_uintptr_t witness = 0;
+    int r = signal_stack_init(&signal_stack);
+
+    witness_install(&witness);
+    run_calls(arg);
+    witness_install(NULL);
+    if (r == 0)
+        signal_stack_done(&signal_stack);
     return NULL;
 }
 
 /* ---- On the loop's thread ---- */
 
-/* Signals are the loop thread's business. */
+/* Signals are the loop thread's business, but for those that the pool's threads bring on themselves. */
 static int start_thread(struct offload_pool *pool)
 {
-    sigset_t all, old;
+    sigset_t others, old;
 
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    signal_stack_others(&others);
+    (void)pthread_sigmask(SIG_SETMASK, &others, &old);
     int error = pthread_create(&pool->ids[pool->threads], NULL, thread_main, pool);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error)

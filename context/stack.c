@@ -1,7 +1,6 @@
 #include "context/stack.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -124,6 +123,7 @@ int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
     struct stack *stack = &slab->stacks[slab->used++];
     stack->bottom = place + pool->guard;
     stack->size = pool->stride - pool->guard;
+    stack->guard = pool->guard;
     stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->bottom, stack->bottom + stack->size);
     *ret_stack = stack;
     return 0;
@@ -133,4 +133,11 @@ void stack_pool_put(struct stack_pool *pool, struct stack *stack)
 {
     stack->next = pool->idle;
     pool->idle = stack;
+}
+
+bool stack_guards(const struct stack *stack, const void *address)
+{
+    uintptr_t bottom = (uintptr_t)stack->bottom, touched = (uintptr_t)address;
+
+    return touched < bottom && touched >= bottom - stack->guard;
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <weft/api.h>
@@ -10,6 +11,7 @@
 struct stack {
     char *bottom; /* lowest usable address; below it is the guard */
     size_t size;
+    size_t guard; /* of the guard in bytes */
     unsigned valgrind_id;
     struct stack *next;
 };
@@ -27,3 +29,7 @@ struct stack_pool *stack_pool_free(struct stack_pool *pool);
 int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack) WEFT_MUST_CHECK;
 
 void stack_pool_put(struct stack_pool *pool, struct stack *stack);
+
+/* Whether the address is in the stack's guard: whoever touched it has used the stack up. May be called by a signal
+ * handler. */
+bool stack_guards(const struct stack *stack, const void *address);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/witness.h"
+
 static atomic_long tasks_alive;
 
 long weft_tasks_alive(void)
@@ -125,16 +127,19 @@ static void run_task(struct loop_item *item)
 
     current_state = task->current;
     loop->running = task;
+    witness_tell(current_state.context);
     task->state = TASK_RUNNING;
     coroutine_resume(task->coroutine);
     loop->running = NULL;
     if (task->state == TASK_ENDED) {
         current_leave(&of_loop);
         end_task(task);
-        return;
+    } else {
+        task->current = current_state;
+        current_state = of_loop;
     }
-    task->current = current_state;
-    current_state = of_loop;
+    /* Not before: what is released with a task's context is still the task's doing. */
+    witness_tell(current_state.context);
 }
 
 int task_start(struct weft_loop *loop, const struct task_start *start, struct weft_task **ret_task)

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 
 #include "context/task.h"
+#include "context/witness.h"
 
 /* Sleeps are bounded so that deadlines cannot overflow; a century will do. */
 #define SLEEP_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)
@@ -179,8 +180,10 @@ static void run_callback(struct loop_item *item)
     struct current saved;
 
     current_enter(&saved, callback->context);
+    witness_tell(callback->context);
     callback->fn(callback->arg);
     current_leave(&saved);
+    witness_tell(current_state.context);
     free(callback);
 }
 

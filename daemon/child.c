@@ -48,7 +48,7 @@ static void unblock_signals(void)
     (void)sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
-static int run_child(const struct child *child, struct event_base *base, pid_t supervisor)
+static int run_child(struct child *child, struct event_base *base, pid_t supervisor)
 {
     const struct generation *generation = child->generation;
 
@@ -69,6 +69,7 @@ static int run_child(const struct child *child, struct event_base *base, pid_t s
         .config = generation->config,
         .output = generation->output,
         .slot = child->slot,
+        .cards = &child->cards,
         .consumer = child->consumer,
     });
 }
@@ -91,12 +92,24 @@ static pid_t fork_quietly(sigset_t *ret_before)
     return fork();
 }
 
+/* Jobs that have ended keep their card for as long as something of them goes on, so there are more than fit into the
+ * worker at once. */
+static int map_slot(struct child *child)
+{
+    size_t capacity = 2 * (size_t)child->generation->config->concurrency + 64;
+    int r = scoreboard_slot_new(card_table_size(capacity), &child->slot);
+
+    if (r == 0)
+        card_table_init(&child->cards, scoreboard_slot_more(child->slot), capacity);
+    return r;
+}
+
 int child_start(struct child *child, struct event_base *base)
 {
     pid_t supervisor = getpid();
     uint64_t nonce = draw_nonce();
     sigset_t before;
-    int r = child->slot ? 0 : scoreboard_slot_new(&child->slot);
+    int r = child->slot ? 0 : map_slot(child);
 
     if (r < 0)
         return r;

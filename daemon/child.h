@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "daemon/card.h"
 #include "daemon/generation.h"
 #include "daemon/scoreboard.h"
 #include "queue/consumer.h"
@@ -21,6 +22,26 @@ enum child_state {
     CHILD_ENDED,    /* the process is gone; what it left is being dealt with */
 };
 
+/* Why the supervisor has ended it. */
+enum child_fault {
+    CHILD_NO_FAULT,
+    CHILD_STALLED,     /* its loop stood still */
+    CHILD_FROZEN,      /* its process was stopped by somebody, and its loop stood still */
+    CHILD_OVERDUE,     /* a job went on for long after its time-out */
+    CHILD_TOO_LARGE,   /* a job was using up memory */
+    CHILD_NEVER_READY, /* its plugins did not start */
+    CHILD_LATE,        /* it did not end when it was told to */
+};
+
+/* What the supervisor sees of it from time to time. */
+struct child_watch {
+    enum child_fault fault;
+    uintptr_t culprit;       /* the identity of the job that is to blame for the fault; 0: as its crash record says */
+    int64_t aborted_us;      /* when it was told to abort; 0: not yet */
+    int64_t steady_us;       /* since when its loop has been turning without standing still */
+    uintptr_t large_culprit; /* the job that was on the CPU when it was last too large */
+};
+
 struct child {
     struct child *next; /* in the crew */
     enum child_state state;
@@ -28,9 +49,11 @@ struct child {
     size_t number; /* from 1; whoever takes its place gets the same */
     struct generation *generation;
     struct scoreboard_slot *slot;
-    struct child *replaces; /* is to retire once this one is ready; NULL: nobody */
-    bool killed;            /* by the supervisor */
-    bool worn;              /* to be replaced, though of the present generation */
+    struct card_table cards; /* in the slot */
+    struct child *replaces;  /* is to retire once this one is ready; NULL: nobody */
+    bool killed;             /* with SIGKILL, by the supervisor */
+    bool worn;               /* to be replaced, though of the present generation */
+    struct child_watch watch;
     int64_t started_us;
     int64_t retired_us; /* when it was told to end; 0: not yet */
     int64_t start_at_us;

@@ -231,6 +231,8 @@ static void start_successor(struct crew *crew, struct child *child)
         weft_error("a worker could not be started: out of memory");
         return;
     }
+    weft_log_with(WEFT_INFO, "a worker will be started again", WEFT_INT("worker", child->number),
+                  WEFT_INT("in_ms", (start_at_us - timer_now_us() + 999) / 1000));
     successor->backoff_us = backoff_us;
     successor->replaces = child->replaces;
 }
@@ -286,6 +288,7 @@ static void kill_late(const struct crew *crew, struct child *child, int64_t now_
     weft_log_with(WEFT_ERROR, "killing a worker that does not end", WEFT_INT("worker", child->number),
                   WEFT_INT("worker_pid", child->pid));
     child->killed = true;
+    child->watch.fault = CHILD_LATE;
     (void)kill(child->pid, SIGKILL);
 }
 

@@ -1,5 +1,6 @@
 #include "daemon/lifecycle.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <weft/log.h>
@@ -40,7 +41,10 @@ void lifecycle_ended(const struct attempt_outcome *outcome)
     case JOB_DELAYED:
         break;
     case JOB_RETURNED:
-        weft_log_fields(WEFT_INFO, "job returned to its queue", NULL, 0);
+        if (outcome->lost)
+            weft_log_fields(WEFT_WARN, "job lost: another worker has it", NULL, 0);
+        else
+            weft_log_fields(WEFT_INFO, "job returned to its queue", NULL, 0);
         break;
     }
 }
@@ -68,20 +72,60 @@ static int log_rejected(void *arg)
     return 0;
 }
 
+static struct frame_entry text_entry(const char *name, const char *value)
+{
+    return (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
+}
+
+/* Runs `fn` in a context of `count` values; where there is no memory for it, there is none for its lines either. */
+static void run_in(const struct frame_entry *entries, size_t count, int (*fn)(void *arg), const void *arg)
+{
+    struct weft_context *context;
+
+    if (frame_new(entries, count, NULL, NULL, &context) < 0)
+        return;
+    (void)weft_run_in(context, fn, (void *)(uintptr_t)arg);
+    (void)weft_context_unref(context);
+}
+
 void lifecycle_rejected(const struct queue_rejection *rejection)
 {
     struct frame_entry entries[3] = {
-        {.name = "weft.job_id", .value = rejection->id, .size = strlen(rejection->id)},
-        {.name = "weft.queue", .value = rejection->queue, .size = strlen(rejection->queue)},
+        text_entry("weft.job_id", rejection->id),
+        text_entry("weft.queue", rejection->queue),
     };
     size_t count = 2;
-    struct weft_context *context;
 
     if (rejection->type)
-        entries[count++] =
-            (struct frame_entry){.name = "weft.type", .value = rejection->type, .size = strlen(rejection->type)};
-    if (frame_new(entries, count, NULL, NULL, &context) < 0)
-        return;
-    (void)weft_run_in(context, log_rejected, (void *)(uintptr_t)rejection);
-    (void)weft_context_unref(context);
+        entries[count++] = text_entry("weft.type", rejection->type);
+    run_in(entries, count, log_rejected, rejection);
+}
+
+static int log_discarded(void *arg)
+{
+    (void)arg;
+    weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", "cancelled"));
+    return 0;
+}
+
+void lifecycle_discarded(const struct job *job)
+{
+    struct frame_entry entries[6 + JOB_METADATA_MAX];
+    char attempt[12];
+    size_t count = 0;
+
+    (void)snprintf(attempt, sizeof(attempt), "%u", job->attempt);
+    entries[count++] = text_entry("weft.job_id", job->id);
+    entries[count++] = text_entry("weft.type", job->type);
+    entries[count++] = text_entry("weft.queue", job->queue);
+    entries[count++] = text_entry("weft.attempt", attempt);
+    entries[count++] = text_entry("weft.root_id", job->root);
+    if (job->trace_id)
+        entries[count++] = text_entry("weft.trace_id", job->trace_id);
+    for (size_t i = 0; i < job->metadata_count; i++) {
+        const struct job_field *field = &job->metadata[i];
+
+        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
+    }
+    run_in(entries, count, log_discarded, NULL);
 }

@@ -12,5 +12,6 @@ void lifecycle_ended(const struct attempt_outcome *outcome);
 void lifecycle_subtask_started(void);
 void lifecycle_subtask_ended(int result);
 
-/* Enters a context made for the message, since it never became a job. */
+/* Enter a context made for the message, since it never became a job, or for the job, since it never ran. */
 void lifecycle_rejected(const struct queue_rejection *rejection);
+void lifecycle_discarded(const struct job *job);

@@ -11,6 +11,9 @@
 
 #include "context/log.h"
 
+/* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
+#define FLUSH_PERIOD_US (100 * INT64_C(1000))
+
 struct destination {
     int fd;
     bool owned; /* opened here */
@@ -29,6 +32,7 @@ struct log_output {
     size_t count;
     struct event *flush_event; /* NULL: every line is written at once */
     bool flush_pending;        /* under the lock */
+    int64_t flushed_us;        /* Unix time of the line that was written last; under the lock */
     pthread_t loop_thread;
     pthread_mutex_t lock;
     const char **fields;
@@ -167,8 +171,10 @@ static void take_line(const struct log_record *record, void *user)
     (void)pthread_mutex_lock(&output->lock);
     for (size_t i = 0; i < output->count; i++)
         append(&output->slot->outputs[i], &output->destinations[i], record);
-    if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread)) {
+    if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread) ||
+        record->time_us - output->flushed_us >= FLUSH_PERIOD_US) {
         flush_locked(output);
+        output->flushed_us = record->time_us;
     } else if (!output->flush_pending) {
         output->flush_pending = true;
         (void)event_add(output->flush_event, &(struct timeval){0});

@@ -85,7 +85,7 @@ static int run(struct config *config)
     struct scoreboard_slot *slot;
     struct log_output *output;
     char *message;
-    int r = scoreboard_slot_new(&slot);
+    int r = scoreboard_slot_new(0, &slot);
 
     if (r < 0) {
         fprintf(stderr, "weftd: out of memory\n");

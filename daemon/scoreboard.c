@@ -3,11 +3,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-int scoreboard_slot_new(struct scoreboard_slot **ret_slot)
+/* Of the slot alone, in whole pages. */
+static size_t own_size(void)
 {
-    size_t size = sizeof(struct scoreboard_slot);
-    /* Mapped lazily: of the buffers only the pages that lines have been in are ever resident. */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (sizeof(struct scoreboard_slot) + page - 1) / page * page;
+}
+
+int scoreboard_slot_new(size_t more, struct scoreboard_slot **ret_slot)
+{
+    size_t size = own_size() + more;
+    /* Mapped lazily: only the pages that lines or cards have been in are ever resident. */
     struct scoreboard_slot *slot =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -16,6 +25,11 @@ int scoreboard_slot_new(struct scoreboard_slot **ret_slot)
     slot->size = size;
     *ret_slot = slot;
     return 0;
+}
+
+void *scoreboard_slot_more(struct scoreboard_slot *slot)
+{
+    return (char *)slot + own_size();
 }
 
 struct scoreboard_slot *scoreboard_slot_free(struct scoreboard_slot *slot)

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/crash.h"
+
 /* Log outputs at the most; each process has a buffer for each of them. */
 #define SCOREBOARD_OUTPUTS_MAX 4
 #define SCOREBOARD_BUFFER_SIZE (1024 * 1024)
@@ -41,11 +43,16 @@ struct scoreboard_slot {
     atomic_long live_tasks;
     atomic_long live_jobs;
 
+    struct crash_record crash;
     struct scoreboard_buffer outputs[SCOREBOARD_OUTPUTS_MAX];
 };
 
-/* Maps an empty slot, to be shared with children that are forked from then on. Errors: -ENOMEM. */
-int scoreboard_slot_new(struct scoreboard_slot **ret_slot) __attribute__((warn_unused_result));
+/* Maps an empty slot with `more` bytes behind it, to be shared with children that are forked from then on. Errors:
+ * -ENOMEM. */
+int scoreboard_slot_new(size_t more, struct scoreboard_slot **ret_slot) __attribute__((warn_unused_result));
+
+/* The bytes behind the slot, aligned as a page is. */
+void *scoreboard_slot_more(struct scoreboard_slot *slot);
 
 /* Unmaps it, in this process. Takes NULL, gives NULL. */
 struct scoreboard_slot *scoreboard_slot_free(struct scoreboard_slot *slot);

@@ -12,10 +12,13 @@
 #include <weft/log.h>
 
 #include "context/timer.h"
+#include "daemon/autopsy.h"
 #include "daemon/crew.h"
 #include "daemon/notice.h"
+#include "daemon/oom.h"
 #include "daemon/redis_server.h"
 #include "daemon/reload.h"
+#include "daemon/watch.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
 #define REDIS_START_LIMIT_US (5 * INT64_C(1000000))
@@ -40,6 +43,7 @@ struct supervisor {
     struct crew crew;
     struct reload reload;
     struct notice notice;
+    struct oom oom;
     struct redis_server *redis;
     struct event *signal_events[SIGNALS];
     struct event *tick_event;
@@ -85,29 +89,17 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
 
 /* ---- Children of all kinds ---- */
 
-static void log_end(const struct child *child)
-{
-    int signal_number = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
-
-    if (signal_number)
-        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", child->number),
-                      WEFT_INT("worker_pid", child->pid), WEFT_TEXT("signal", sigabbrev_np(signal_number)));
-    else
-        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
-                      WEFT_INT("exit_status", WEXITSTATUS(child->status)));
-}
-
 static void worker_ended(struct child *child, bool expected, void *user)
 {
     struct supervisor *supervisor = user;
     bool clean = WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_OK;
 
     supervisor->workers_gone_us = timer_now_us();
+    /* A handler may have called exit(0), so a good status alone says nothing. */
     if (!expected || !clean)
-        log_end(child);
-    /* Whatever the status: a handler may have called exit(), and after a clean end there is nothing to be found. */
-    if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
-        weft_error("the jobs of a dead worker could not be given back: out of memory");
+        supervisor->crew.totals.jobs_failed += autopsy_perform(child, oom_has_killed(&supervisor->oom));
+    else if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
+        weft_error("what a worker may have left could not be given back: out of memory");
     if (!expected)
         reload_worker_ended(&supervisor->reload, child);
     /* A plugin that cannot start now will not in a second either. */
@@ -173,11 +165,13 @@ static void redis_state(const char *problem, void *user)
     notice_supervisor(&supervisor->notice, problem);
 }
 
-static void reclaimed(const char *queue, const char *consumer, long count, void *user)
+static void reclaimed(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user)
 {
     (void)user;
-    weft_log_with(WEFT_WARN, "jobs of a dead worker are back in their queue", WEFT_TEXT("queue", queue),
-                  WEFT_TEXT("consumer", consumer), WEFT_INT("jobs", count));
+    weft_log_with(WEFT_WARN,
+                  reason == RECLAIM_EXPIRED ? "jobs whose worker's lease is over are back in their queue"
+                                            : "jobs of a dead worker are back in their queue",
+                  WEFT_TEXT("queue", queue), WEFT_TEXT("consumer", consumer), WEFT_INT("jobs", count));
 }
 
 static const struct queue_keeper_events keeper_events = {
@@ -222,6 +216,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
+    watch_look(&supervisor->crew);
     crew_tend(&supervisor->crew);
     end_if_stopped(supervisor);
     notice_look(&supervisor->notice, &supervisor->crew);
@@ -287,6 +282,7 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
     supervisor->reload =
         (struct reload){.crew = &supervisor->crew, .slot = slot, .keeper_events = &keeper_events, .owner = supervisor};
     supervisor->started_us = timer_now_us();
+    oom_init(&supervisor->oom);
     int r = start_events(supervisor);
     if (r == 0)
         r = start_redis(supervisor);

@@ -10,38 +10,34 @@
 #include <event2/event.h>
 
 #include "context/task.h"
+#include "context/timer.h"
+#include "daemon/dispatch.h"
 #include "daemon/job_types.h"
-#include "daemon/lifecycle.h"
-#include "handlers/runner.h"
-#include "queue/client.h"
-#include "queue/clock.h"
+#include "daemon/orphan.h"
 
-/* Jobs that run for longer than this are shown as running in their report. */
-enum { SHOW_AFTER_MS = 200 };
+/* How often the process gives a sign of life. */
+enum { BEAT_MS = 200 };
 
 /* How long interrupted tasks have to clean up before the process ends all the same. */
 enum { CLEANUP_MS = 2000 };
 
-/* A job for which there was no memory is tried again after this. */
-enum { POSTPONE_MS = 1000 };
+/* And how much longer a worker lives that nobody watches any more. */
+enum { ORPHAN_GRACE_MS = 2000 };
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_INTERRUPTED };
 
 struct worker {
     const struct worker_options *options;
-    struct scoreboard_slot *slot;
     enum worker_state state;
     bool plugins_failed;
-    bool drained; /* the queues have nothing more of ours */
     struct event_base *base;
     struct weft_loop *loop;
-    struct queue_client *client;
     struct registry registry;
     struct job_types types;
-    struct runner runner;
+    struct dispatch dispatch;
     struct event *stop_event;
     struct event *quit_event;
-    struct event *show_event;
+    struct event *beat_event;
     struct event *limit_event;
 };
 
@@ -49,8 +45,7 @@ struct worker {
 
 static void stop_if_finished(struct worker *worker)
 {
-    if (worker->state != WORKER_RUNNING && worker->drained && weft_tasks_alive() == 0 &&
-        queue_client_is_settled(worker->client))
+    if (worker->state != WORKER_RUNNING && dispatch_is_over(&worker->dispatch))
         (void)event_base_loopexit(worker->base, NULL);
 }
 
@@ -66,7 +61,7 @@ static void begin_drain(struct worker *worker)
         return;
     worker->state = WORKER_DRAINING;
     set_limit(worker, worker->options->config->shutdown_timeout_ms);
-    queue_client_stop(worker->client);
+    dispatch_stop(&worker->dispatch);
     stop_if_finished(worker);
 }
 
@@ -77,8 +72,22 @@ static void begin_interrupt(struct worker *worker)
         return;
     worker->state = WORKER_INTERRUPTED;
     weft_log_with(WEFT_WARN, "interrupting what still runs", WEFT_INT("tasks", weft_tasks_alive()));
-    runner_shut_down(&worker->runner);
+    dispatch_interrupt(&worker->dispatch);
     set_limit(worker, CLEANUP_MS);
+}
+
+/* What is not settled is still pending in Redis: the supervisor gives it back when this process has ended. */
+static void say_what_is_given_up(const struct worker *worker)
+{
+    long tasks = weft_tasks_alive();
+    size_t outcomes = queue_client_count_unsettled(worker->dispatch.client);
+
+    if (tasks > 0)
+        weft_log_with(WEFT_ERROR, "giving up on what does not end; its jobs will be run again",
+                      WEFT_INT("tasks", tasks));
+    if (outcomes > 0)
+        weft_log_with(WEFT_ERROR, "giving up on outcomes that Redis has not taken; their jobs will be run again",
+                      WEFT_INT("jobs", outcomes));
 }
 
 static void limit_is_over(evutil_socket_t fd, short what, void *arg)
@@ -91,8 +100,7 @@ static void limit_is_over(evutil_socket_t fd, short what, void *arg)
         begin_interrupt(worker);
         return;
     }
-    weft_log_with(WEFT_ERROR, "giving up on what does not end; its jobs will be run again",
-                  WEFT_INT("tasks", weft_tasks_alive()));
+    say_what_is_given_up(worker);
     (void)event_base_loopexit(worker->base, NULL);
 }
 
@@ -106,178 +114,21 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
         begin_drain(arg);
 }
 
-/* ---- From the queues ---- */
-
-static struct settlement settlement_of(const struct weft_job *job, const struct attempt_outcome *outcome)
+static void settled(void *user)
 {
-    return (struct settlement){
-        .job = job->record,
-        .outcome = outcome->outcome,
-        .error = outcome->error,
-        .result = job->result,
-        .result_size = job->result_size,
-        .progress = job->progress,
-        .started_ms = job->started_ms,
-        .duration_us = outcome->duration_us,
-        .due_ms = outcome->outcome == JOB_RETRY ? clock_now_ms() + outcome->retry_ms : 0,
-        .charged = outcome->outcome != JOB_RETURNED,
-        .subtasks = job->subtasks,
-        .subtasks_failed = job->subtasks_failed,
-    };
+    stop_if_finished(user);
 }
 
-/* A settlement that cannot be kept stays undone: the job is still pending in Redis and will be run again. */
-static void check_kept(int r)
-{
-    if (r < 0)
-        weft_error("the outcome could not be kept and the job may run again: %s", strerror(-r));
-}
-
-static void postpone(struct worker *worker, struct job *record, int error)
-{
-    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = clock_now_ms() + POSTPONE_MS};
-
-    weft_log_with(WEFT_WARN, "no room to run a job, which is tried again in a second", WEFT_TEXT("job", record->id),
-                  WEFT_TEXT("error", strerror(-error)));
-    check_kept(queue_client_settle(worker->client, &settlement));
-    (void)job_free(record);
-    queue_client_add_room(worker->client, 1);
-}
-
-static void take_job(struct job *record, void *user)
-{
-    struct worker *worker = user;
-    int r = runner_start(&worker->runner, record, job_types_find(&worker->types, record->type));
-
-    if (r < 0)
-        postpone(worker, record, r);
-    else
-        atomic_fetch_add_explicit(&worker->slot->in_flight, 1, memory_order_relaxed);
-}
-
-static bool type_known(const char *type, void *user)
-{
-    const struct worker *worker = user;
-
-    return job_types_find(&worker->types, type) != NULL;
-}
-
-static void message_rejected(const struct queue_rejection *rejection, void *user)
-{
-    struct worker *worker = user;
-
-    lifecycle_rejected(rejection);
-    atomic_fetch_add_explicit(&worker->slot->jobs_failed, 1, memory_order_relaxed);
-}
-
-static void redis_state(const char *problem, void *user)
-{
-    struct worker *worker = user;
-
-    scoreboard_note_redis(worker->slot, problem);
-}
-
-static void drained(void *user)
-{
-    struct worker *worker = user;
-
-    worker->drained = true;
-    stop_if_finished(worker);
-}
-
-static const struct queue_events queue_events = {
-    .job = take_job,
-    .type_known = type_known,
-    .rejected = message_rejected,
-    .redis_state = redis_state,
-    .drained = drained,
-};
-
-/* ---- From the jobs ---- */
-
-static void job_started(struct weft_job *job, void *user)
-{
-    (void)user;
-    lifecycle_started(job);
-}
-
-static void job_ended(struct weft_job *job, const struct attempt_outcome *outcome, void *user)
-{
-    struct worker *worker = user;
-    struct settlement settlement = settlement_of(job, outcome);
-
-    lifecycle_ended(outcome);
-    check_kept(queue_client_settle(worker->client, &settlement));
-    queue_client_add_room(worker->client, 1);
-    atomic_fetch_sub_explicit(&worker->slot->in_flight, 1, memory_order_relaxed);
-    if (outcome->outcome == JOB_DONE)
-        atomic_fetch_add_explicit(&worker->slot->jobs_done, 1, memory_order_relaxed);
-    if (outcome->outcome == JOB_DEAD)
-        atomic_fetch_add_explicit(&worker->slot->jobs_failed, 1, memory_order_relaxed);
-}
-
-static void subtask_started(struct weft_job *job, struct weft_task *task, void *user)
-{
-    (void)job;
-    (void)task;
-    (void)user;
-    lifecycle_subtask_started();
-}
-
-static void subtask_ended(struct weft_job *job, struct weft_task *task, int result, void *user)
-{
-    (void)job;
-    (void)task;
-    (void)user;
-    lifecycle_subtask_ended(result);
-}
-
-static void late_subtasks(struct weft_job *job, unsigned subtasks, unsigned failed, void *user)
-{
-    struct worker *worker = user;
-
-    check_kept(queue_client_add_subtasks(worker->client, job->record, subtasks, failed));
-}
-
-static void job_progressed(struct weft_job *job, void *user)
-{
-    (void)user;
-    job->shown = false;
-}
-
-static int enqueue(const char *queue, const struct job_field *fields, size_t count,
-                   void (*done)(int result, const char *text, void *arg), void *arg, void *user)
-{
-    struct worker *worker = user;
-    struct queue_message message = {.queue = queue, .fields = fields, .field_count = count};
-
-    return queue_client_enqueue(worker->client, &message, done, arg);
-}
-
-static const struct runner_events runner_events = {
-    .started = job_started,
-    .ended = job_ended,
-    .subtask_started = subtask_started,
-    .subtask_ended = subtask_ended,
-    .late_subtasks = late_subtasks,
-    .progressed = job_progressed,
-    .enqueue = enqueue,
-};
-
-/* A few times a second: long jobs are shown in their reports, with the progress that they made. */
-static void show_running(evutil_socket_t fd, short what, void *arg)
+/* A fetch loop that does not move is as bad as one that stands still: no sign of life then. */
+static void beat(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
-    int64_t now_us = timer_now_us();
 
     (void)fd;
     (void)what;
-    for (struct weft_job *job = worker->runner.running; job; job = job->next) {
-        if (job->shown || job->started_us == 0 || now_us - job->started_us < SHOW_AFTER_MS * 1000)
-            continue;
-        check_kept(queue_client_report_running(worker->client, job->record, job->started_ms, job->progress));
-        job->shown = true;
-    }
+    if (queue_client_is_moving(worker->dispatch.client))
+        atomic_store(&worker->options->slot->beat_us, timer_now_us());
+    dispatch_show_running(&worker->dispatch);
     stop_if_finished(worker);
     log_output_flush(worker->options->output);
 }
@@ -327,13 +178,13 @@ static int start_events(struct worker *worker)
 {
     worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
     worker->quit_event = evsignal_new(worker->base, SIGQUIT, on_stop_signal, worker);
-    worker->show_event = event_new(worker->base, -1, EV_PERSIST, show_running, worker);
+    worker->beat_event = event_new(worker->base, -1, EV_PERSIST, beat, worker);
     worker->limit_event = evtimer_new(worker->base, limit_is_over, worker);
-    if (!worker->stop_event || !worker->quit_event || !worker->show_event || !worker->limit_event)
+    if (!worker->stop_event || !worker->quit_event || !worker->beat_event || !worker->limit_event)
         return -ENOMEM;
     (void)event_add(worker->stop_event, NULL);
     (void)event_add(worker->quit_event, NULL);
-    (void)event_add(worker->show_event, &(struct timeval){.tv_usec = SHOW_AFTER_MS * 1000});
+    (void)event_add(worker->beat_event, &(struct timeval){.tv_usec = BEAT_MS * 1000});
     unblock_signals();
     return 0;
 }
@@ -346,21 +197,31 @@ static int start(struct worker *worker)
     int r = worker->base ? log_output_move(options->output, options->slot, worker->base) : -ENOMEM;
     if (r == 0)
         r = weft_loop_new(worker->base, &worker->loop);
+    if (r == 0)
+        r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
+    if (r == 0)
+        r = crash_install(&options->slot->crash);
     if (r == 0) {
         r = start_plugins(worker);
         worker->plugins_failed = r < 0;
     }
+    crash_note_modules(&options->slot->crash);
     if (r == 0)
         r = start_events(worker);
     if (r < 0)
         return r;
-    runner_init(&worker->runner, worker->loop, &runner_events, worker);
-    r = queue_client_new(worker->base, &options->config->queue_options, options->consumer, &queue_events, worker,
-                         &worker->client);
+    worker->dispatch = (struct dispatch){
+        .slot = options->slot,
+        .cards = options->cards,
+        .types = &worker->types,
+        .settled = settled,
+        .user = worker,
+    };
+    r = dispatch_start(&worker->dispatch, worker->base, worker->loop, options->config, options->consumer);
     if (r < 0)
         return r;
-    queue_client_add_room(worker->client, options->config->concurrency);
-    atomic_store(&worker->slot->ready, 1);
+    atomic_store(&options->slot->beat_us, timer_now_us());
+    atomic_store(&options->slot->ready, 1);
     return 0;
 }
 
@@ -372,19 +233,22 @@ static void free_event(struct event *event)
 
 static void finish(struct worker *worker)
 {
+    struct scoreboard_slot *slot = worker->options->slot;
+
+    crash_note_clean_end();
     registry_stop(&worker->registry);
-    worker->client = queue_client_free(worker->client);
+    dispatch_done(&worker->dispatch);
     /* Tasks that did not end are left where they are: their stacks cannot be unwound from outside. */
     if (weft_tasks_alive() == 0)
         worker->loop = weft_loop_free(worker->loop);
-    atomic_store(&worker->slot->live_contexts, weft_contexts_alive());
-    atomic_store(&worker->slot->live_tasks, weft_tasks_alive());
-    atomic_store(&worker->slot->live_jobs, runner_jobs_alive());
+    atomic_store(&slot->live_contexts, weft_contexts_alive());
+    atomic_store(&slot->live_tasks, weft_tasks_alive());
+    atomic_store(&slot->live_jobs, runner_jobs_alive());
     job_types_done(&worker->types);
     registry_done(&worker->registry);
     free_event(worker->stop_event);
     free_event(worker->quit_event);
-    free_event(worker->show_event);
+    free_event(worker->beat_event);
     free_event(worker->limit_event);
     (void)log_output_free(worker->options->output);
     if (worker->base && weft_tasks_alive() == 0)
@@ -393,7 +257,7 @@ static void finish(struct worker *worker)
 
 int worker_run(const struct worker_options *options)
 {
-    struct worker worker = {.options = options, .slot = options->slot};
+    struct worker worker = {.options = options};
     int r = start(&worker);
 
     if (r == 0)

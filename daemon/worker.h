@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "daemon/card.h"
 #include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
@@ -11,6 +12,7 @@ struct worker_options {
     const struct config *config;
     struct log_output *output;
     struct scoreboard_slot *slot;
+    struct card_table *cards;
     const char *consumer; /* the name it reads the queues under */
 };
 

@@ -23,7 +23,11 @@ long runner_jobs_alive(void)
 static void attempt_free(void *owner)
 {
     struct weft_job *job = owner;
+    const struct runner *runner = job->runner;
 
+    /* One without its record never started. */
+    if (job->record && runner->events->forgotten)
+        runner->events->forgotten(job, runner->user);
     memory_done(&job->memory);
     free(job->result);
     free(job->progress);
@@ -86,6 +90,21 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     }
     atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
     return 0;
+}
+
+unsigned attempt_limit(const struct weft_job *job)
+{
+    return job->record->attempts ? job->record->attempts : job->type->attempts;
+}
+
+int64_t attempt_timeout_ms(const struct weft_job *job)
+{
+    return job->record->timeout_ms ? job->record->timeout_ms : job->type->timeout_ms;
+}
+
+int64_t attempt_deadline_us(const struct weft_job *job)
+{
+    return job->started_us ? job->started_us + attempt_timeout_ms(job) * 1000 : 0;
 }
 
 void attempt_set_error(struct weft_job *job, const char *format, ...)

@@ -30,7 +30,13 @@ struct job_type {
 enum verdict { VERDICT_NONE, VERDICT_FAIL, VERDICT_RETRY };
 
 /* Why an attempt was interrupted. */
-enum interruption { INTERRUPTED_NOT, INTERRUPTED_TIMEOUT, INTERRUPTED_CANCEL, INTERRUPTED_SHUTDOWN };
+enum interruption {
+    INTERRUPTED_NOT,
+    INTERRUPTED_TIMEOUT,
+    INTERRUPTED_SHUTDOWN,
+    INTERRUPTED_CANCEL,
+    INTERRUPTED_LOST, /* another worker has the job */
+};
 
 struct deferred {
     void (*fn)(void *arg);
@@ -64,6 +70,7 @@ struct weft_job {
     int64_t started_us; /* CLOCK_MONOTONIC */
     bool reported;      /* the outcome has been told */
     bool shown;         /* for the receiver of the events: the report says how far it is */
+    void *card;         /* for the receiver of the events */
     unsigned subtasks;
     unsigned subtasks_failed;
     char attempt_text[12];
@@ -73,6 +80,13 @@ struct weft_job {
 /* Makes an attempt and the frame that owns it; takes `record` over where it succeeds. Errors: -ENOMEM. */
 int attempt_new(struct runner *runner, struct job *record, const struct job_type *type,
                 struct weft_context **ret_frame) WEFT_MUST_CHECK;
+
+/* How many attempts the job has, and how long each may take: as its message says, or its type. */
+unsigned attempt_limit(const struct weft_job *job);
+int64_t attempt_timeout_ms(const struct weft_job *job);
+
+/* When the time-out ends (CLOCK_MONOTONIC, us); 0 before the attempt has started. */
+int64_t attempt_deadline_us(const struct weft_job *job);
 
 /* Runs the handlers that are left; a negative errno is the one that failed. May wait. */
 int attempt_run_chain(struct weft_job *job);

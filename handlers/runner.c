@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -35,11 +36,9 @@ static int64_t unix_ms(void)
 /* What comes of a failed attempt. */
 static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome)
 {
-    unsigned attempts = job->record->attempts ? job->record->attempts : job->type->attempts;
-
     outcome->failed = true;
     outcome->error = job->error ? job->error : "out of memory";
-    if (job->verdict == VERDICT_FAIL || job->record->attempt >= attempts) {
+    if (job->verdict == VERDICT_FAIL || job->record->attempt >= attempt_limit(job)) {
         outcome->outcome = JOB_DEAD;
         return;
     }
@@ -49,15 +48,15 @@ static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome
                             : retry_delay_ms(&job->type->backoff, job->record->attempt, runner_random(job->runner));
 }
 
-static int64_t timeout_of(const struct weft_job *job)
-{
-    return job->record->timeout_ms ? job->record->timeout_ms : job->type->timeout_ms;
-}
-
 static struct attempt_outcome decide(struct weft_job *job, int result)
 {
     struct attempt_outcome outcome = {.outcome = JOB_DONE, .duration_us = timer_now_us() - job->started_us};
 
+    if (job->interruption == INTERRUPTED_LOST) {
+        outcome.outcome = JOB_RETURNED;
+        outcome.lost = true;
+        return outcome;
+    }
     if (result == 0)
         return outcome;
     switch (job->interruption) {
@@ -70,9 +69,10 @@ static struct attempt_outcome decide(struct weft_job *job, int result)
         return outcome;
     case INTERRUPTED_TIMEOUT:
         if (result == -ETIME)
-            attempt_set_error(job, "timed out after %lld ms", (long long)timeout_of(job));
+            attempt_set_error(job, "timed out after %lld ms", (long long)attempt_timeout_ms(job));
         break;
     case INTERRUPTED_NOT:
+    case INTERRUPTED_LOST:
         break;
     }
     decide_failure(job, &outcome);
@@ -99,12 +99,20 @@ static void unlink_running(struct runner *runner, struct weft_job *job)
         runner->running = job->next;
 }
 
+/* Of a time-out and a shutdown the first counts; somebody's wish, or another worker, counts for more than both. */
+static void note_interruption(struct weft_job *job, enum interruption interruption)
+{
+    bool outranks = interruption >= INTERRUPTED_CANCEL && interruption > job->interruption;
+
+    if (job->interruption == INTERRUPTED_NOT || outranks)
+        job->interruption = interruption;
+}
+
 static void time_out(struct timer *timer)
 {
     struct weft_job *job = (struct weft_job *)timer;
 
-    if (job->interruption == INTERRUPTED_NOT)
-        job->interruption = INTERRUPTED_TIMEOUT;
+    note_interruption(job, INTERRUPTED_TIMEOUT);
     task_interrupt(job->task, -ETIME);
 }
 
@@ -118,7 +126,7 @@ static int run_attempt(void *arg)
     job->started_ms = unix_ms();
     job->started_us = timer_now_us();
     runner->events->started(job, runner->user);
-    int result = loop_start_timer(runner->loop, &job->timeout, job->started_us + timeout_of(job) * 1000);
+    int result = loop_start_timer(runner->loop, &job->timeout, attempt_deadline_us(job));
     if (result == 0)
         result = attempt_run_chain(job);
     attempt_run_deferred(job);
@@ -223,8 +231,43 @@ void runner_init(struct runner *runner, struct weft_loop *loop, const struct run
 void runner_shut_down(struct runner *runner)
 {
     for (struct weft_job *job = runner->running; job; job = job->next)
-        if (job->interruption == INTERRUPTED_NOT)
-            job->interruption = INTERRUPTED_SHUTDOWN;
+        note_interruption(job, INTERRUPTED_SHUTDOWN);
     for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
         task_interrupt(task, -ECANCELED);
+}
+
+/* The chain may be in a context that is not the job's, as inside weft_run_in(). */
+static void interrupt_job(struct runner *runner, struct weft_job *job, enum interruption interruption)
+{
+    note_interruption(job, interruption);
+    task_interrupt(job->task, -ECANCELED);
+    for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
+        if (frame_owner(task->current.context) == job)
+            task_interrupt(task, -ECANCELED);
+}
+
+/* Several messages may have the same ID. */
+bool runner_cancel(struct runner *runner, const char *queue, const char *id)
+{
+    bool found = false;
+
+    for (struct weft_job *job = runner->running; job; job = job->next) {
+        if (strcmp(job->record->id, id) != 0 || strcmp(job->record->queue, queue) != 0)
+            continue;
+        interrupt_job(runner, job, INTERRUPTED_CANCEL);
+        found = true;
+    }
+    return found;
+}
+
+bool runner_lose(struct runner *runner, const char *queue, const char *entry)
+{
+    struct weft_job *job = runner->running;
+
+    while (job && (strcmp(job->record->entry, entry) != 0 || strcmp(job->record->queue, queue) != 0))
+        job = job->next;
+    if (!job)
+        return false;
+    interrupt_job(runner, job, INTERRUPTED_LOST);
+    return true;
 }

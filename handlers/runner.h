@@ -17,12 +17,13 @@
 struct attempt_outcome {
     enum job_outcome outcome;
     bool failed;       /* the attempt failed, whatever comes of it */
+    bool lost;         /* another worker has the job, and decides about it; JOB_RETURNED */
     const char *error; /* why; NULL unless it failed or was cancelled */
     int64_t retry_ms;  /* JOB_RETRY: the delay */
     int64_t duration_us;
 };
 
-/* Told by the runner; all but `enqueue` in the job's context. */
+/* Told by the runner; all but `enqueue` and `forgotten` in the job's context. */
 struct runner_events {
     void (*started)(struct weft_job *job, void *user);
     void (*ended)(struct weft_job *job, const struct attempt_outcome *outcome, void *user);
@@ -34,6 +35,9 @@ struct runner_events {
 
     /* weft_progress() was called. */
     void (*progressed)(struct weft_job *job, void *user);
+
+    /* The job's last frame is gone, and the job is freed next. On whichever thread that was; may be NULL. */
+    void (*forgotten)(struct weft_job *job, void *user);
 
     /* Enqueues a message of `count` fields; `done` is called once, later, with 0 and the entry's ID, or a negative
      * errno and an explanation. A negative errno: `done` will not be called. */
@@ -56,6 +60,14 @@ void runner_init(struct runner *runner, struct weft_loop *loop, const struct run
 /* Starts a job; its record is taken over where it succeeds. `type` must outlive the job. Errors: -EAGAIN no stack,
  * -ENOMEM. */
 int runner_start(struct runner *runner, struct job *record, const struct job_type *type) WEFT_MUST_CHECK;
+
+/* Interrupts the chain and the subtasks of a job, whose waits end with -ECANCELED. The job is cancelled unless its
+ * chain succeeds all the same. Gives whether its chain is running here. */
+bool runner_cancel(struct runner *runner, const char *queue, const char *id);
+
+/* The same for a job that another worker has been given meanwhile, known by its entry: whatever its chain gives, its
+ * outcome is that it is lost. */
+bool runner_lose(struct runner *runner, const char *queue, const char *entry);
 
 /* Interrupts every chain that runs, and every subtask: their waits end with -ECANCELED. Chains that fail because of it
  * are returned to their queue, uncharged. */

@@ -129,6 +129,13 @@ unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisRe
     return take_entries(arrival, queue, entries, true);
 }
 
+int64_t arrival_estimate(const struct arrival *arrival, size_t bytes)
+{
+    if (arrival->average_size == 0)
+        return INT64_MAX;
+    return arrival->average_size < bytes ? (int64_t)(bytes / arrival->average_size) : 1;
+}
+
 void arrival_done(struct arrival *arrival)
 {
     free(arrival->fields);

@@ -44,4 +44,7 @@ const redisReply *arrival_stream(const redisReply *reply, size_t i, const char *
 unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries);
 unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries);
 
+/* How many messages make up so many bytes, by the size of the last ones; 1 at least. */
+int64_t arrival_estimate(const struct arrival *arrival, size_t bytes);
+
 void arrival_done(struct arrival *arrival);

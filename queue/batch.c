@@ -51,7 +51,7 @@ int batch_clear(struct batch *batch)
     (void)pack_begin_array(&batch->others);
     batch->done_count = 0;
     batch->other_count = 0;
-    batch->id_count = 0;
+    batch->record_count = 0;
     return is_complete(batch) ? 0 : -ENOMEM;
 }
 
@@ -71,14 +71,18 @@ static struct mark mark_batch(const struct batch *batch)
 /* Counts the record, or takes it back. `entry` is NULL for a note, which settles nothing. */
 static int finish_record(struct batch *batch, struct mark mark, const char *entry, uint32_t *count)
 {
+    struct batch_record record = {.done = count == &batch->done_count};
+
     if (!is_complete(batch)) {
         pack_truncate(&batch->entries, mark.entries);
         pack_truncate(&batch->values, mark.values);
         pack_truncate(&batch->others, mark.others);
         return -ENOMEM;
     }
-    if (entry && entry_id_parse(entry, &batch->ids[batch->id_count]) == 0)
-        batch->id_count++;
+    record.outcome = entry && entry_id_parse(entry, &record.id) == 0;
+    record.size = record.done ? batch->entries.size - mark.entries : batch->others.size - mark.others;
+    record.values_size = batch->values.size - mark.values;
+    batch->records[batch->record_count++] = record;
     (*count)++;
     return 0;
 }

@@ -3,6 +3,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "queue/client.h"
 #include "queue/clock.h"
 #include "queue/entry.h"
@@ -21,14 +25,22 @@ struct batch_style {
     struct clock_text finished;
 };
 
+struct batch_record {
+    bool done;          /* simply: it is one of `entries`, and not of `others` */
+    bool outcome;       /* it settles an entry; else it is a note */
+    struct entry_id id; /* of the entry */
+    size_t size;        /* in `entries` or `others`, in bytes */
+    size_t values_size;
+};
+
 struct batch {
     struct pack entries; /* of jobs that are simply done */
     struct pack values;  /* of their reports */
     struct pack others;  /* the other outcomes, and notes */
     uint32_t done_count;
     uint32_t other_count;
-    struct entry_id ids[BATCH_RECORDS_MAX]; /* of the entries that are settled by it */
-    size_t id_count;
+    struct batch_record records[BATCH_RECORDS_MAX]; /* in the order in which they were added */
+    size_t record_count;
 };
 
 /* Makes the batch empty: one that is all zero, too, has to be cleared before its first use. Errors: -ENOMEM, and then

@@ -1,18 +1,19 @@
 #include "queue/client.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/cancel.h"
 #include "queue/enqueue.h"
 #include "queue/fetch.h"
 #include "queue/group.h"
+#include "queue/intake.h"
+#include "queue/lease.h"
+#include "queue/loss.h"
 #include "queue/release.h"
 #include "queue/settle.h"
 #include "queue/unblock.h"
-
-#define PROBLEM_SIZE 512
 
 enum client_state {
     CLIENT_RUNNING,
@@ -22,15 +23,6 @@ enum client_state {
     CLIENT_DRAINED,
 };
 
-/* The two connections: `commands` never blocks. */
-enum link_role { LINK_COMMANDS, LINK_READS, LINK_COUNT };
-
-struct client_link {
-    struct queue_client *client;
-    struct redis *redis;
-    bool ailing;
-};
-
 struct queue_client {
     const struct queue_options *options;
     const struct queue_events *events;
@@ -38,18 +30,22 @@ struct queue_client {
     char *consumer;
     enum client_state state;
     struct queue_keys *keys;
-    struct client_link links[LINK_COUNT];
+    struct trouble trouble;
+    struct redis *commands; /* never blocks */
+    struct redis *reads;
+    struct intake intake;
     struct fetch_target target;
     struct message_limits limits;
     struct entry_set held;
     struct fetch *fetch;
     struct settle *settle;
     struct enqueue *enqueue;
+    struct cancel *cancel;
+    struct lease *lease;
+    struct loss *loss;
     struct group_maker *groups; /* over `commands`, to see that Redis can be written to */
     struct event *turn;         /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
-    size_t handed_over; /* jobs that have not been settled */
-    char problem[PROBLEM_SIZE];
     struct unblock unblock;
     struct release *release;
 };
@@ -76,118 +72,73 @@ static size_t find_queue(const struct queue_client *client, const char *name)
     return queue;
 }
 
-/* ---- What is wrong ---- */
-
-/* Both connections suffer from the same trouble; it is told once, and so is its end. */
-static void on_problem(const char *problem, void *user)
-{
-    struct client_link *link = user;
-    struct queue_client *client = link->client;
-
-    link->ailing = problem != NULL;
-    if (problem) {
-        if (strcmp(problem, client->problem) == 0)
-            return;
-        snprintf(client->problem, sizeof(client->problem), "%s", problem);
-    } else {
-        if (client->problem[0] == '\0' || client->links[LINK_COMMANDS].ailing || client->links[LINK_READS].ailing)
-            return;
-        client->problem[0] = '\0';
-    }
-    client->events->redis_state(problem, client->user);
-}
-
 /* ---- Connections ---- */
 
 static void on_commands_up(void *user)
 {
-    struct queue_client *client = ((struct client_link *)user)->client;
+    struct queue_client *client = user;
 
     if (group_maker_start(client->groups) < 0)
-        redis_fail(client->links[LINK_COMMANDS].redis, strerror(ENOMEM));
+        redis_fail(client->commands, strerror(ENOMEM));
+    cancel_start(client->cancel);
+    lease_start(client->lease);
     wake(client);
 }
 
 static void on_commands_down(void *user)
 {
-    wake(((struct client_link *)user)->client);
+    struct queue_client *client = user;
+
+    cancel_stop(client->cancel);
+    wake(client);
 }
 
 static void on_reads_up(void *user)
 {
-    fetch_start(((struct client_link *)user)->client->fetch);
+    struct queue_client *client = user;
+
+    fetch_start(client->fetch);
 }
 
 static void on_reads_down(void *user)
 {
-    struct queue_client *client = ((struct client_link *)user)->client;
+    struct queue_client *client = user;
 
     fetch_interrupt(client->fetch);
     wake(client);
 }
 
-static const struct redis_events link_events[LINK_COUNT] = {
-    [LINK_COMMANDS] = {on_commands_up, on_commands_down, on_problem},
-    [LINK_READS] = {on_reads_up, on_reads_down, on_problem},
-};
+/* What is wrong with a queue's group shows when it is read. */
+static const struct group_events group_events = {0};
+static const struct redis_events commands_events = {on_commands_up, on_commands_down};
+static const struct redis_events reads_events = {on_reads_up, on_reads_down};
 
-/* ---- Arrivals ---- */
+/* ---- Cancelling ---- */
 
-/* A record that does not fit into memory stays pending in Redis, and is found again like one that got lost. */
-static void ignore_shortage(int r)
-{
-    (void)r;
-}
-
-static void settle_unrun(struct queue_client *client, struct job *job, size_t queue, enum job_outcome outcome)
-{
-    struct settlement settlement = {.job = job, .outcome = outcome, .due_ms = job->due_ms};
-
-    ignore_shortage(settle_add(client->settle, queue, &settlement));
-    job_free(job);
-}
-
-static bool on_job(struct job *job, size_t queue, void *user)
+static void on_cancelled(size_t queue, const char *id, void *user)
 {
     struct queue_client *client = user;
 
-    if (job->due_ms > 0) {
-        settle_unrun(client, job, queue, JOB_DELAYED);
-        return false;
-    }
-    if (client->state != CLIENT_RUNNING) {
-        settle_unrun(client, job, queue, JOB_RETURNED);
-        return false;
-    }
-    client->handed_over++;
-    client->events->job(job, client->user);
-    return true;
+    client->events->cancelled(client->options->queues[queue].name, id, client->user);
 }
 
-static void on_refused(const char *entry, const struct message_refusal *refusal, size_t queue, void *user)
-{
-    struct queue_client *client = user;
-    struct queue_rejection rejection = {
-        .id = refusal->id,
-        .type = refusal->type[0] ? refusal->type : NULL,
-        .queue = client->options->queues[queue].name,
-        .reason = refusal->reason,
-    };
+static const struct cancel_events cancel_events = {on_cancelled, wake};
 
-    ignore_shortage(settle_refuse(client->settle, queue, entry, refusal));
-    client->events->rejected(&rejection, client->user);
-}
+/* ---- Losing ---- */
 
-static void on_vanished(const char *entry, size_t queue, void *user)
+static void on_doubt(void *user)
 {
     struct queue_client *client = user;
 
-    ignore_shortage(settle_forget(client->settle, queue, entry));
+    loss_look(client->loss);
 }
 
-static const struct arrival_events arrival_events = {on_job, on_refused, on_vanished};
+static void on_lost(size_t queue, const char *entry, void *user)
+{
+    struct queue_client *client = user;
 
-static const struct settle_events settle_events = {wake};
+    client->events->lost(client->options->queues[queue].name, entry, client->user);
+}
 
 /* ---- Stopping ---- */
 
@@ -204,9 +155,14 @@ bool queue_client_is_settled(const struct queue_client *client)
     return settle_is_empty(client->settle) && enqueue_is_empty(client->enqueue);
 }
 
+size_t queue_client_count_unsettled(const struct queue_client *client)
+{
+    return settle_count(client->settle);
+}
+
 static bool is_idle(const struct queue_client *client)
 {
-    return client->handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
+    return client->intake.handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
 }
 
 static void continue_stopping(struct queue_client *client)
@@ -215,6 +171,7 @@ static void continue_stopping(struct queue_client *client)
         unblock_send(&client->unblock);
         if (!is_idle(client))
             return;
+        lease_stop(client->lease);
         client->state = release_start(client->release) < 0 ? CLIENT_RELEASED : CLIENT_RELEASING;
     }
     if (client->state == CLIENT_RELEASED) {
@@ -233,8 +190,12 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     client->woken = false;
     settle_flush(client->settle);
     enqueue_flush(client->enqueue);
-    redis_flush(client->links[LINK_COMMANDS].redis);
-    fetch_continue(client->fetch);
+    redis_flush(client->commands);
+    for (size_t i = 0; i < client->options->queue_count; i++)
+        if (settle_is_clogged(client->settle, i))
+            fetch_leave_alone(client->fetch, i);
+    if (cancel_is_known(client->cancel))
+        fetch_continue(client->fetch);
     if (client->state != CLIENT_RUNNING)
         continue_stopping(client);
 }
@@ -252,8 +213,10 @@ int queue_client_settle(struct queue_client *client, const struct settlement *se
 
     if (queue == client->options->queue_count)
         return -EINVAL;
-    client->handed_over--;
+    client->intake.handed_over--;
     wake(client);
+    if (loss_take(client->loss, queue, settlement->job->entry))
+        return 0;
     return settle_add(client->settle, queue, settlement);
 }
 
@@ -283,48 +246,70 @@ int queue_client_enqueue(struct queue_client *client, const struct queue_message
     return enqueue_add(client->enqueue, message, done, arg);
 }
 
+bool queue_client_is_moving(struct queue_client *client)
+{
+    return fetch_is_moving(client->fetch, cancel_is_known(client->cancel));
+}
+
 void queue_client_stop(struct queue_client *client)
 {
     if (client->state != CLIENT_RUNNING)
         return;
     client->state = CLIENT_STOPPING;
+    client->intake.closed = true;
     fetch_stop(client->fetch);
     wake(client);
-}
-
-static int open_link(struct queue_client *client, struct event_base *base, enum link_role role)
-{
-    struct client_link *link = &client->links[role];
-
-    link->client = client;
-    return redis_new(base, client->options, client->consumer, &link_events[role], link, &link->redis);
 }
 
 static int make_parts(struct queue_client *client, struct event_base *base)
 {
     const struct queue_options *options = client->options;
-    struct redis *commands, *reads;
     int r;
 
     r = queue_keys_new_all(options, &client->keys);
-    for (unsigned role = 0; role < LINK_COUNT && r == 0; role++)
-        r = open_link(client, base, role);
-    commands = client->links[LINK_COMMANDS].redis;
-    reads = client->links[LINK_READS].redis;
     if (r == 0)
-        r = settle_new(commands, options, client->keys, client->consumer, &client->held, &settle_events, client,
+        r = redis_new(base, options, client->consumer, &client->trouble, &commands_events, client, &client->commands);
+    if (r == 0)
+        r = redis_new(base, options, client->consumer, &client->trouble, &reads_events, client, &client->reads);
+    if (r == 0)
+        r = settle_new(&(struct settle_setup){.base = base,
+                                              .redis = client->commands,
+                                              .trouble = &client->trouble,
+                                              .options = options,
+                                              .keys = client->keys,
+                                              .consumer = client->consumer,
+                                              .held = &client->held,
+                                              .wake = wake,
+                                              .user = client},
                        &client->settle);
     if (r == 0)
-        r = enqueue_new(commands, options->prefix, wake, client, &client->enqueue);
+        r = enqueue_new(client->commands, options->prefix, wake, client, &client->enqueue);
     if (r == 0)
-        r = group_maker_new(commands, client->keys, options->queue_count, NULL, NULL, &client->groups);
+        r = cancel_new(&(struct cancel_setup){.base = base,
+                                              .redis = client->commands,
+                                              .trouble = &client->trouble,
+                                              .keys = client->keys,
+                                              .queue_count = options->queue_count,
+                                              .events = &cancel_events,
+                                              .user = client},
+                       &client->cancel);
+    client->intake.settle = client->settle;
+    client->intake.cancel = client->cancel;
     if (r == 0)
-        r = release_new(commands, client->keys, options->queue_count, client->consumer, on_released, client,
+        r = group_maker_new(client->commands, client->keys, options->queue_count, &group_events, client,
+                            &client->groups);
+    if (r == 0)
+        r = release_new(client->commands, client->keys, options->queue_count, client->consumer, on_released, client,
                         &client->release);
     if (r == 0)
-        r = fetch_new(base, reads, options, client->keys, client->consumer, &client->target, &client->fetch);
+        r = fetch_new(base, client->reads, options, client->keys, client->consumer, &client->target, &client->fetch);
     if (r == 0)
-        r = unblock_init(&client->unblock, base, commands, reads, client->fetch);
+        r = lease_new(base, client->commands, options, client->keys, client->consumer, on_doubt, client,
+                      &client->lease);
+    if (r == 0)
+        r = loss_new(client->commands, client->keys, client->consumer, &client->held, on_lost, client, &client->loss);
+    if (r == 0)
+        r = unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
     return r;
 }
 
@@ -342,8 +327,11 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     client->options = options;
     client->events = events;
     client->user = user;
+    trouble_init(&client->trouble, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
-    client->target = (struct fetch_target){&client->limits, &client->held, &arrival_events, wake, client};
+    client->intake = (struct intake){.options = options, .events = events, .user = user};
+    client->target = (struct fetch_target){
+        &client->trouble, &client->limits, &client->held, &intake_arrivals, &client->intake, wake, client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
     if (client->consumer && client->turn)
@@ -360,12 +348,15 @@ struct queue_client *queue_client_free(struct queue_client *client)
 {
     if (!client)
         return NULL;
-    for (unsigned role = 0; role < LINK_COUNT; role++)
-        redis_free(client->links[role].redis);
+    redis_free(client->commands);
+    redis_free(client->reads);
     fetch_free(client->fetch);
     settle_free(client->settle);
     enqueue_free(client->enqueue);
+    cancel_free(client->cancel);
     group_maker_free(client->groups);
+    lease_free(client->lease);
+    loss_free(client->loss);
     release_free(client->release);
     unblock_done(&client->unblock);
     queue_keys_free_all(client->keys, client->options->queue_count);

@@ -38,6 +38,17 @@ struct queue_events {
     /* A message was refused and is on its way to the dead letters. */
     void (*rejected)(const struct queue_rejection *rejection, void *user);
 
+    /* Somebody wants a job to be cancelled, which may be running here or not. Told again when it is asked for again. */
+    void (*cancelled)(const char *queue, const char *id, void *user);
+
+    /* A job that is to be cancelled has arrived: it is settled without being run. The record is borrowed. */
+    void (*discarded)(const struct job *job, void *user);
+
+    /* Another worker has, or will have, this job, because this process was taken for dead; its outcome will have no
+     * effect. It is settled all the same, so that it is known when it is over here. Jobs whose outcome was given to
+     * queue_client_settle() before are not told. */
+    void (*lost)(const char *queue, const char *entry, void *user);
+
     /* Redis stopped answering as it should (`problem` says what, in one sentence), or is well again (NULL). */
     void (*redis_state)(const char *problem, void *user);
 
@@ -73,7 +84,7 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
 struct queue_client *queue_client_free(struct queue_client *client);
 
 /* How many more jobs may be fetched than have been handed over so far: the client counts down for each job it hands
- * over (and for each delayed or refused message it does not), the owner gives places back as jobs end. */
+ * over (and for each delayed, cancelled or refused message it does not), the owner gives places back as jobs end. */
 void queue_client_add_room(struct queue_client *client, unsigned places);
 
 /* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
@@ -107,6 +118,14 @@ int queue_client_enqueue(struct queue_client *client, const struct queue_message
 /* Whether everything that was given so far has been written: outcomes, reports, late subtasks, child jobs. Subtasks go
  * on after `drained`, so whoever ends the process asks again when they are over. */
 bool queue_client_is_settled(const struct queue_client *client);
+
+/* How many outcomes have been given and not been written. Their jobs are still pending in Redis, and will be run again
+ * if the process ends now. */
+size_t queue_client_count_unsettled(const struct queue_client *client);
+
+/* For a watchdog, which asks from time to time: false if for more than 5 s of asking there has been room, and a
+ * connection, and yet nothing was read, which is a mistake of ours. */
+bool queue_client_is_moving(struct queue_client *client);
 
 /* Takes no more jobs: ends the blocking read, and returns to their queue, uncharged, what arrives all the same.
  * `drained` follows once everything handed over before has been settled (by queue_client_settle) and written. */

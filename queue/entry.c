@@ -47,7 +47,8 @@ static size_t find_slot(const struct entry_set *set, uint32_t queue, struct entr
 
 static int grow(struct entry_set *set)
 {
-    struct entry_set larger = {.capacity = set->capacity ? 2 * set->capacity : CAPACITY_MIN, .count = set->count};
+    struct entry_set larger = {
+        .capacity = set->capacity ? 2 * set->capacity : CAPACITY_MIN, .count = set->count, .lost = set->lost};
 
     larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
     if (!larger.slots)
@@ -63,6 +64,13 @@ static int grow(struct entry_set *set)
     return 0;
 }
 
+static void change_state(struct entry_set *set, struct entry_slot *slot, enum entry_state state)
+{
+    set->lost -= slot->state == ENTRY_LOST;
+    set->lost += state == ENTRY_LOST;
+    slot->state = state;
+}
+
 int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
 {
     uint32_t number = (uint32_t)queue + 1;
@@ -71,21 +79,47 @@ int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint6
     if (2 * (set->count + 1) > set->capacity && grow(set) < 0)
         return -ENOMEM;
     slot = find_slot(set, number, id);
-    if (set->slots[slot].queue != 0)
+    if (set->slots[slot].queue != 0) {
+        if (set->slots[slot].state == ENTRY_LOST)
+            change_state(set, &set->slots[slot], ENTRY_HELD);
         return 0;
-    set->slots[slot] = (struct entry_slot){id, serial, number};
+    }
+    set->slots[slot] = (struct entry_slot){id, serial, number, ENTRY_HELD};
     set->count++;
     return 1;
 }
 
-uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id)
+/* NULL: it is not there. */
+static struct entry_slot *look_up(const struct entry_set *set, size_t queue, struct entry_id id)
 {
-    const struct entry_slot *slot;
+    struct entry_slot *slot;
 
     if (set->count == 0)
-        return 0;
+        return NULL;
     slot = &set->slots[find_slot(set, (uint32_t)queue + 1, id)];
-    return slot->queue == 0 ? 0 : slot->serial;
+    return slot->queue == 0 ? NULL : slot;
+}
+
+uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id)
+{
+    const struct entry_slot *slot = look_up(set, queue, id);
+
+    return slot ? slot->serial : 0;
+}
+
+enum entry_state entry_set_state(const struct entry_set *set, size_t queue, struct entry_id id)
+{
+    const struct entry_slot *slot = look_up(set, queue, id);
+
+    return slot ? slot->state : ENTRY_SETTLING;
+}
+
+void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enum entry_state state)
+{
+    struct entry_slot *slot = look_up(set, queue, id);
+
+    if (slot)
+        change_state(set, slot, state);
 }
 
 /* What follows the emptied slot moves up, unless it would then stand before its home. */
@@ -106,15 +140,13 @@ static void close_gap(struct entry_set *set, size_t gap)
 
 void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id)
 {
-    size_t slot;
+    struct entry_slot *slot = look_up(set, queue, id);
 
-    if (set->count == 0)
+    if (!slot)
         return;
-    slot = find_slot(set, (uint32_t)queue + 1, id);
-    if (set->slots[slot].queue == 0)
-        return;
+    change_state(set, slot, ENTRY_HELD);
     set->count--;
-    close_gap(set, slot);
+    close_gap(set, (size_t)(slot - set->slots));
 }
 
 void entry_set_done(struct entry_set *set)

@@ -1,7 +1,7 @@
 /*
  * The ID of an entry in a stream, and the set of those that this process holds: entries it was given and whose
  * settlement Redis has not yet confirmed. After a lost connection the set tells which of the entries that Redis has
- * down as ours never reached us.
+ * down as ours never reached us, and which of those that we hold are not ours any more.
  */
 #pragma once
 
@@ -17,27 +17,42 @@ struct entry_id {
 /* Reads `MS-SEQUENCE`. Errors: -EINVAL. */
 int entry_id_parse(const char *text, struct entry_id *ret_id) __attribute__((warn_unused_result));
 
+enum entry_state {
+    ENTRY_HELD,
+    ENTRY_SETTLING, /* its outcome waits to be written */
+    ENTRY_LOST,     /* Redis does not have it down as ours any more */
+};
+
 struct entry_slot {
     struct entry_id id;
     uint64_t serial;
     uint32_t queue; /* its number plus 1; 0: the slot is empty */
+    enum entry_state state;
 };
 
 struct entry_set {
     struct entry_slot *slots;
     size_t capacity; /* a power of 2, or 0 */
     size_t count;
+    size_t lost; /* how many of them are ENTRY_LOST */
 };
 
 /* A set that is all zero is empty and ready. */
 
-/* Adds an entry of the queue number `queue`. Entries with consecutive serials lie side by side in their stream. Gives
- * 1, or 0 if it was there already. Errors: -ENOMEM. */
+/* Adds an entry of the queue number `queue`, which Redis has just given to us. Entries with consecutive serials lie
+ * side by side in their stream. Gives 1, or 0 if it was there already; one that was lost is then held again. Errors:
+ * -ENOMEM. */
 int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
     __attribute__((warn_unused_result));
 
 /* The entry's serial, or 0 if it is not there. */
 uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id);
+
+/* Its state; one that is not there counts as settling. */
+enum entry_state entry_set_state(const struct entry_set *set, size_t queue, struct entry_id id);
+
+/* Changes its state; one that is not there does no harm. */
+void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enum entry_state state);
 
 /* Removes it; one that is not there does no harm. */
 void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id);

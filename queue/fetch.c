@@ -2,17 +2,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "queue/clock.h"
 #include "queue/group.h"
+#include "queue/reading.h"
 #include "queue/recovery.h"
 #include "queue/roster.h"
 
 #define READ_MAX        256                       /* jobs a read */
 #define READ_BYTES_MAX  ((size_t)8 * 1024 * 1024) /* that are likely in a read */
-#define WAIT_MS         2000                      /* a consumer that is not heard of for long looks dead */
+#define WAIT_MS         2000                      /* well below what a connection may be silent for */
 #define CROWDED_WAIT_MS 50                        /* until other queues have their turn */
+#define STILL_MAX_MS    5000                      /* until a fetch that could read and does not is stuck */
 #define AILING_MS       500                       /* how long a queue that cannot be read is left alone */
 
 enum fetch_state {
@@ -25,9 +26,10 @@ enum fetch_state {
 struct fetch_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct fetch *fetch;
-    size_t queue;   /* ignored by the blocking read of several */
-    unsigned each;  /* COUNT, which goes for each queue */
-    unsigned asked; /* places that are reserved for what it brings */
+    struct trouble_subject trouble; /* of reading the queue */
+    size_t queue;                   /* ignored by the blocking read of several */
+    unsigned each;                  /* COUNT, which goes for each queue */
+    unsigned asked;                 /* places that are reserved for what it brings */
 };
 
 struct fetch {
@@ -44,9 +46,13 @@ struct fetch {
 
     enum fetch_state state;
     bool stopped;
-    bool recover;       /* an earlier connection may have lost something */
-    int64_t room;       /* below 0 when what was recovered did not fit */
-    size_t outstanding; /* reads under way */
+    bool recover;        /* an earlier connection may have lost something */
+    bool groupless;      /* a queue could not be read because it has no group */
+    int64_t room;        /* below 0 when what was recovered did not fit */
+    size_t outstanding;  /* reads under way */
+    size_t answers;      /* to reads */
+    size_t answers_seen; /* by fetch_is_moving() */
+    int64_t still_ms;    /* since when it has seen no read; 0: it has */
     int64_t grouped_ms;
     struct fetch_read blocking;
     struct roster *roster;
@@ -86,14 +92,10 @@ static void make_groups(struct fetch *fetch)
         set_timer(fetch);
 }
 
-/* Said once, until the queue can be read again. */
-static void leave_alone(struct fetch *fetch, size_t queue, const char *words)
+void fetch_leave_alone(struct fetch *fetch, size_t queue)
 {
-    bool news = roster_leave_alone(fetch->roster, queue, clock_steady_ms() + AILING_MS);
-
+    roster_leave_alone(fetch->roster, queue, clock_steady_ms() + AILING_MS);
     set_timer(fetch);
-    if (news)
-        redis_report(fetch->redis, "does not let us read queue %s: %s", fetch->keys[queue].queue, words);
 }
 
 static void act_on_error(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
@@ -101,25 +103,18 @@ static void act_on_error(struct fetch *fetch, const struct fetch_read *read, con
     if (reply_blames_server(reply)) {
         redis_fail(fetch->redis, reply->str);
     } else if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
+        fetch->groupless = reply_is_error(reply, "NOGROUP");
         make_groups(fetch);
     } else if (read == &fetch->blocking) {
         /* Which queue it is shows when they are read one by one. */
         roster_doubt_all(fetch->roster);
     } else {
-        leave_alone(fetch, read->queue, reply->str);
+        reading_report(&fetch->reads[read->queue].trouble, &fetch->keys[read->queue], reply);
+        fetch_leave_alone(fetch, read->queue);
     }
 }
 
 /* ---- Replies ---- */
-
-static size_t find_queue(const struct fetch *fetch, const char *key)
-{
-    size_t queue = 0;
-
-    while (queue < fetch->options->queue_count && strcmp(fetch->keys[queue].names[QUEUE_KEY_STREAM], key) != 0)
-        queue++;
-    return queue;
-}
 
 static void hand_over(struct fetch *fetch, const redisReply *reply)
 {
@@ -127,7 +122,7 @@ static void hand_over(struct fetch *fetch, const redisReply *reply)
     const char *key;
 
     for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
-        size_t queue = find_queue(fetch, key);
+        size_t queue = queue_keys_find(fetch->keys, fetch->options->queue_count, key);
         unsigned places;
 
         if (queue == fetch->options->queue_count)
@@ -137,16 +132,29 @@ static void hand_over(struct fetch *fetch, const redisReply *reply)
     }
 }
 
-/* Learns from a reply what there is to read. Queues that a blocking read does not mention have nothing. */
+/* What could not be recovered from a queue, because it could not be read, can be now. */
+static void note_readable(struct fetch *fetch, size_t queue)
+{
+    struct trouble_subject *trouble = &fetch->reads[queue].trouble;
+
+    if (trouble->ailing && fetch->recover)
+        make_groups(fetch);
+    trouble_end(trouble);
+}
+
+/* Learns from a reply what can be read. Queues that a blocking read does not mention have nothing. */
 static void note_amounts(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
 {
     const redisReply *entries;
     const char *key;
 
+    for (size_t i = 0; i < fetch->options->queue_count; i++)
+        if (read == &fetch->blocking ? roster_count(fetch->roster, i) > 0 : i == read->queue)
+            note_readable(fetch, i);
     if (read != &fetch->blocking)
         roster_note_read(fetch->roster, read->queue, read->each, 0);
     for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
-        size_t queue = find_queue(fetch, key);
+        size_t queue = queue_keys_find(fetch->keys, fetch->options->queue_count, key);
 
         if (queue < fetch->options->queue_count)
             roster_note_read(fetch->roster, queue, read->each, entries->elements);
@@ -159,6 +167,7 @@ static void on_read(struct redis_request *request, const redisReply *reply)
     struct fetch *fetch = read->fetch;
 
     fetch->outstanding--;
+    fetch->answers++;
     fetch->room += read->asked;
     if (!reply)
         return;
@@ -179,19 +188,10 @@ static void on_read(struct redis_request *request, const redisReply *reply)
 
 static int64_t read_limit(const struct fetch *fetch)
 {
-    size_t size = fetch->arrival.average_size;
     int64_t limit = fetch->room < READ_MAX ? fetch->room : READ_MAX;
-    int64_t likely = size > 0 ? (int64_t)(READ_BYTES_MAX / size) : limit;
+    int64_t likely = arrival_estimate(&fetch->arrival, READ_BYTES_MAX);
 
-    if (likely < 1)
-        likely = 1;
     return likely < limit ? likely : limit;
-}
-
-static void start_words(struct fetch *fetch, int64_t count)
-{
-    words_start(&fetch->words, "XREADGROUP", "GROUP", QUEUE_GROUP, fetch->consumer, "COUNT", NULL);
-    words_add_number(&fetch->words, count);
 }
 
 static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned each, unsigned asked)
@@ -214,10 +214,7 @@ static void read_round(struct fetch *fetch)
 
         if (count == 0)
             continue;
-        start_words(fetch, count);
-        words_add_text(&fetch->words, "STREAMS");
-        words_add_text(&fetch->words, fetch->keys[i].names[QUEUE_KEY_STREAM]);
-        words_add_text(&fetch->words, ">");
+        reading_write(&fetch->words, fetch->consumer, &fetch->keys[i], count);
         send_read(fetch, &fetch->reads[i], count, count);
     }
 }
@@ -228,49 +225,41 @@ static void read_blocking(struct fetch *fetch, int64_t wait_ms)
     size_t chosen = 0;
     unsigned each = 0;
 
-    for (size_t i = 0; i < fetch->options->queue_count; i++)
-        if (roster_count(fetch->roster, i) > 0)
-            each = roster_count(fetch->roster, i);
-    start_words(fetch, each);
-    words_add_text(&fetch->words, "BLOCK");
-    words_add_number(&fetch->words, wait_ms);
-    words_add_text(&fetch->words, "STREAMS");
     for (size_t i = 0; i < fetch->options->queue_count; i++) {
         if (roster_count(fetch->roster, i) == 0)
             continue;
-        words_add_text(&fetch->words, fetch->keys[i].names[QUEUE_KEY_STREAM]);
+        each = roster_count(fetch->roster, i);
         chosen++;
     }
-    for (size_t i = 0; i < chosen; i++)
-        words_add_text(&fetch->words, ">");
+    reading_write_blocking(&fetch->words, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->roster,
+                           each, wait_ms);
     send_read(fetch, &fetch->blocking, each, each * (unsigned)chosen);
 }
 
 static void read_queues(struct fetch *fetch)
 {
-    switch (roster_make_plan(fetch->roster, (unsigned)read_limit(fetch), clock_steady_ms())) {
-    case ROSTER_NOTHING:
+    enum roster_plan plan = roster_make_plan(fetch->roster, (unsigned)read_limit(fetch), clock_steady_ms());
+
+    if (plan == ROSTER_NOTHING) {
+        fetch->answers++; /* the answer is known without a question */
         set_timer(fetch);
         return;
-    case ROSTER_ROUND:
-        read_round(fetch);
-        break;
-    case ROSTER_WAIT:
-        read_blocking(fetch, WAIT_MS);
-        break;
-    case ROSTER_CROWDED:
-        read_blocking(fetch, CROWDED_WAIT_MS);
-        break;
     }
+    if (plan == ROSTER_ROUND)
+        read_round(fetch);
+    else
+        read_blocking(fetch, plan == ROSTER_WAIT ? WAIT_MS : CROWDED_WAIT_MS);
     redis_flush(fetch->redis);
 }
 
 /* ---- Recovery ---- */
 
-static void finish_recovery(struct fetch *fetch)
+static void finish_recovery(bool complete, void *user)
 {
+    struct fetch *fetch = user;
+
     fetch->state = FETCH_READY;
-    fetch->recover = false;
+    fetch->recover = !complete;
     fetch->target->wake(fetch->target->user);
 }
 
@@ -281,30 +270,37 @@ static void on_found(size_t queue, const redisReply *entries, void *user)
     fetch->room -= arrival_take_again(&fetch->arrival, queue, entries);
 }
 
-static void on_recovered(void *user)
+static const struct recovery_events recovery_events = {on_found, finish_recovery};
+
+/* Where memory is short, Redis makes no group, not even one that is there already and can be read. */
+static void on_group_refused(size_t queue, const redisReply *reply, void *user)
 {
-    finish_recovery(user);
+    struct fetch *fetch = user;
+
+    if (fetch->groupless || !reply_is_error(reply, "OOM"))
+        reading_report(&fetch->reads[queue].trouble, &fetch->keys[queue], reply);
 }
 
-static const struct recovery_events recovery_events = {on_found, on_recovered};
-
-static void on_groups_made(void *user)
+static void on_groups_answered(void *user)
 {
     struct fetch *fetch = user;
 
     if (!fetch->recover || fetch->stopped) {
-        finish_recovery(fetch);
+        finish_recovery(true, fetch);
         return;
     }
     fetch->state = FETCH_RECOVERING;
     recovery_start(fetch->recovery);
 }
 
+static const struct group_events group_events = {on_group_refused, on_groups_answered};
+
 /* ---- For the owner ---- */
 
 void fetch_start(struct fetch *fetch)
 {
     fetch->grouped_ms = 0;
+    fetch->groupless = false;
     make_groups(fetch);
 }
 
@@ -341,6 +337,19 @@ bool fetch_is_reading(const struct fetch *fetch)
     return fetch->outstanding > 0 || recovery_is_under_way(fetch->recovery);
 }
 
+bool fetch_is_moving(struct fetch *fetch, bool may_read)
+{
+    bool should_read = may_read && !fetch->stopped && fetch->state != FETCH_AWAY && fetch->room > 0;
+    bool reads = fetch_is_reading(fetch) || fetch->answers != fetch->answers_seen;
+
+    fetch->answers_seen = fetch->answers;
+    if (!should_read || reads)
+        fetch->still_ms = 0;
+    else if (fetch->still_ms == 0)
+        fetch->still_ms = clock_steady_ms();
+    return fetch->still_ms == 0 || clock_steady_ms() - fetch->still_ms <= STILL_MAX_MS;
+}
+
 int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
               const struct queue_keys *keys, const char *consumer, const struct fetch_target *target,
               struct fetch **ret_fetch)
@@ -354,17 +363,20 @@ int fetch_new(struct event_base *base, struct redis *redis, const struct queue_o
     fetch->keys = keys;
     fetch->consumer = consumer;
     fetch->target = target;
-    fetch->arrival = (struct arrival){
-        .keys = keys, .limits = target->limits, .held = target->held, .events = target->events, .user = target->user};
+    fetch->arrival = (struct arrival){.keys = keys,
+                                      .limits = target->limits,
+                                      .held = target->held,
+                                      .events = target->arrivals,
+                                      .user = target->arrivals_user};
     fetch->timer = event_new(base, -1, 0, look_again, fetch);
     if (!fetch->timer || roster_new(options->queues, options->queue_count, &fetch->roster) < 0 ||
-        group_maker_new(redis, keys, options->queue_count, on_groups_made, fetch, &fetch->groups) < 0 ||
+        group_maker_new(redis, keys, options->queue_count, &group_events, fetch, &fetch->groups) < 0 ||
         recovery_new(redis, keys, options->queue_count, consumer, &recovery_events, fetch, &fetch->recovery) < 0) {
         fetch_free(fetch);
         return -ENOMEM;
     }
     for (size_t i = 0; i < options->queue_count; i++)
-        fetch->reads[i].queue = i;
+        fetch->reads[i] = (struct fetch_read){.trouble = {.trouble = target->trouble}, .queue = i};
     *ret_fetch = fetch;
     return 0;
 }

@@ -18,9 +18,11 @@ struct fetch;
 
 /* Where jobs go; borrowed, all of it. */
 struct fetch_target {
+    struct trouble *trouble;
     const struct message_limits *limits;
     struct entry_set *held; /* gets each entry that arrives */
-    const struct arrival_events *events;
+    const struct arrival_events *arrivals;
+    void *arrivals_user;
     void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
     void *user;
 };
@@ -43,8 +45,15 @@ void fetch_add_room(struct fetch *fetch, unsigned places);
 /* Reads if there is room and no read is under way. */
 void fetch_continue(struct fetch *fetch);
 
+/* Does not read a queue for a while. */
+void fetch_leave_alone(struct fetch *fetch, size_t queue);
+
 /* Starts no more reads. */
 void fetch_stop(struct fetch *fetch);
 
 /* Whether a read is under way. */
 bool fetch_is_reading(const struct fetch *fetch);
+
+/* For a watchdog, which asks from time to time: false if it has been found for more than 5 s that there is room and a
+ * connection, that `may_read` says so too, and that yet nothing is read. */
+bool fetch_is_moving(struct fetch *fetch, bool may_read);

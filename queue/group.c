@@ -6,13 +6,14 @@
 struct group_request {
     struct redis_request request; /* first, so that the one is found from the other */
     struct group_maker *maker;
+    size_t queue;
 };
 
 struct group_maker {
     struct redis *redis;
     const struct queue_keys *keys;
     size_t queue_count;
-    void (*done)(void *user);
+    const struct group_events *events;
     void *user;
     struct words words;
     size_t outstanding;
@@ -21,7 +22,8 @@ struct group_maker {
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct group_maker *maker = ((struct group_request *)request)->maker;
+    const struct group_request *made = (struct group_request *)request;
+    struct group_maker *maker = made->maker;
 
     maker->outstanding--;
     if (!reply)
@@ -30,10 +32,10 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
         redis_fail(maker->redis, reply->str);
         return;
     }
-    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP"))
-        redis_report(maker->redis, "does not make a consumer group: %s", reply->str);
-    if (maker->outstanding == 0 && maker->done && redis_is_up(maker->redis))
-        maker->done(maker->user);
+    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP") && maker->events->refused)
+        maker->events->refused(made->queue, reply, maker->user);
+    if (maker->outstanding == 0 && maker->events->answered && redis_is_up(maker->redis))
+        maker->events->answered(maker->user);
 }
 
 int group_maker_start(struct group_maker *maker)
@@ -53,8 +55,8 @@ int group_maker_start(struct group_maker *maker)
     return 0;
 }
 
-int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, void (*done)(void *user),
-                    void *user, struct group_maker **ret_maker)
+int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count,
+                    const struct group_events *events, void *user, struct group_maker **ret_maker)
 {
     struct group_maker *maker = calloc(1, sizeof(*maker) + queue_count * sizeof(maker->requests[0]));
 
@@ -63,10 +65,10 @@ int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t q
     maker->redis = redis;
     maker->keys = keys;
     maker->queue_count = queue_count;
-    maker->done = done;
+    maker->events = events;
     maker->user = user;
     for (size_t i = 0; i < queue_count; i++)
-        maker->requests[i] = (struct group_request){{on_reply}, maker};
+        maker->requests[i] = (struct group_request){{on_reply}, maker, i};
     *ret_maker = maker;
     return 0;
 }

@@ -9,11 +9,18 @@
 
 struct group_maker;
 
-/* `done` is called when Redis has answered for all queues, though maybe not well for each (reading a queue without a
- * group fails again, and says why); not when the connection is lost before. NULL: nobody wants to
- * know. Errors: -ENOMEM. */
-int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, void (*done)(void *user),
-                    void *user, struct group_maker **ret_maker) __attribute__((warn_unused_result));
+struct group_events {
+    /* Redis refuses to make the group of queue number `queue`, which may be there all the same. NULL: nobody wants to
+     * know. */
+    void (*refused)(size_t queue, const redisReply *reply, void *user);
+    /* Redis has answered for all queues; not called when the connection is lost before. NULL: as above. */
+    void (*answered)(void *user);
+};
+
+/* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
+int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count,
+                    const struct group_events *events, void *user, struct group_maker **ret_maker)
+    __attribute__((warn_unused_result));
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct group_maker *group_maker_free(struct group_maker *maker);

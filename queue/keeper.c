@@ -4,29 +4,27 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "queue/call.h"
+#include "queue/census.h"
 #include "queue/clock.h"
+#include "queue/consumer.h"
 #include "queue/group.h"
+#include "queue/reclaim.h"
 #include "queue/redis.h"
+#include "queue/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */
 #define LOOK_AGAIN_MS  1   /* at the shortest */
 #define PROMOTE_MAX    100 /* jobs of a queue a look */
 
-struct keeper_call {
+struct promotion {
     struct redis_request request; /* first, so that the one is found from the other */
     struct queue_keeper *keeper;
+    struct trouble_subject trouble;
     bool sent;
     bool with_source;
-};
-
-/* A dead consumer's jobs of one queue. */
-struct reclaim {
-    struct keeper_call call; /* first, for the same reason */
-    struct reclaim *next;
-    size_t queue;
-    char consumer[];
 };
 
 struct queue_keeper {
@@ -34,14 +32,19 @@ struct queue_keeper {
     const struct queue_keeper_events *events;
     void *user;
     struct queue_keys *keys;
+    struct trouble trouble;
     struct redis *redis;
     struct group_maker *groups;
     struct event *timer; /* the next look at the delayed jobs */
     struct words words;
     bool met; /* the first round trip has succeeded */
     bool up;  /* and the groups are there */
-    struct keeper_call promotion;
-    struct reclaim *reclaims; /* the oldest first */
+    struct promotion promotion;
+    struct reclaim *reclaim;
+    struct census *census;
+    struct settle *settle;
+    struct entry_set held;             /* nothing: what is settled here was given to others */
+    char consumer[CONSUMER_NAME_SIZE]; /* gets an entry whose outcome Redis refuses, until it takes it */
 };
 
 static void look_in(struct queue_keeper *keeper, int64_t ms)
@@ -49,24 +52,6 @@ static void look_in(struct queue_keeper *keeper, int64_t ms)
     struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
     event_add(keeper->timer, &time);
-}
-
-/* What goes for the replies to both scripts. Gives whether it is one to be read. */
-static bool check_reply(struct keeper_call *call, const redisReply *reply)
-{
-    struct queue_keeper *keeper = call->keeper;
-
-    call->sent = false;
-    if (!reply)
-        return false;
-    call->with_source = reply_is_error(reply, "NOSCRIPT");
-    if (!reply_is_error(reply, NULL))
-        return true;
-    if (reply_blames_server(reply))
-        redis_fail(keeper->redis, reply->str);
-    else if (!call->with_source)
-        redis_report(keeper->redis, "does not do what it should: %s", reply->str);
-    return false;
 }
 
 /* ---- Promoting ---- */
@@ -81,103 +66,70 @@ static int64_t time_until(const redisReply *reply)
     return waiting_ms > LOOK_AGAIN_MS ? waiting_ms : LOOK_AGAIN_MS;
 }
 
+/* Gives when to look again. */
+static int64_t act_on_error(struct promotion *promotion, const redisReply *reply)
+{
+    promotion->with_source = reply_is_error(reply, "NOSCRIPT");
+    if (promotion->with_source)
+        return LOOK_AGAIN_MS;
+    if (reply_blames_server(reply))
+        redis_fail(promotion->keeper->redis, reply->str);
+    else
+        trouble_begin(&promotion->trouble, "does not let us look after the queues: %s", reply->str);
+    return LOOK_PERIOD_MS;
+}
+
+static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
+{
+    promotion->with_source = false;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+        return LOOK_PERIOD_MS;
+    if (reply->element[1]->len > 0)
+        trouble_begin(&promotion->trouble, "does not let us run a delayed job that is due: %s", reply->element[1]->str);
+    else
+        trouble_end(&promotion->trouble);
+    return time_until(reply->element[0]);
+}
+
 static void on_promoted(struct redis_request *request, const redisReply *reply)
 {
-    struct keeper_call *call = (struct keeper_call *)request;
-    struct queue_keeper *keeper = call->keeper;
+    struct promotion *promotion = (struct promotion *)request;
+    int64_t again_ms = LOOK_PERIOD_MS;
 
-    if (!check_reply(call, reply)) {
-        look_in(keeper, call->with_source ? LOOK_AGAIN_MS : LOOK_PERIOD_MS);
-        return;
-    }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
-        look_in(keeper, LOOK_PERIOD_MS);
-        return;
-    }
-    if (reply->element[1]->len > 0)
-        redis_report(keeper->redis, "does not take a delayed job that is due: %s", reply->element[1]->str);
-    look_in(keeper, time_until(reply->element[0]));
+    promotion->sent = false;
+    if (reply)
+        again_ms = reply_is_error(reply, NULL) ? act_on_error(promotion, reply) : note_promoted(promotion, reply);
+    look_in(promotion->keeper, again_ms);
 }
 
 static void promote(struct queue_keeper *keeper)
 {
     struct words *words = &keeper->words;
-    struct keeper_call *call = &keeper->promotion;
+    struct promotion *promotion = &keeper->promotion;
 
-    if (!keeper->up || call->sent)
+    if (!keeper->up || promotion->sent)
         return;
-    call_start(words, &queue_script_promote, call->with_source, keeper->options->queue_count);
+    call_start(words, &queue_script_promote, promotion->with_source, keeper->options->queue_count);
     for (size_t i = 0; i < keeper->options->queue_count; i++)
         call_add_keys(words, &keeper->keys[i]);
     words_add_number(words, QUEUE_KEY_COUNT);
     words_add_number(words, clock_now_ms());
     words_add_number(words, PROMOTE_MAX);
-    call->request.done = on_promoted;
-    call->keeper = keeper;
-    call->sent = redis_send(keeper->redis, words, &call->request) == 0;
+    promotion->sent = redis_send(keeper->redis, words, &promotion->request) == 0;
 }
 
-/* ---- Reclaiming ---- */
+/* ---- What dead workers leave ---- */
 
-static void remove_reclaim(struct queue_keeper *keeper, struct reclaim *reclaim)
+/* In this order, so that what is settled does not go back to its queue with what others held. An outcome that Redis
+ * refuses holds nobody up: its entry has been moved to a consumer of our own. */
+static void tidy(struct queue_keeper *keeper)
 {
-    struct reclaim **link = &keeper->reclaims;
-
-    while (*link != reclaim)
-        link = &(*link)->next;
-    *link = reclaim->next;
-    free(reclaim);
-}
-
-static void send_reclaims(struct queue_keeper *keeper);
-
-/* What failed is tried again at the next look. */
-static void on_reclaimed(struct redis_request *request, const redisReply *reply)
-{
-    struct reclaim *reclaim = (struct reclaim *)request;
-    struct queue_keeper *keeper = reclaim->call.keeper;
-
-    if (!check_reply(&reclaim->call, reply)) {
-        if (reclaim->call.with_source)
-            send_reclaims(keeper);
+    if (!keeper->up)
         return;
-    }
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
-        keeper->events->reclaimed(keeper->keys[reclaim->queue].queue, reclaim->consumer, (long)reply->integer,
-                                  keeper->user);
-    remove_reclaim(keeper, reclaim);
-}
-
-static void send_reclaims(struct queue_keeper *keeper)
-{
-    struct words *words = &keeper->words;
-
-    for (struct reclaim *reclaim = keeper->up ? keeper->reclaims : NULL; reclaim; reclaim = reclaim->next) {
-        if (reclaim->call.sent)
-            continue;
-        call_start(words, &queue_script_reclaim, reclaim->call.with_source, 1);
-        call_add_keys(words, &keeper->keys[reclaim->queue]);
-        words_add_text(words, reclaim->consumer);
-        reclaim->call.sent = redis_send(keeper->redis, words, &reclaim->call.request) == 0;
-    }
-}
-
-static int add_reclaim(struct queue_keeper *keeper, size_t queue, const char *consumer)
-{
-    size_t size = strlen(consumer) + 1;
-    struct reclaim *reclaim = calloc(1, sizeof(*reclaim) + size);
-    struct reclaim **link = &keeper->reclaims;
-
-    if (!reclaim)
-        return -ENOMEM;
-    reclaim->call.request.done = on_reclaimed;
-    reclaim->call.keeper = keeper;
-    reclaim->queue = queue;
-    memcpy(reclaim->consumer, consumer, size);
-    while (*link)
-        link = &(*link)->next;
-    *link = reclaim;
-    return 0;
+    settle_flush(keeper->settle);
+    for (size_t i = 0; i < keeper->options->queue_count; i++)
+        if (settle_has_tried(keeper->settle, i))
+            reclaim_flush(keeper->reclaim, i);
 }
 
 int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer)
@@ -185,14 +137,27 @@ int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer)
     int r = 0;
 
     for (size_t i = 0; i < keeper->options->queue_count && r == 0; i++)
-        r = add_reclaim(keeper, i, consumer);
-    send_reclaims(keeper);
+        r = reclaim_add(keeper->reclaim, i, consumer, RECLAIM_ASKED, 0);
+    tidy(keeper);
     return r;
+}
+
+int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement)
+{
+    for (size_t i = 0; i < keeper->options->queue_count; i++)
+        if (strcmp(keeper->options->queues[i].name, settlement->job->queue) == 0)
+            return settle_add(keeper->settle, i, settlement);
+    return -EINVAL;
 }
 
 bool queue_keeper_is_idle(const struct queue_keeper *keeper)
 {
-    return keeper->reclaims == NULL;
+    return settle_is_empty(keeper->settle) && reclaim_is_empty(keeper->reclaim);
+}
+
+static void on_settling(void *user)
+{
+    look_in(user, 0);
 }
 
 /* ---- The connection ---- */
@@ -203,7 +168,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    send_reclaims(keeper);
+    tidy(keeper);
     promote(keeper);
 }
 
@@ -216,6 +181,7 @@ static void on_groups_made(void *user)
         keeper->met = true;
         keeper->events->ready(keeper->user);
     }
+    census_start(keeper->census);
     look_in(keeper, 0);
 }
 
@@ -234,14 +200,39 @@ static void on_down(void *user)
     keeper->up = false;
 }
 
-static void on_problem(const char *problem, void *user)
+static const struct group_events group_events = {.answered = on_groups_made};
+static const struct redis_events redis_events = {on_up, on_down};
+
+static int make_parts(struct queue_keeper *keeper, struct event_base *base)
 {
-    struct queue_keeper *keeper = user;
+    const struct queue_options *options = keeper->options;
+    struct trouble *trouble = &keeper->trouble;
+    int r = consumer_format(keeper->consumer, sizeof(keeper->consumer), options->node, 0, 0, getpid(), getpid());
 
-    keeper->events->redis_state(problem, keeper->user);
+    if (r == 0)
+        r = queue_keys_new_all(options, &keeper->keys);
+    if (r == 0)
+        r = redis_new(base, options, "weft-keeper", trouble, &redis_events, keeper, &keeper->redis);
+    if (r == 0)
+        r = group_maker_new(keeper->redis, keeper->keys, options->queue_count, &group_events, keeper, &keeper->groups);
+    if (r == 0)
+        r = settle_new(&(struct settle_setup){.base = base,
+                                              .redis = keeper->redis,
+                                              .trouble = trouble,
+                                              .options = options,
+                                              .keys = keeper->keys,
+                                              .consumer = keeper->consumer,
+                                              .held = &keeper->held,
+                                              .wake = on_settling,
+                                              .user = keeper},
+                       &keeper->settle);
+    if (r == 0)
+        r = reclaim_new(keeper->redis, keeper->keys, options->queue_count, trouble, keeper->events, keeper->user,
+                        &keeper->reclaim);
+    if (r == 0)
+        r = census_new(base, keeper->redis, options, keeper->keys, keeper->reclaim, &keeper->census);
+    return r;
 }
-
-static const struct redis_events redis_events = {on_up, on_down, on_problem};
 
 int queue_keeper_new(struct event_base *base, const struct queue_options *options,
                      const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper)
@@ -257,12 +248,11 @@ int queue_keeper_new(struct event_base *base, const struct queue_options *option
     keeper->options = options;
     keeper->events = events;
     keeper->user = user;
+    trouble_init(&keeper->trouble, options, events->redis_state, user);
+    keeper->promotion =
+        (struct promotion){.request = {on_promoted}, .keeper = keeper, .trouble = {.trouble = &keeper->trouble}};
     keeper->timer = event_new(base, -1, 0, on_timer, keeper);
-    r = keeper->timer ? queue_keys_new_all(options, &keeper->keys) : -ENOMEM;
-    if (r == 0)
-        r = redis_new(base, options, "weft-keeper", &redis_events, keeper, &keeper->redis);
-    if (r == 0)
-        r = group_maker_new(keeper->redis, keeper->keys, options->queue_count, on_groups_made, keeper, &keeper->groups);
+    r = keeper->timer ? make_parts(keeper, base) : -ENOMEM;
     if (r < 0) {
         queue_keeper_free(keeper);
         return r;
@@ -277,9 +267,10 @@ struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper)
         return NULL;
     redis_free(keeper->redis);
     group_maker_free(keeper->groups);
+    census_free(keeper->census);
+    reclaim_free(keeper->reclaim);
+    settle_free(keeper->settle);
     queue_keys_free_all(keeper->keys, keeper->options->queue_count);
-    while (keeper->reclaims)
-        remove_reclaim(keeper, keeper->reclaims);
     if (keeper->timer)
         event_free(keeper->timer);
     words_done(&keeper->words);

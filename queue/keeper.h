@@ -1,5 +1,6 @@
 /*
- * The supervisor's side of the queues: promotes jobs that have come due and gives the jobs of dead consumers back.
+ * The supervisor's side of the queues: promotes jobs that have come due, finds dead consumers (its own workers and
+ * those of other hosts) and gives their jobs back, and settles what a dead worker cannot settle any more.
  *
  * Nothing here waits; events arrive from the event loop.
  */
@@ -12,6 +13,14 @@
 #include "queue/options.h"
 
 struct queue_keeper;
+struct settlement;
+
+/* Why a consumer's jobs were given back. */
+enum reclaim_reason {
+    RECLAIM_ASKED,   /* by queue_keeper_reclaim() */
+    RECLAIM_DEAD,    /* its processes are dead */
+    RECLAIM_EXPIRED, /* its lease is over */
+};
 
 struct queue_keeper_events {
     /* The first Redis round trip has succeeded (once). */
@@ -19,7 +28,7 @@ struct queue_keeper_events {
     /* As in queue_events. */
     void (*redis_state)(const char *problem, void *user);
     /* A dead consumer's jobs are back in the queue `queue`: `count` of them. */
-    void (*reclaimed)(const char *queue, const char *consumer, long count, void *user);
+    void (*reclaimed)(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user);
 };
 
 int queue_keeper_new(struct event_base *base, const struct queue_options *options,
@@ -28,8 +37,16 @@ int queue_keeper_new(struct event_base *base, const struct queue_options *option
 struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
 
 /* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in one atomic step a
- * queue. Kept and done later while Redis is away. Errors: -ENOMEM. */
+ * queue. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed without being asked
+ * for: at once if neither they nor their supervisor live on this host, else when their lease is over. Errors: -ENOMEM.
+ */
 int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) __attribute__((warn_unused_result));
 
-/* Whether every dead consumer's jobs have been given back. */
+/* Settles a job for a worker that cannot do it any more, as queue_client_settle() would have; copied, and written to
+ * Redis before anything is reclaimed that was asked for later. Errors: -ENOMEM; -EINVAL: its queue is not one of ours.
+ */
+int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement)
+    __attribute__((warn_unused_result));
+
+/* Whether all has been done: every dead consumer's jobs have been given back, and what was settled is written. */
 bool queue_keeper_is_idle(const struct queue_keeper *keeper);

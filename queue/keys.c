@@ -10,6 +10,7 @@
 static const char *const suffixes[QUEUE_KEY_COUNT] = {
     [QUEUE_KEY_STREAM] = "",        [QUEUE_KEY_DELAYED] = ":delayed", [QUEUE_KEY_DEAD] = ":dead",
     [QUEUE_KEY_BODIES] = ":bodies", [QUEUE_KEY_DONE] = ":done",       [QUEUE_KEY_FAILED] = ":failed",
+    [QUEUE_KEY_CANCEL] = ":cancel",
 };
 
 int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue)
@@ -60,4 +61,13 @@ struct queue_keys *queue_keys_free_all(struct queue_keys *keys, size_t count)
         queue_keys_done(&keys[i]);
     free(keys);
     return NULL;
+}
+
+size_t queue_keys_find(const struct queue_keys *keys, size_t count, const char *stream)
+{
+    size_t queue = 0;
+
+    while (queue < count && strcmp(keys[queue].names[QUEUE_KEY_STREAM], stream) != 0)
+        queue++;
+    return queue;
 }

@@ -16,6 +16,7 @@ enum queue_key {
     QUEUE_KEY_BODIES,  /* hash: the messages of delayed jobs */
     QUEUE_KEY_DONE,    /* list: job IDs of the reports of done jobs, the oldest first */
     QUEUE_KEY_FAILED,  /* list: the same for dead jobs */
+    QUEUE_KEY_CANCEL,  /* sorted set: IDs of jobs that are to be cancelled, by the time when that is forgotten */
     QUEUE_KEY_COUNT
 };
 
@@ -30,6 +31,9 @@ int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *que
 
 /* Frees what the struct holds. Harmless on one that is all zero. */
 void queue_keys_done(struct queue_keys *keys);
+
+/* The number of the queue, among `count`, whose stream has that name; `count`: none. */
+size_t queue_keys_find(const struct queue_keys *keys, size_t count, const char *stream);
 
 /* The keys of `count` queues, as options name them, in one array to be given to queue_keys_free_all(). */
 struct queue_options;

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct queue_options {
     const char *node;   /* this node's name */
     const struct queue_spec *queues;
     size_t queue_count;
+    bool exclusive; /* only this host can use this Redis, and only one weftd at a time */
 
     int64_t lease_ms;
     int64_t keep_done_ms;

@@ -11,9 +11,8 @@
 #define TAG_ARRAY_32     0xdd
 #define TAG_MAP_16       0xde
 
-#define ARRAY_HEADER_SIZE 5
-#define MAP_HEADER_SIZE   3
-#define DIGITS_MAX        20
+#define MAP_HEADER_SIZE 3
+#define DIGITS_MAX      20
 
 /* Room for `size` more bytes, which are then part of the pack; NULL: no memory. */
 static char *extend(struct pack *pack, size_t size)
@@ -72,14 +71,14 @@ size_t pack_begin_array(struct pack *pack)
 {
     size_t begin = pack->size;
 
-    (void)extend(pack, ARRAY_HEADER_SIZE);
+    (void)extend(pack, PACK_ARRAY_HEADER_SIZE);
     return begin;
 }
 
 void pack_end_array(struct pack *pack, size_t begin, uint32_t elements)
 {
     if (!pack->failed)
-        write_header(pack->bytes + begin, TAG_ARRAY_32, elements, ARRAY_HEADER_SIZE - 1);
+        write_header(pack->bytes + begin, TAG_ARRAY_32, elements, PACK_ARRAY_HEADER_SIZE - 1);
 }
 
 size_t pack_begin_map(struct pack *pack)

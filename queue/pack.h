@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PACK_ARRAY_HEADER_SIZE 5
+
 struct pack {
     char *bytes;
     size_t size;

@@ -24,6 +24,7 @@ struct recovery {
     void *user;
     struct words words;
     size_t outstanding;
+    bool complete;
     struct recovery_read reads[];
 };
 
@@ -67,14 +68,18 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
         redis_fail(recovery->redis, reply->str);
         return;
     }
-    if (take_reply(read, reply))
+    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "NOGROUP") && !reply_is_error(reply, "WRONGTYPE"))
+        recovery->complete = false;
+    else if (take_reply(read, reply))
         send_read(recovery, read);
     if (recovery->outstanding == 0)
-        recovery->events->done(recovery->user);
+        recovery->events->done(recovery->complete, recovery->user);
 }
 
+/* A queue that is no stream, or has no group, has nothing to be found. */
 void recovery_start(struct recovery *recovery)
 {
+    recovery->complete = true;
     for (size_t i = 0; i < recovery->queue_count; i++) {
         snprintf(recovery->reads[i].cursor, sizeof(recovery->reads[i].cursor), "0");
         send_read(recovery, &recovery->reads[i]);

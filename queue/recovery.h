@@ -15,8 +15,9 @@ struct recovery;
 struct recovery_events {
     /* Entries that are pending for this consumer, most of which it will know. */
     void (*found)(size_t queue, const redisReply *entries, void *user);
-    /* All queues have been read to the end; not called when the connection is lost before. */
-    void (*done)(void *user);
+    /* All queues have been read to the end, or as far as Redis let us; not called when the connection is lost before.
+     */
+    void (*done)(bool complete, void *user);
 };
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */

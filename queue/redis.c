@@ -1,22 +1,21 @@
 #include "queue/redis.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include <event2/util.h>
 #include <hiredis/adapters/libevent.h>
 
 #include "queue/clock.h"
 #include "queue/greeting.h"
 
 #define PAUSE_MIN_MS    50
-#define PAUSE_MAX_MS    2000
+#define PAUSE_MAX_MS    1600  /* recovery on the same host is to take less than 2 s */
 #define CONNECT_MAX_MS  5000  /* until the connection is up */
 #define SILENCE_MAX_MS  10000 /* until a reply; longer than any blocking read */
 #define WATCH_PERIOD_MS 1000
-#define PROBLEM_SIZE    512
 
 enum redis_state {
     REDIS_PAUSING,    /* until the timer fires */
@@ -38,7 +37,7 @@ struct redis {
     const struct redis_events *events;
     void *user;
     char *name;
-    char address[256];
+    struct trouble_subject trouble;
 
     enum redis_state state;
     redisAsyncContext *context; /* NULL while pausing */
@@ -50,40 +49,20 @@ struct redis {
     long long client_id;
     struct greeting greetings[GREETING_STEPS];
     size_t greetings_outstanding;
-
-    char problem[PROBLEM_SIZE]; /* as last reported; "": none */
 };
 
 static void connect_now(struct redis *redis);
 
 /* ---- What is wrong ---- */
 
-void redis_report(struct redis *redis, const char *format, ...)
-{
-    char problem[PROBLEM_SIZE];
-    int size = snprintf(problem, sizeof(problem), "Redis at %s ", redis->address);
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(problem + size, sizeof(problem) - (size_t)size, format, arguments);
-    va_end(arguments);
-    if (strcmp(problem, redis->problem) == 0)
-        return;
-    memcpy(redis->problem, problem, sizeof(problem));
-    redis->events->problem(redis->problem, redis->user);
-}
-
-/* A connection and an accepted password prove nothing: a server that is loading or read-only gives both. That a group
- * exists already is an answer as good as success. */
+/* A connection and an accepted password prove nothing: a server that is loading or read-only gives both. An error that
+ * is about a command, and not about the server, is an answer as good as success. */
 static void note_reply(struct redis *redis, const redisReply *reply)
 {
-    if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP"))
+    if (reply_blames_server(reply))
         return;
     redis->pause_ms = PAUSE_MIN_MS;
-    if (redis->problem[0] == '\0')
-        return;
-    redis->problem[0] = '\0';
-    redis->events->problem(NULL, redis->user);
+    trouble_end(&redis->trouble);
 }
 
 /* ---- The state and its timer ---- */
@@ -95,6 +74,15 @@ static void set_timer(struct redis *redis, int64_t ms)
     event_add(redis->timer, &time);
 }
 
+/* Up to half of a pause less, so that many workers do not come back in step. */
+static int64_t vary(int64_t ms)
+{
+    uint32_t random;
+
+    evutil_secure_rng_get_bytes(&random, sizeof(random));
+    return ms - random % (ms / 2 + 1);
+}
+
 static void pause_then_connect(struct redis *redis)
 {
     bool was_up = redis->state == REDIS_UP || redis->state == REDIS_CLOSING;
@@ -103,7 +91,7 @@ static void pause_then_connect(struct redis *redis)
     redis->context = NULL;
     redis->client_id = 0;
     redis->outstanding = 0;
-    set_timer(redis, redis->pause_ms);
+    set_timer(redis, vary(redis->pause_ms));
     redis->pause_ms = redis->pause_ms * 2 < PAUSE_MAX_MS ? redis->pause_ms * 2 : PAUSE_MAX_MS;
     if (was_up)
         redis->events->down(redis->user);
@@ -129,7 +117,7 @@ void redis_fail(struct redis *redis, const char *words)
 {
     if (redis->state != REDIS_GREETING && redis->state != REDIS_UP)
         return;
-    redis_report(redis, "cannot serve: %s", words);
+    trouble_begin(&redis->trouble, "cannot serve: %s", words);
     close_context(redis);
 }
 
@@ -139,7 +127,7 @@ static void watch_silence(struct redis *redis)
     int64_t quiet_ms = clock_steady_ms() - redis->quiet_since_ms;
 
     if (quiet_ms >= limit_ms && (redis->state != REDIS_UP || redis->outstanding > 0)) {
-        redis_report(redis, "does not answer");
+        trouble_begin(&redis->trouble, "does not answer");
         close_context(redis);
         return;
     }
@@ -236,7 +224,7 @@ static void on_greeting(struct redis_request *request, const redisReply *reply)
 
     if (!reply)
         return;
-    if (reply_is_error(reply, NULL) && greeting_is_vital(greeting->step)) {
+    if (reply_is_error(reply, NULL) && (greeting_is_vital(greeting->step) || reply_blames_server(reply))) {
         redis_fail(redis, reply->str);
         return;
     }
@@ -276,7 +264,7 @@ static void on_connected(const redisAsyncContext *context, int status)
     if (!redis)
         return;
     if (status != REDIS_OK) {
-        redis_report(redis, "cannot be reached: %s", context->errstr);
+        trouble_begin(&redis->trouble, "cannot be reached: %s", context->errstr);
         pause_then_connect(redis);
         return;
     }
@@ -285,14 +273,28 @@ static void on_connected(const redisAsyncContext *context, int status)
     (void)send_greetings(redis);
 }
 
+/* Where a server turns a connection down, it says why and closes, which may come before our first words are written:
+ * then there is an error, but there are words to be read as well. */
+static bool read_last_words(const redisAsyncContext *context, char *words, size_t size)
+{
+    ssize_t got = recv(context->c.fd, words, size - 1, MSG_DONTWAIT);
+
+    words[got > 0 ? got : 0] = '\0';
+    words[strcspn(words, "\r\n")] = '\0';
+    return words[0] == '-';
+}
+
 static void on_disconnected(const redisAsyncContext *context, int status)
 {
     struct redis *redis = context->data;
+    char words[256];
 
     if (!redis)
         return;
-    if (status != REDIS_OK)
-        redis_report(redis, "has ended the connection: %s", context->errstr);
+    if (status != REDIS_OK && redis->state == REDIS_GREETING && read_last_words(context, words, sizeof(words)))
+        trouble_begin(&redis->trouble, "cannot serve: %s", words + 1);
+    else if (status != REDIS_OK)
+        trouble_begin(&redis->trouble, "has ended the connection: %s", context->errstr);
     pause_then_connect(redis);
 }
 
@@ -307,7 +309,7 @@ static redisAsyncContext *open_context(struct redis *redis)
     else
         context = redisAsyncConnect(options->host, options->port);
     if (!context || context->err) {
-        redis_report(redis, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
+        trouble_begin(&redis->trouble, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
         if (context)
             redisAsyncFree(context);
         return NULL;
@@ -334,17 +336,7 @@ static void connect_now(struct redis *redis)
     set_timer(redis, WATCH_PERIOD_MS);
 }
 
-static void write_address(struct redis *redis)
-{
-    const struct queue_options *options = redis->options;
-
-    if (options->socket_path)
-        snprintf(redis->address, sizeof(redis->address), "%s", options->socket_path);
-    else
-        snprintf(redis->address, sizeof(redis->address), "%s:%d", options->host, options->port);
-}
-
-int redis_new(struct event_base *base, const struct queue_options *options, const char *name,
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct trouble *trouble,
               const struct redis_events *events, void *user, struct redis **ret_redis)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
@@ -353,6 +345,7 @@ int redis_new(struct event_base *base, const struct queue_options *options, cons
         return -ENOMEM;
     redis->base = base;
     redis->options = options;
+    redis->trouble.trouble = trouble;
     redis->events = events;
     redis->user = user;
     redis->pause_ms = PAUSE_MIN_MS;
@@ -362,7 +355,6 @@ int redis_new(struct event_base *base, const struct queue_options *options, cons
         redis_free(redis);
         return -ENOMEM;
     }
-    write_address(redis);
     set_timer(redis, 0);
     *ret_redis = redis;
     return 0;

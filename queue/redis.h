@@ -1,6 +1,6 @@
 /*
  * One connection to Redis that stays: connects, authenticates, and does so again with growing pauses whenever the
- * connection or the server fails. Says once what is wrong, and once that it is well again.
+ * connection or the server fails.
  *
  * Nothing here waits. Callbacks come from the event loop, never from inside the functions below, but for replies that
  * redis_fail() finds outstanding.
@@ -13,6 +13,7 @@
 
 #include "queue/options.h"
 #include "queue/reply.h"
+#include "queue/trouble.h"
 #include "queue/words.h"
 
 struct redis;
@@ -22,8 +23,6 @@ struct redis_events {
     void (*up)(void *user);
     /* The connection is gone; each outstanding request has been answered with NULL before. */
     void (*down)(void *user);
-    /* What is wrong, in one sentence; NULL: nothing any more. */
-    void (*problem)(const char *problem, void *user);
 };
 
 /* A command whose reply is awaited; part of a record of the sender's, and the sender's until `done` is called. The
@@ -32,9 +31,10 @@ struct redis_request {
     void (*done)(struct redis_request *request, const redisReply *reply);
 };
 
-/* Starts connecting. `name` is shown by CLIENT LIST. `options` and `events` are borrowed and must outlive it. Errors:
- * -ENOMEM. */
-int redis_new(struct event_base *base, const struct queue_options *options, const char *name,
+/* Starts connecting. `name` is shown by CLIENT LIST. `trouble` hears of what is wrong with the connection, which is
+ * well again with the first reply that is not an error. What is given is borrowed and must outlive it. Errors: -ENOMEM.
+ */
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct trouble *trouble,
               const struct redis_events *events, void *user, struct redis **ret_redis)
     __attribute__((warn_unused_result));
 
@@ -59,9 +59,5 @@ int redis_send_raw(struct redis *redis, const char *command, size_t size, struct
 /* Writes now what has been sent, as far as the socket takes it. */
 void redis_flush(struct redis *redis);
 
-/* The server cannot serve us, in its own `words`: reports that, closes, and connects again after a pause. */
+/* The server cannot serve us, in its own `words`: says that, closes, and connects again after a pause. */
 void redis_fail(struct redis *redis, const char *words);
-
-/* Reports a problem (printf's) and leaves the connection as it is. The text follows "Redis at ADDRESS ". The problem is
- * over with the next reply that is not an error. */
-void redis_report(struct redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -110,12 +110,13 @@ bool reply_is_error(const redisReply *reply, const char *code)
 bool reply_blames_server(const redisReply *reply)
 {
     static const char *const codes[] = {
-        "LOADING", "READONLY", "MASTERDOWN", "NOAUTH",   "WRONGPASS",   "NOPERM",
-        "BUSY",    "MISCONF",  "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN",
+        "LOADING", "READONLY",   "MASTERDOWN", "NOAUTH",      "WRONGPASS", "DENIED",
+        "BUSY",    "NOREPLICAS", "MISCONF",    "CLUSTERDOWN", "TRYAGAIN",
     };
+    static const char crowded[] = "ERR max number of clients";
 
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         if (reply_is_error(reply, codes[i]))
             return true;
-    return false;
+    return reply_is_error(reply, NULL) && strncmp(reply->str, crowded, sizeof(crowded) - 1) == 0;
 }

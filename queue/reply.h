@@ -18,5 +18,6 @@ void reply_use_arena(redisAsyncContext *context, struct arena *arena);
 bool reply_is_error(const redisReply *reply, const char *code);
 
 /* Whether the error says that the server as a whole cannot serve us now (it is loading, is read-only, wants a password
- * and the like), so that trying again later is all there is to do. */
+ * and the like), so that connecting again later is all there is to do. What the server refuses to do for the time being
+ * (there is no memory, or no permission for it) may hold for one command and not for others: it is not among these. */
 bool reply_blames_server(const redisReply *reply);

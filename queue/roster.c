@@ -10,7 +10,6 @@
 struct roster_queue {
     bool empty;   /* it gave less than it was asked for */
     bool doubted; /* only a read of its own tells whether it can be read */
-    bool ailing;  /* it could not be read */
     int64_t read_ms;
     int64_t left_alone_ms; /* until then */
 };
@@ -103,19 +102,15 @@ void roster_note_read(struct roster *roster, size_t queue, unsigned asked, size_
 {
     roster->queues[queue].empty = given < asked;
     roster->queues[queue].doubted = false;
-    roster->queues[queue].ailing = false;
 }
 
-bool roster_leave_alone(struct roster *roster, size_t queue, int64_t until_ms)
+void roster_leave_alone(struct roster *roster, size_t queue, int64_t until_ms)
 {
     struct roster_queue *ailing = &roster->queues[queue];
-    bool news = !ailing->ailing;
 
-    ailing->ailing = true;
     ailing->doubted = true;
     ailing->empty = false;
     ailing->left_alone_ms = until_ms;
-    return news;
 }
 
 void roster_doubt_all(struct roster *roster)

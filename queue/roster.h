@@ -33,8 +33,8 @@ unsigned roster_count(const struct roster *roster, size_t queue);
 /* A queue was asked for `asked` jobs and gave `given`. */
 void roster_note_read(struct roster *roster, size_t queue, unsigned asked, size_t given);
 
-/* A queue cannot be read, and is left alone until `until_ms`. Gives whether that is news. */
-bool roster_leave_alone(struct roster *roster, size_t queue, int64_t until_ms);
+/* A queue cannot be read, and is left alone until `until_ms`. */
+void roster_leave_alone(struct roster *roster, size_t queue, int64_t until_ms);
 
 /* Any queue may have something, or may be one that cannot be read: they are to be read one by one. */
 void roster_doubt_all(struct roster *roster);

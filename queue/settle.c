@@ -2,208 +2,169 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "queue/batch.h"
 #include "queue/call.h"
+#include "queue/lane.h"
+#include "queue/remainder.h"
 #include "queue/scripts.h"
 
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2
-#define SPARES_MAX    8
-#define TRIM_MIN      16 /* from how many entries on it pays to see whether they can be trimmed */
-
-struct settle_batch {
-    struct redis_request request; /* first, so that the one is found from the other */
-    struct settle_lane *lane;
-    struct settle_batch *next;
-    struct batch content;
-    uint64_t serial; /* of the entry that is done last */
-    bool adjacent;   /* the entries that are done lie side by side in the stream */
-    bool sent;
-    bool ended;
-    bool with_source; /* Redis does not know the script any more */
-};
-
-/* The batches of one queue, in order: those that were sent come first. */
-struct settle_lane {
-    struct settle *settle;
-    size_t queue;
-    struct settle_batch *first;
-    struct settle_batch *last;
-    unsigned in_flight;
-};
+#define TRIM_MIN      16  /* from how many entries on it pays to see whether they can be trimmed */
+#define REFUSED_MAX   256 /* batches, which are kept in memory */
+#define REST_S        1
 
 struct settle {
-    struct redis *redis;
-    const struct queue_options *options;
-    const struct queue_keys *keys;
-    const char *consumer;
-    struct entry_set *held;
-    const struct settle_events *events;
-    void *user;
+    struct settle_setup setup;
     struct batch_style style;
     struct words words;
-    struct settle_batch *spares;
-    size_t spare_count;
-    size_t batch_count; /* waiting or sent */
-    struct settle_lane lanes[];
+    struct event *timer; /* ends the rest of batches that Redis did not take */
+    struct lane_spares spares;
+    struct lane lanes[];
 };
-
-/* ---- Batches ---- */
-
-static struct settle_batch *free_batch(struct settle_batch *batch)
-{
-    if (batch)
-        batch_done(&batch->content);
-    free(batch);
-    return NULL;
-}
-
-/* Memory that one huge result needed is not kept. */
-static void spare_batch(struct settle *settle, struct settle_batch *batch)
-{
-    if (settle->spare_count == SPARES_MAX || batch->content.others.capacity > BATCH_BYTES_MAX) {
-        free_batch(batch);
-        return;
-    }
-    batch->next = settle->spares;
-    settle->spares = batch;
-    settle->spare_count++;
-}
-
-static struct settle_batch *take_batch(struct settle *settle)
-{
-    struct settle_batch *batch = settle->spares;
-
-    if (batch) {
-        settle->spares = batch->next;
-        settle->spare_count--;
-    } else {
-        batch = calloc(1, sizeof(*batch));
-    }
-    if (batch && batch_clear(&batch->content) < 0)
-        return free_batch(batch);
-    return batch;
-}
-
-/* The batch that takes the next record. */
-static int open_batch(struct settle_lane *lane, struct settle_batch **ret_batch)
-{
-    struct settle *settle = lane->settle;
-    struct settle_batch *batch = lane->last;
-
-    if (batch && !batch->ended && !batch_is_full(&batch->content)) {
-        *ret_batch = batch;
-        return 0;
-    }
-    batch = take_batch(settle);
-    if (!batch)
-        return -ENOMEM;
-    batch->lane = lane;
-    batch->next = NULL;
-    batch->adjacent = true;
-    batch->sent = false;
-    batch->ended = false;
-    batch->with_source = false;
-    if (lane->last)
-        lane->last->next = batch;
-    else
-        lane->first = batch;
-    lane->last = batch;
-    settle->batch_count++;
-    *ret_batch = batch;
-    return 0;
-}
-
-static void remove_batch(struct settle_batch *batch)
-{
-    struct settle_lane *lane = batch->lane;
-    struct settle_batch *before = NULL;
-
-    for (struct settle_batch *other = lane->first; other != batch; other = other->next)
-        before = other;
-    if (before)
-        before->next = batch->next;
-    else
-        lane->first = batch->next;
-    if (lane->last == batch)
-        lane->last = before;
-    lane->settle->batch_count--;
-    spare_batch(lane->settle, batch);
-}
-
-/* Redis has decided about the batch, one way or the other. */
-static void conclude_batch(struct settle_batch *batch)
-{
-    struct settle_lane *lane = batch->lane;
-
-    for (size_t i = 0; i < batch->content.id_count; i++)
-        entry_set_remove(lane->settle->held, lane->queue, batch->content.ids[i]);
-    remove_batch(batch);
-}
 
 /* ---- Replies ---- */
 
-static const char *text_of(const redisReply *reply)
+static void forget_entry(struct settle *settle, size_t queue, const struct batch_record *record)
 {
-    return reply->str ? reply->str : "";
+    if (record->outcome)
+        entry_set_remove(settle->setup.held, queue, record->id);
 }
 
-/* A job whose outcome Redis does not let us write is left pending there; it is nothing that others may wait for. */
-static void report_failures(struct settle *settle, const redisReply *reply)
+/* Redis has taken all of the batch. */
+static void conclude_batch(struct settle *settle, struct lane_batch *batch)
 {
+    for (size_t i = 0; i < batch->content.record_count; i++)
+        forget_entry(settle, batch->lane->queue, &batch->content.records[i]);
+    lane_remove(batch);
+}
+
+/* Redis has taken only what is not `kept`. Trying to write that again does no harm, but costs Redis time. */
+static void reduce_batch(struct settle *settle, struct lane_batch *batch, const bool *kept)
+{
+    for (size_t i = 0; i < batch->content.record_count; i++)
+        if (!kept[i])
+            forget_entry(settle, batch->lane->queue, &batch->content.records[i]);
+    remainder_keep(&batch->content, kept);
+    batch->reduced = true;
+    batch->ended = false;
+    batch->adjacent = false;
+}
+
+/* Without the full stop that some sentences of Redis end with. */
+static int sentence_size(const char *words)
+{
+    size_t size = strlen(words);
+
+    return (int)(size > 0 && words[size - 1] == '.' ? size - 1 : size);
+}
+
+/* What Redis does not let us write is kept, and its jobs are held, until it does. Others do not wait for it. */
+static bool put_off(struct settle *settle, struct lane_batch *batch)
+{
+    if (!event_pending(settle->timer, EV_TIMEOUT, NULL))
+        event_add(settle->timer, &(struct timeval){.tv_sec = REST_S});
+    return lane_refuse(batch);
+}
+
+static void put_off_all(struct settle *settle, struct lane_batch *batch, const char *words)
+{
+    if (put_off(settle, batch))
+        trouble_begin(&batch->lane->trouble,
+                      "did not take outcomes of queue %s: %.*s; they are tried again each second",
+                      settle->setup.keys[batch->lane->queue].queue, sentence_size(words), words);
+}
+
+struct failure {
+    struct batch_record *record; /* NULL: the batch as a whole */
+    const char *id;
+    const char *words;
+};
+
+/* Gives false if the reply makes no sense. */
+static bool read_failure(struct batch *batch, const redisReply *reply, struct failure *ret_failure)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply->element[1]->str || !reply->element[2]->str)
+        return false;
+    ret_failure->record = remainder_find(batch, reply->element[0]->integer);
+    ret_failure->id = reply->element[1]->str;
+    ret_failure->words = reply->element[2]->str;
+    return true;
+}
+
+static void take_failures(struct settle *settle, struct lane_batch *batch, const redisReply *reply)
+{
+    struct batch *content = &batch->content;
+    bool kept[BATCH_RECORDS_MAX] = {false};
+    struct failure first = {0};
+
     for (size_t i = 0; i < reply->elements; i++) {
-        const redisReply *failure = reply->element[i];
+        struct failure failure;
 
-        if (failure->type == REDIS_REPLY_ARRAY && failure->elements == 3)
-            redis_report(settle->redis, "did not take the outcome of job %s: %s", text_of(failure->element[1]),
-                         text_of(failure->element[2]));
+        if (!read_failure(content, reply->element[i], &failure))
+            continue;
+        if (!failure.record) {
+            put_off_all(settle, batch, failure.words);
+            return;
+        }
+        kept[failure.record - content->records] = true;
+        if (!first.record)
+            first = failure;
     }
-}
-
-static void act_on_error(struct settle_batch *batch, const redisReply *reply)
-{
-    struct settle_lane *lane = batch->lane;
-    struct settle *settle = lane->settle;
-
-    if (reply_is_error(reply, "NOSCRIPT")) {
-        batch->with_source = true;
-    } else if (reply_is_error(reply, "WRONGTYPE")) {
-        redis_report(settle->redis, "does not take outcomes of queue %s: %s", settle->keys[lane->queue].queue,
-                     reply->str);
-        conclude_batch(batch);
-    } else {
-        redis_fail(settle->redis, reply->str);
+    if (!first.record) {
+        conclude_batch(settle, batch);
+        return;
     }
+    if (put_off(settle, batch))
+        trouble_begin(&batch->lane->trouble, "did not take the %s of job %s: %.*s; it is tried again each second",
+                      first.record->outcome ? "outcome" : "report", first.id, sentence_size(first.words), first.words);
+    reduce_batch(settle, batch, kept);
 }
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct settle_batch *batch = (struct settle_batch *)request;
-    struct settle *settle = batch->lane->settle;
+    struct lane_batch *batch = (struct lane_batch *)request;
+    struct settle *settle = batch->lane->owner;
 
     batch->lane->in_flight--;
     batch->sent = false;
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        act_on_error(batch, reply);
-    } else if (reply) {
-        report_failures(settle, reply);
-        conclude_batch(batch);
+    if (reply) {
+        if (reply_is_error(reply, "NOSCRIPT"))
+            batch->with_source = true;
+        else if (reply_blames_server(reply))
+            redis_fail(settle->setup.redis, reply->str);
+        else if (reply_is_error(reply, NULL))
+            put_off_all(settle, batch, reply->str);
+        else
+            take_failures(settle, batch, reply);
     }
-    settle->events->wake(settle->user);
+    settle->setup.wake(settle->setup.user);
+}
+
+static void end_rest(evutil_socket_t fd, short what, void *arg)
+{
+    struct settle *settle = arg;
+
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+        for (struct lane_batch *batch = settle->lanes[i].first; batch; batch = batch->next)
+            batch->resting = false;
+    settle->setup.wake(settle->setup.user);
 }
 
 /* ---- Sending ---- */
 
-static void write_call(const struct settle *settle, const struct settle_batch *batch, struct words *words)
+static void write_call(const struct settle *settle, const struct lane_batch *batch, struct words *words)
 {
-    const struct queue_options *options = settle->options;
+    const struct queue_options *options = settle->setup.options;
     const struct batch *content = &batch->content;
 
     call_start(words, &queue_script_settle, batch->with_source, 1);
-    call_add_keys(words, &settle->keys[batch->lane->queue]);
+    call_add_keys(words, &settle->setup.keys[batch->lane->queue]);
     words_add_text(words, options->node);
-    words_add_text(words, settle->consumer);
+    words_add_text(words, settle->setup.consumer);
     words_add_number(words, options->keep_done_ms);
     words_add_number(words, options->keep_done_max);
     words_add_number(words, options->keep_failed_ms);
@@ -215,7 +176,7 @@ static void write_call(const struct settle *settle, const struct settle_batch *b
     words_add(words, content->others.bytes, content->others.size);
 }
 
-static int send_batch(struct settle *settle, struct settle_batch *batch)
+static int send_batch(struct settle *settle, struct lane_batch *batch)
 {
     int r;
 
@@ -227,7 +188,7 @@ static int send_batch(struct settle *settle, struct settle_batch *batch)
     }
     write_call(settle, batch, &settle->words);
     batch->request.done = on_reply;
-    r = redis_send(settle->redis, &settle->words, &batch->request);
+    r = redis_send(settle->setup.redis, &settle->words, &batch->request);
     if (r < 0)
         return r;
     batch->sent = true;
@@ -235,27 +196,54 @@ static int send_batch(struct settle *settle, struct settle_batch *batch)
     return 0;
 }
 
-static void flush_lane(struct settle_lane *lane)
+static void flush_lane(struct lane *lane)
 {
-    for (struct settle_batch *batch = lane->first; batch; batch = batch->next) {
+    for (struct lane_batch *batch = lane->first; batch; batch = batch->next) {
         if (lane->in_flight >= IN_FLIGHT_MAX)
             return;
-        if (!batch->sent && send_batch(lane->settle, batch) < 0)
+        if (!batch->sent && !batch->resting && send_batch(lane->owner, batch) < 0)
             return;
     }
 }
 
 void settle_flush(struct settle *settle)
 {
-    if (settle->batch_count == 0 || !redis_is_up(settle->redis))
+    if (!redis_is_up(settle->setup.redis))
         return;
-    for (size_t i = 0; i < settle->options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
         flush_lane(&settle->lanes[i]);
 }
 
 bool settle_is_empty(const struct settle *settle)
 {
-    return settle->batch_count == 0;
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+        if (settle->lanes[i].first)
+            return false;
+    return true;
+}
+
+bool settle_has_tried(const struct settle *settle, size_t queue)
+{
+    for (const struct lane_batch *batch = settle->lanes[queue].first; batch; batch = batch->next)
+        if (!batch->reduced)
+            return false;
+    return true;
+}
+
+size_t settle_count(const struct settle *settle)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+        for (const struct lane_batch *batch = settle->lanes[i].first; batch; batch = batch->next)
+            for (size_t j = 0; j < batch->content.record_count; j++)
+                count += batch->content.records[j].outcome;
+    return count;
+}
+
+bool settle_is_clogged(const struct settle *settle, size_t queue)
+{
+    return settle->lanes[queue].refused >= REFUSED_MAX;
 }
 
 /* ---- Records ---- */
@@ -263,17 +251,25 @@ bool settle_is_empty(const struct settle *settle)
 static int finish_add(struct settle *settle, int r)
 {
     if (r == 0)
-        settle->events->wake(settle->user);
+        settle->setup.wake(settle->setup.user);
     return r;
 }
 
-static void note_serial(struct settle *settle, struct settle_batch *batch, size_t queue)
+/* The entry that was added last is not one to be looked for any more. */
+static int finish_entry(struct settle *settle, size_t queue, const struct lane_batch *batch, int r)
 {
     const struct batch *content = &batch->content;
-    uint64_t serial = 0;
 
-    if (content->id_count > 0)
-        serial = entry_set_serial(settle->held, queue, content->ids[content->id_count - 1]);
+    if (r == 0)
+        entry_set_mark(settle->setup.held, queue, content->records[content->record_count - 1].id, ENTRY_SETTLING);
+    return finish_add(settle, r);
+}
+
+static void note_serial(struct settle *settle, struct lane_batch *batch, size_t queue)
+{
+    const struct batch *content = &batch->content;
+    uint64_t serial = entry_set_serial(settle->setup.held, queue, content->records[content->record_count - 1].id);
+
     if (serial == 0 || (content->done_count > 1 && serial != batch->serial + 1))
         batch->adjacent = false;
     batch->serial = serial;
@@ -281,9 +277,9 @@ static void note_serial(struct settle *settle, struct settle_batch *batch, size_
 
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
 {
-    struct settle_batch *batch;
+    struct lane_batch *batch;
     uint32_t done_count;
-    int r = open_batch(&settle->lanes[queue], &batch);
+    int r = lane_open(&settle->lanes[queue], &batch);
 
     if (r < 0)
         return r;
@@ -291,30 +287,33 @@ int settle_add(struct settle *settle, size_t queue, const struct settlement *set
     r = batch_add_settlement(&batch->content, &settle->style, settlement);
     if (r == 0 && batch->content.done_count > done_count)
         note_serial(settle, batch, queue);
-    return finish_add(settle, r);
+    return finish_entry(settle, queue, batch, r);
 }
 
 int settle_refuse(struct settle *settle, size_t queue, const char *entry, const struct message_refusal *refusal)
 {
-    struct settle_batch *batch;
-    int r = open_batch(&settle->lanes[queue], &batch);
+    struct lane_batch *batch;
+    int r = lane_open(&settle->lanes[queue], &batch);
 
-    return r < 0 ? r : finish_add(settle, batch_add_refusal(&batch->content, &settle->style, entry, refusal));
+    if (r < 0)
+        return r;
+    r = batch_add_refusal(&batch->content, &settle->style, entry, refusal);
+    return finish_entry(settle, queue, batch, r);
 }
 
 int settle_forget(struct settle *settle, size_t queue, const char *entry)
 {
-    struct settle_batch *batch;
-    int r = open_batch(&settle->lanes[queue], &batch);
+    struct lane_batch *batch;
+    int r = lane_open(&settle->lanes[queue], &batch);
 
-    return r < 0 ? r : finish_add(settle, batch_add_forgotten(&batch->content, entry));
+    return r < 0 ? r : finish_entry(settle, queue, batch, batch_add_forgotten(&batch->content, entry));
 }
 
 int settle_report_running(struct settle *settle, size_t queue, const struct job *job, int64_t started_ms,
                           const char *progress)
 {
-    struct settle_batch *batch;
-    int r = open_batch(&settle->lanes[queue], &batch);
+    struct lane_batch *batch;
+    int r = lane_open(&settle->lanes[queue], &batch);
 
     if (r == 0)
         r = batch_add_running(&batch->content, &settle->style, job, started_ms, progress);
@@ -324,8 +323,8 @@ int settle_report_running(struct settle *settle, size_t queue, const struct job 
 int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *job, unsigned subtasks,
                         unsigned subtasks_failed)
 {
-    struct settle_batch *batch;
-    int r = open_batch(&settle->lanes[queue], &batch);
+    struct lane_batch *batch;
+    int r = lane_open(&settle->lanes[queue], &batch);
 
     if (r == 0)
         r = batch_add_subtasks(&batch->content, job, subtasks, subtasks_failed);
@@ -334,47 +333,36 @@ int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *j
 
 /* ---- Life ---- */
 
-int settle_new(struct redis *redis, const struct queue_options *options, const struct queue_keys *keys,
-               const char *consumer, struct entry_set *held, const struct settle_events *events, void *user,
-               struct settle **ret_settle)
+int settle_new(const struct settle_setup *setup, struct settle **ret_settle)
 {
-    struct settle *settle = calloc(1, sizeof(*settle) + options->queue_count * sizeof(settle->lanes[0]));
+    size_t count = setup->options->queue_count;
+    struct settle *settle = calloc(1, sizeof(*settle) + count * sizeof(settle->lanes[0]));
 
     if (!settle)
         return -ENOMEM;
-    settle->redis = redis;
-    settle->options = options;
-    settle->keys = keys;
-    settle->consumer = consumer;
-    settle->held = held;
-    settle->events = events;
-    settle->user = user;
-    settle->style.options = options;
-    for (size_t i = 0; i < options->queue_count; i++) {
-        settle->lanes[i].settle = settle;
-        settle->lanes[i].queue = i;
+    settle->setup = *setup;
+    settle->style.options = setup->options;
+    settle->timer = event_new(setup->base, -1, 0, end_rest, settle);
+    for (size_t i = 0; i < count; i++)
+        settle->lanes[i] = (struct lane){
+            .owner = settle, .queue = i, .spares = &settle->spares, .trouble = {.trouble = setup->trouble}};
+    if (!settle->timer) {
+        settle_free(settle);
+        return -ENOMEM;
     }
     *ret_settle = settle;
     return 0;
-}
-
-static void free_batches(struct settle_batch *batch)
-{
-    while (batch) {
-        struct settle_batch *next = batch->next;
-
-        free_batch(batch);
-        batch = next;
-    }
 }
 
 struct settle *settle_free(struct settle *settle)
 {
     if (!settle)
         return NULL;
-    for (size_t i = 0; i < settle->options->queue_count; i++)
-        free_batches(settle->lanes[i].first);
-    free_batches(settle->spares);
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+        lane_done(&settle->lanes[i]);
+    lane_spares_done(&settle->spares);
+    if (settle->timer)
+        event_free(settle->timer);
     words_done(&settle->words);
     free(settle);
     return NULL;

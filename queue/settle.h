@@ -14,16 +14,22 @@
 
 struct settle;
 
-struct settle_events {
+/* What it works with; borrowed, all of it. */
+struct settle_setup {
+    struct event_base *base;
+    struct redis *redis;
+    struct trouble *trouble;
+    const struct queue_options *options;
+    const struct queue_keys *keys;
+    const char *consumer;
+    struct entry_set *held; /* loses the entries whose outcomes Redis has taken */
     /* Something waits for settle_flush(), which is to be called from the event loop soon. */
     void (*wake)(void *user);
+    void *user;
 };
 
-/* What is given is borrowed and must outlive it; entries are removed from `held` when Redis has confirmed them. Errors:
- * -ENOMEM. */
-int settle_new(struct redis *redis, const struct queue_options *options, const struct queue_keys *keys,
-               const char *consumer, struct entry_set *held, const struct settle_events *events, void *user,
-               struct settle **ret_settle) __attribute__((warn_unused_result));
+/* What `setup` points to must outlive it; the struct itself is copied. Errors: -ENOMEM. */
+int settle_new(const struct settle_setup *setup, struct settle **ret_settle) __attribute__((warn_unused_result));
 
 /* Forgets what has not been written. Not before its redis is freed. Takes NULL, gives NULL. */
 struct settle *settle_free(struct settle *settle);
@@ -44,3 +50,13 @@ void settle_flush(struct settle *settle);
 
 /* Whether nothing waits and nothing is on its way. */
 bool settle_is_empty(const struct settle *settle);
+
+/* How many outcomes wait or are on their way. */
+size_t settle_count(const struct settle *settle);
+
+/* Whether Redis has refused so many outcomes of a queue that no more of its jobs should be run until it takes them. */
+bool settle_is_clogged(const struct settle *settle, size_t queue);
+
+/* Whether Redis has decided about all outcomes of a queue: it has taken them, or does not take them for now and has
+ * their jobs down as the consumer's. */
+bool settle_has_tried(const struct settle *settle, size_t queue);

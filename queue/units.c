@@ -24,11 +24,23 @@ static const struct unit sizes[] = {
     {"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0},
 };
 
+/* What stands behind the point of a number. */
+struct fraction {
+    int64_t billionths;
+    bool more; /* digits after the ninth, which are not all zero */
+};
+
 /* What is left to read. The take_ functions advance it, and give false where the text is not what they take. */
 struct cursor {
     const char *at;
     const char *end;
 };
+
+/* Nothing may be NULL, to which not even 0 may be added. */
+static struct cursor cursor_of(const char *text, size_t size)
+{
+    return (struct cursor){text, size > 0 ? text + size : text};
+}
 
 static bool is_digit(const struct cursor *cursor)
 {
@@ -67,17 +79,19 @@ static bool take_number(struct cursor *cursor, uint64_t *ret_value)
     return true;
 }
 
-/* `.` and digits, in billionths; 0 where there is no `.`. Digits after the ninth are read over. */
-static bool take_fraction(struct cursor *cursor, int64_t *ret_billionths)
+/* `.` and digits; 0 where there is no `.`. */
+static bool take_fraction(struct cursor *cursor, struct fraction *ret_fraction)
 {
-    int64_t value = 0;
+    struct fraction fraction = {0};
     if (take_character(cursor, '.')) {
         if (!is_digit(cursor))
             return false;
-        for (int64_t scale = BILLION / 10; is_digit(cursor); scale /= 10)
-            value += (*cursor->at++ - '0') * scale;
+        for (int64_t scale = BILLION / 10; is_digit(cursor); scale /= 10, cursor->at++) {
+            fraction.billionths += (*cursor->at - '0') * scale;
+            fraction.more = fraction.more || (scale == 0 && *cursor->at != '0');
+        }
     }
-    *ret_billionths = value;
+    *ret_fraction = fraction;
     return true;
 }
 
@@ -104,13 +118,14 @@ static const struct unit *take_unit(struct cursor *cursor, const struct unit *un
     return NULL;
 }
 
-/* `value` of `unit`, and `billionths` of one more, which are rounded up so that only zero is zero. */
-static int scale_quantity(uint64_t value, int64_t billionths, const struct unit *unit, int64_t max, int64_t *ret_scaled)
+/* `value` of `unit`, and the fraction of one more, which is rounded up so that only zero is zero. */
+static int scale_quantity(uint64_t value, struct fraction fraction, const struct unit *unit, int64_t max,
+                          int64_t *ret_scaled)
 {
     int64_t scaled;
     if (__builtin_mul_overflow(value, unit->scale, &scaled) || scaled > max)
         return -ERANGE;
-    scaled += (billionths * unit->scale + BILLION - 1) / BILLION;
+    scaled += (fraction.billionths * unit->scale + fraction.more + BILLION - 1) / BILLION;
     if (scaled > max)
         return -ERANGE;
     *ret_scaled = scaled;
@@ -123,28 +138,28 @@ int units_parse_duration(const char *text, size_t size, int64_t *ret_ms)
         *ret_ms = 0;
         return 0;
     }
-    struct cursor cursor = {text, text + size};
+    struct cursor cursor = cursor_of(text, size);
     uint64_t value;
-    int64_t billionths;
-    if (!take_number(&cursor, &value) || !take_fraction(&cursor, &billionths))
+    struct fraction fraction;
+    if (!take_number(&cursor, &value) || !take_fraction(&cursor, &fraction))
         return -EINVAL;
     const struct unit *unit = take_unit(&cursor, durations);
-    return unit ? scale_quantity(value, billionths, unit, DURATION_MAX_MS, ret_ms) : -EINVAL;
+    return unit ? scale_quantity(value, fraction, unit, DURATION_MAX_MS, ret_ms) : -EINVAL;
 }
 
 int units_parse_size(const char *text, size_t size, int64_t *ret_bytes)
 {
-    struct cursor cursor = {text, text + size};
+    struct cursor cursor = cursor_of(text, size);
     uint64_t value;
     if (!take_number(&cursor, &value))
         return -EINVAL;
     const struct unit *unit = take_unit(&cursor, sizes);
-    return unit ? scale_quantity(value, 0, unit, SIZE_MAX_BYTES, ret_bytes) : -EINVAL;
+    return unit ? scale_quantity(value, (struct fraction){0}, unit, SIZE_MAX_BYTES, ret_bytes) : -EINVAL;
 }
 
 int units_parse_integer(const char *text, size_t size, int64_t min, int64_t max, int64_t *ret_value)
 {
-    struct cursor cursor = {text, text + size};
+    struct cursor cursor = cursor_of(text, size);
     uint64_t value;
     if (!take_number(&cursor, &value) || cursor.at != cursor.end)
         return -EINVAL;
@@ -161,6 +176,12 @@ static int days_of_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
+/* Whether the month has the day. */
+static bool is_day(const struct tm *tm)
+{
+    return tm->tm_mday >= 1 && tm->tm_mday <= days_of_month(tm->tm_year + 1900, tm->tm_mon + 1);
+}
+
 static bool take_date(struct cursor *cursor, struct tm *tm)
 {
     int year, month;
@@ -169,7 +190,7 @@ static bool take_date(struct cursor *cursor, struct tm *tm)
         return false;
     tm->tm_year = year - 1900;
     tm->tm_mon = month - 1;
-    return month >= 1 && month <= 12 && tm->tm_mday >= 1 && tm->tm_mday <= days_of_month(year, month);
+    return month >= 1 && month <= 12 && is_day(tm);
 }
 
 static bool take_clock(struct cursor *cursor, struct tm *tm)
@@ -197,38 +218,156 @@ static bool take_offset(struct cursor *cursor, int64_t *ret_seconds)
     return true;
 }
 
-static int check_time(int64_t seconds, int64_t billionths, int64_t *ret_ms)
+/* Unix time has no leap seconds: one counts as the second after it, and only UTC's midnight ever had one. */
+static bool to_unix_time(struct tm *tm, int64_t offset, int64_t *ret_seconds)
+{
+    bool leap_second = tm->tm_sec == 60;
+    int64_t seconds = timegm(tm) - offset;
+    if (leap_second && seconds % (24 * 60 * 60) != 0)
+        return false;
+    *ret_seconds = seconds;
+    return true;
+}
+
+static int check_time(int64_t seconds, struct fraction fraction, int64_t *ret_ms)
 {
     if (seconds < 0 || seconds > TIME_MAX_MS / 1000)
         return -ERANGE;
-    *ret_ms = seconds * 1000 + billionths / (BILLION / 1000);
+    *ret_ms = seconds * 1000 + fraction.billionths / (BILLION / 1000);
     return 0;
 }
 
 static int parse_calendar_time(struct cursor cursor, int64_t *ret_ms)
 {
     struct tm tm = {0};
-    int64_t billionths, offset;
+    struct fraction fraction;
+    int64_t offset, seconds;
     char separator;
     if (!take_date(&cursor, &tm) || !take_one_of(&cursor, "Tt", &separator) || !take_clock(&cursor, &tm) ||
-        !take_fraction(&cursor, &billionths) || !take_offset(&cursor, &offset) || cursor.at != cursor.end)
+        !take_fraction(&cursor, &fraction) || !take_offset(&cursor, &offset) || cursor.at != cursor.end ||
+        !to_unix_time(&tm, offset, &seconds))
         return -EINVAL;
-    bool leap_second = tm.tm_sec == 60;
-    int64_t seconds = timegm(&tm) - offset;
-    /* Unix time has no leap seconds: one counts as the second after it, and only UTC's midnight ever had one. */
-    if (leap_second && seconds % (24 * 60 * 60) != 0)
-        return -EINVAL;
-    return check_time(seconds, billionths, ret_ms);
+    return check_time(seconds, fraction, ret_ms);
 }
 
 int units_parse_time(const char *text, size_t size, int64_t *ret_ms)
 {
-    struct cursor cursor = {text, text + size};
+    struct cursor cursor = cursor_of(text, size);
     if (size > 4 && text[4] == '-')
         return parse_calendar_time(cursor, ret_ms);
     uint64_t seconds;
-    int64_t billionths;
-    if (!take_number(&cursor, &seconds) || !take_fraction(&cursor, &billionths) || cursor.at != cursor.end)
+    struct fraction fraction;
+    if (!take_number(&cursor, &seconds) || !take_fraction(&cursor, &fraction) || cursor.at != cursor.end)
         return -EINVAL;
-    return seconds > INT64_MAX ? -ERANGE : check_time((int64_t)seconds, billionths, ret_ms);
+    return seconds > INT64_MAX ? -ERANGE : check_time((int64_t)seconds, fraction, ret_ms);
+}
+
+static const char *const week_days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", NULL};
+static const char *const long_week_days[] = {"Sunday",   "Monday", "Tuesday",  "Wednesday",
+                                             "Thursday", "Friday", "Saturday", NULL};
+static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+                                     "Aug", "Sep", "Oct", "Nov", "Dec", NULL};
+
+static bool take_text(struct cursor *cursor, const char *text)
+{
+    size_t size = strlen(text);
+    if (size > (size_t)(cursor->end - cursor->at) || memcmp(text, cursor->at, size) != 0)
+        return false;
+    cursor->at += size;
+    return true;
+}
+
+static bool take_word(struct cursor *cursor, const char *const *words, int *ret_index)
+{
+    for (int i = 0; words[i]; i++) {
+        if (take_text(cursor, words[i])) {
+            *ret_index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_year(struct cursor *cursor, struct tm *tm)
+{
+    if (!take_digits(cursor, 4, &tm->tm_year))
+        return false;
+    tm->tm_year -= 1900;
+    return true;
+}
+
+/* Two digits are a year of this century, or of the last one where that is more than 50 years ahead. Finds the present
+ * year in `tm`. */
+static bool take_short_year(struct cursor *cursor, struct tm *tm)
+{
+    int present = tm->tm_year, year;
+    if (!take_digits(cursor, 2, &year))
+        return false;
+    year += present / 100 * 100;
+    tm->tm_year = year > present + 50 ? year - 100 : year;
+    return true;
+}
+
+/* Sun, 06 Nov 1994 08:49:37 GMT */
+static bool take_fixed_date(struct cursor *cursor, struct tm *tm)
+{
+    return take_word(cursor, week_days, &tm->tm_wday) && take_text(cursor, ", ") &&
+           take_digits(cursor, 2, &tm->tm_mday) && take_text(cursor, " ") && take_word(cursor, months, &tm->tm_mon) &&
+           take_text(cursor, " ") && take_year(cursor, tm) && take_text(cursor, " ") && take_clock(cursor, tm) &&
+           take_text(cursor, " GMT");
+}
+
+/* Sunday, 06-Nov-94 08:49:37 GMT */
+static bool take_long_date(struct cursor *cursor, struct tm *tm)
+{
+    return take_word(cursor, long_week_days, &tm->tm_wday) && take_text(cursor, ", ") &&
+           take_digits(cursor, 2, &tm->tm_mday) && take_text(cursor, "-") && take_word(cursor, months, &tm->tm_mon) &&
+           take_text(cursor, "-") && take_short_year(cursor, tm) && take_text(cursor, " ") && take_clock(cursor, tm) &&
+           take_text(cursor, " GMT");
+}
+
+/* Sun Nov  6 08:49:37 1994 */
+static bool take_old_date(struct cursor *cursor, struct tm *tm)
+{
+    return take_word(cursor, week_days, &tm->tm_wday) && take_text(cursor, " ") &&
+           take_word(cursor, months, &tm->tm_mon) && take_text(cursor, " ") &&
+           take_digits(cursor, take_character(cursor, ' ') ? 1 : 2, &tm->tm_mday) && take_text(cursor, " ") &&
+           take_clock(cursor, tm) && take_text(cursor, " ") && take_year(cursor, tm);
+}
+
+static bool parse_http_date(struct cursor cursor, int64_t now_ms, int64_t *ret_seconds)
+{
+    static bool (*const forms[])(struct cursor *, struct tm *) = {take_fixed_date, take_long_date, take_old_date};
+    time_t now = now_ms / 1000;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        struct cursor rest = cursor;
+        struct tm tm;
+        if (gmtime_r(&now, &tm) && forms[i](&rest, &tm) && rest.at == rest.end && is_day(&tm))
+            return to_unix_time(&tm, 0, ret_seconds);
+    }
+    return false;
+}
+
+int units_parse_retry_after(const char *text, size_t size, int64_t now_ms, int64_t *ret_ms)
+{
+    struct cursor cursor = cursor_of(text, size);
+    uint64_t seconds;
+    int64_t date;
+    if (!is_digit(&cursor)) {
+        if (!parse_http_date(cursor, now_ms, &date))
+            return -EINVAL;
+        if (date * 1000 - now_ms > DURATION_MAX_MS)
+            return -ERANGE;
+        *ret_ms = date * 1000 > now_ms ? date * 1000 - now_ms : 0;
+        return 0;
+    }
+    /* HTTP allows leading zeros. */
+    while (cursor.end - cursor.at > 1 && *cursor.at == '0')
+        cursor.at++;
+    if (!take_number(&cursor, &seconds) || cursor.at != cursor.end)
+        return -EINVAL;
+    if (seconds > DURATION_MAX_MS / 1000)
+        return -ERANGE;
+    *ret_ms = (int64_t)seconds * 1000;
+    return 0;
 }

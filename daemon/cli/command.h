@@ -34,3 +34,4 @@ extern const struct command command_logs;
 extern const struct command command_status;
 extern const struct command command_queues;
 extern const struct command command_dead;
+extern const struct command command_cancel;

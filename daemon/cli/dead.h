@@ -10,3 +10,9 @@ int dead_list(const struct invocation *invocation);
 
 /* weft dead show ID */
 int dead_show(const struct invocation *invocation);
+
+/* weft dead retry ID|--all */
+int dead_retry(const struct invocation *invocation);
+
+/* weft dead delete ID */
+int dead_delete(const struct invocation *invocation);

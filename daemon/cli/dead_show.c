@@ -7,6 +7,7 @@
 
 #include "context/cleanup.h"
 #include "daemon/cli/dead.h"
+#include "daemon/cli/dead_find.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
@@ -81,7 +82,7 @@ static int search_all(struct session *session, struct search *search)
     if (search->error < 0)
         return problem_report_memory();
     if (!search->found)
-        return problem_report(1, "no dead letter of a job \"%s\"; `weft dead` lists those that there are", search->id);
+        return dead_report_missing(search->id);
     return EX_OK;
 }
 

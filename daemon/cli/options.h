@@ -17,6 +17,7 @@ struct options {
     const char *payload; /* NULL: not said */
     const char *delay;   /* NULL: not said */
     bool follow;
+    bool all;
     char **words; /* what is no option, in order */
     size_t word_count;
 };

@@ -65,6 +65,7 @@ struct config {
     char *node;
     unsigned workers;
     unsigned concurrency;
+    int64_t max_rss; /* bytes a worker; 0: no limit */
     int64_t lease_ms;
     int64_t shutdown_timeout_ms;
 

@@ -113,6 +113,7 @@ static void set_queue_options(struct config *config)
         .node = config->node,
         .queues = config->queues,
         .queue_count = config->queue_count,
+        .exclusive = config->redis.kind == CONFIG_REDIS_EMBEDDED,
         .lease_ms = config->lease_ms,
         .keep_done_ms = config->keep.done_ms,
         .keep_done_max = config->keep.done_max,

@@ -24,6 +24,12 @@ local function shorten(fields)
     return kept
 end
 
+-- What weft itself adds to a message.
+local OWN = {
+    ['weft.id'] = true, ['weft.attempt'] = true, ['weft.enqueued_at'] = true, ['weft.error'] = true,
+    ['weft.attempts'] = true, ['weft.node'] = true, ['weft.failed_at'] = true,
+}
+
 -- A copy of the fields without those whose names are in `dropped`.
 local function without(fields, dropped)
     local kept, n = {}, 0
@@ -36,13 +42,92 @@ local function without(fields, dropped)
     return kept
 end
 
+-- The last value of a name, which is the one that counts, or nil.
+local function find_field(fields, name)
+    for i = #fields - 1, 1, -2 do
+        if fields[i] == name then
+            return fields[i + 1]
+        end
+    end
+    return nil
+end
+
 local function append(fields, name, value)
     fields[#fields + 1] = name
     fields[#fields + 1] = value
+end
+
+-- A list of names and values as a table, which is how Redis says such things to scripts.
+local function flat_map(list)
+    local map = {}
+    for i = 1, #list, 2 do
+        map[list[i]] = list[i + 1]
+    end
+    return map
 end
 
 -- The fields of an entry, or nil if somebody has deleted it.
 local function read_entry(stream, entry)
     local found = call('XRANGE', stream, entry, entry)
     return found[1] and found[1][2]
+end
+
+local KINDS = { string = 'a string', list = 'a list', set = 'a set', zset = 'a sorted set', hash = 'a hash',
+    stream = 'a stream' }
+
+-- What is wrong with a key that does not hold what it should, or nil.
+local function misfit(key, kind)
+    local found = call('TYPE', key).ok
+    if found == kind or found == 'none' then
+        return nil
+    end
+    return string.format('the key %s holds %s, not %s, and has to be removed', key, KINDS[found] or found, KINDS[kind])
+end
+
+-- The words of an error.
+local function words_of(problem)
+    return type(problem) == 'table' and problem.err or tostring(problem)
+end
+
+-- A report's key is made of a stranger's words: what else may have got that name is not ours to remove.
+local function remove_report(stream, id)
+    local key = stream .. ':job:' .. id
+    if call('TYPE', key).ok == 'hash' then
+        call('DEL', key)
+    end
+end
+
+-- Keeps at most `max` reports: notes the IDs of new ones in `list`, and removes the oldest. Gives an error of Redis as
+-- a table, or nil.
+local function bound_reports(stream, list, ids, max, ttl)
+    if #ids == 0 then
+        return nil
+    end
+    local length = redis.pcall('RPUSH', list, unpack(ids))
+    if type(length) == 'table' then
+        return length
+    end
+    if length > max then
+        local old = call('LPOP', list, math.min(length - max, 512))
+        for i = 1, #old do
+            old[i] = stream .. ':job:' .. old[i]
+        end
+        call('UNLINK', unpack(old))
+    end
+    call('PEXPIRE', list, ttl)
+    return nil
+end
+
+-- The job ID of a dead letter.
+local function letter_id(entry, fields)
+    return find_field(fields, 'weft.id') or find_field(fields, 'id') or entry
+end
+
+-- Deletes a dead letter, and the report of its job unless the job has another one meanwhile.
+local function remove_letter(stream, dead, failed, entry, id)
+    if redis.pcall('HGET', stream .. ':job:' .. id, 'state') == 'dead' then
+        call('DEL', stream .. ':job:' .. id)
+    end
+    redis.pcall('LREM', failed, 1, id)
+    call('XDEL', dead, entry)
 end

@@ -1,4 +1,4 @@
--- Puts delayed jobs that have come due into their queues.
+-- Puts delayed jobs that have come due into their queues, and forgets what was to be cancelled long ago.
 --
 -- KEYS: the keys of each queue, one queue after the other. ARGV: how many keys a queue has, the time now (ms), how many
 -- jobs of a queue at most. Gives the time when to come again (ms): when the next job is due, which is in the past where
@@ -17,7 +17,8 @@ local function promote_one(stream, delayed, bodies, member)
 end
 
 -- Gives when the next job is due, or nil.
-local function promote_queue(stream, delayed, bodies)
+local function promote_queue(stream, delayed, bodies, cancel)
+    redis.pcall('ZREMRANGEBYSCORE', cancel, '-inf', now)
     for _, member in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)) do
         promote_one(stream, delayed, bodies, member)
     end
@@ -25,10 +26,11 @@ local function promote_queue(stream, delayed, bodies)
 end
 
 for first = 1, #KEYS, width do
-    local ok, result = pcall(promote_queue, KEYS[first], KEYS[first + 1], KEYS[first + 3])
+    local ok, result = pcall(promote_queue, KEYS[first], KEYS[first + 1], KEYS[first + 3], KEYS[first + 6])
     if not ok then
         -- One queue's trouble is not to hold up the others.
-        problem = type(result) == 'table' and result.err or tostring(result)
+        problem = misfit(KEYS[first + 1], 'zset') or misfit(KEYS[first + 3], 'hash') or misfit(KEYS[first], 'stream')
+            or words_of(result)
     elseif result and (again < 0 or result < again) then
         again = result
     end

@@ -1,8 +1,9 @@
 -- Gives back to the queue all jobs that a dead consumer held, and deletes the consumer.
 --
--- KEYS: the queue's keys. ARGV: the consumer. Gives how many jobs there were.
+-- KEYS: the queue's keys. ARGV: the consumer; for how long it must not have been heard of (ms), 0 where that does not
+-- matter. Gives how many jobs there were.
 
-local stream, consumer = KEYS[1], ARGV[1]
+local stream, consumer, silence = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local count = 0
 
 -- What a message needs to stay the same job under another entry's ID.
@@ -31,7 +32,25 @@ local function give_back(entry)
     call('XDEL', stream, entry)
 end
 
-local held = call('XPENDING', stream, GROUP, '-', '+', 100, consumer)
+-- It may have come back since somebody looked.
+local function is_silent()
+    for _, fields in ipairs(call('XINFO', 'CONSUMERS', stream, GROUP)) do
+        local found = flat_map(fields)
+        if found.name == consumer then
+            return found.idle >= silence
+        end
+    end
+    return false
+end
+
+local held = redis.pcall('XPENDING', stream, GROUP, '-', '+', 100, consumer)
+if held.err then
+    -- Without a group there are no consumers either.
+    return string.match(held.err, '^%-?NOGROUP') and 0 or held
+end
+if silence > 0 and not is_silent() then
+    return 0
+end
 while #held > 0 do
     for _, pending in ipairs(held) do
         give_back(pending[1])

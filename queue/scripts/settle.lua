@@ -6,10 +6,11 @@
 -- and the other outcomes (a list of tables).
 --
 -- A job counts only if it is still pending here: what somebody else has settled, or this script in a run whose reply
--- was lost, stays as it is. An outcome that Redis does not let us write (its report's key holds something else) fails
--- alone: its job is pending again. Gives a list of the failures: entry, job ID, Redis's words.
+-- was lost, stays as it is. An outcome that cannot be written (a key holds something that it should not) fails alone:
+-- its job is pending again, and nothing of it has been done. Gives a list of the failures: the number of the outcome,
+-- counted through both lists (0: all of them), the job's ID, and what is wrong.
 
-local stream, delayed, dead, bodies, done, failed = unpack(KEYS)
+local stream, delayed, dead, bodies, done, failed, cancel = unpack(KEYS)
 local node, consumer = ARGV[1], ARGV[2]
 local keep_done, keep_done_max = ARGV[3], tonumber(ARGV[4])
 local keep_failed, keep_failed_max = ARGV[5], tonumber(ARGV[6])
@@ -22,33 +23,21 @@ local DONE_FIELDS = 8 -- that its report then has
 local gone = {}     -- entries to be deleted from the stream
 local failures = {}
 
-local function fail(entry, id, problem)
-    if type(problem) == 'table' then
-        problem = problem.err
-    end
-    -- FORCE, because the acknowledgement has removed it from the pending ones.
-    call('XCLAIM', stream, GROUP, consumer, 0, entry, 'FORCE', 'JUSTID')
-    failures[#failures + 1] = { entry, id, tostring(problem) }
+local function fail(number, id, problem)
+    failures[#failures + 1] = { number, id, words_of(problem) }
 end
 
--- Keeps at most `max` reports: notes the IDs of new ones and removes the oldest.
-local function bound_reports(list, ids, max, ttl)
-    if #ids == 0 then
-        return
+-- An acknowledgement has removed the entry from the pending ones.
+local function make_pending(entry)
+    call('XCLAIM', stream, GROUP, consumer, 0, entry, 'FORCE', 'JUSTID')
+end
+
+-- Jobs that have ended are not to be cancelled any more.
+local marked = call('EXISTS', cancel) == 1
+local function unmark(ids)
+    if marked and #ids > 0 then
+        redis.pcall('ZREM', cancel, unpack(ids))
     end
-    local length = redis.pcall('RPUSH', list, unpack(ids))
-    if type(length) == 'table' then
-        failures[#failures + 1] = { '', list, length.err }
-        return
-    end
-    if length > max then
-        local old = call('LPOP', list, math.min(length - max, 512))
-        for i = 1, #old do
-            old[i] = reports .. old[i]
-        end
-        call('UNLINK', unpack(old))
-    end
-    call('PEXPIRE', list, ttl)
 end
 
 -- Acknowledges all, and gives which of them were still pending: a table of booleans, or nil for all of them. XACK says
@@ -97,17 +86,17 @@ local function write_done(key, values, at)
         'duration_us', values[at + 7])
 end
 
--- Gives an error of Redis as a table, or nil.
+-- Gives what is wrong, or nil.
 local function report_done(id, values, at)
     local key = reports .. id
     if keep_done == '0' then
-        call('UNLINK', key)
+        remove_report(stream, id)
         return nil
     end
     if not last_key or not copy_done(key, values, at) then
         local added = write_done(key, values, at)
         if type(added) == 'table' then
-            return added
+            return misfit(key, 'hash') or added
         end
         if added ~= DONE_FIELDS then
             -- There was a report already, and some of its fields may be from another run.
@@ -134,15 +123,23 @@ local function settle_done(entries, values)
     if #entries == 0 then
         return
     end
+    local problem = keep_done ~= '0' and misfit(done, 'list')
+    if problem then
+        for i = 1, #entries do
+            fail(i, values[(i - 1) * VALUES + 1], problem)
+        end
+        return
+    end
     local pending = acknowledge(entries)
     local finished, ids, n = {}, {}, 0
     for i = 1, #entries do
         if not pending or pending[i] then
             local at = (i - 1) * VALUES
             local id, entry = values[at + 1], entries[i]
-            local problem = report_done(id, values, at)
+            problem = report_done(id, values, at)
             if problem then
-                fail(entry, id, problem)
+                make_pending(entry)
+                fail(i, id, problem)
             else
                 n = n + 1
                 finished[n], ids[n] = entry, id
@@ -153,32 +150,21 @@ local function settle_done(entries, values)
     for i = trimmed + 1, n do
         gone[#gone + 1] = finished[i]
     end
+    unmark(ids)
     if keep_done ~= '0' then
-        bound_reports(done, ids, keep_done_max, keep_done)
-    end
-end
-
--- Whatever else may have got that name is not ours to remove.
-local function remove_report(job)
-    local key = reports .. job.id
-    if call('TYPE', key).ok == 'hash' then
-        call('DEL', key)
+        bound_reports(stream, done, ids, keep_done_max, keep_done)
     end
 end
 
 local function write_report(job, ttl)
     local key = reports .. job.id
-    remove_report(job)
+    remove_report(stream, job.id)
     if tonumber(ttl) > 0 then
         call('HSET', key, unpack(job.report))
         call('PEXPIRE', key, ttl)
     end
 end
 
-local OWN = {
-    ['weft.id'] = true, ['weft.attempt'] = true, ['weft.enqueued_at'] = true, ['weft.error'] = true,
-    ['weft.attempts'] = true, ['weft.node'] = true, ['weft.failed_at'] = true,
-}
 local OWN_AND_DUE = { delay = true, at = true }
 for name in pairs(OWN) do
     OWN_AND_DUE[name] = true
@@ -202,7 +188,7 @@ local outcomes = {}
 outcomes['done'] = function(job)
     write_report(job, keep_done)
     if keep_done ~= '0' then
-        bound_reports(done, { job.id }, keep_done_max, keep_done)
+        bound_reports(stream, done, { job.id }, keep_done_max, keep_done)
     end
 end
 outcomes['cancelled'] = outcomes['done']
@@ -211,7 +197,7 @@ outcomes['cancelled'] = outcomes['done']
 outcomes['delayed'] = function(job)
     local fields = read_message(job, OWN_AND_DUE)
     if not fields then
-        remove_report(job)
+        remove_report(stream, job.id)
         return
     end
     write_report(job, job.ttl)
@@ -233,7 +219,7 @@ outcomes['dead'] = function(job)
     append(fields, 'weft.failed_at', job.failed_at)
     write_report(job, keep_failed)
     if keep_failed ~= '0' then
-        bound_reports(failed, { job.id }, keep_failed_max, keep_failed)
+        bound_reports(stream, failed, { job.id }, keep_failed_max, keep_failed)
     end
     call('XADD', dead, 'MAXLEN', keep_dead, '*', unpack(fields))
 end
@@ -243,51 +229,78 @@ outcomes['returned'] = function(job)
     if fields then
         call('XADD', stream, '*', unpack(fields))
     end
-    remove_report(job)
+    remove_report(stream, job.id)
 end
 
 -- An entry that nothing is known of any more.
 outcomes['forgotten'] = function() end
 
+local ENDS = { done = true, cancelled = true, dead = true }
+
 local notes = {}
 
+-- What is wrong with the report's key, the outcome will show.
 notes['running'] = function(job)
-    if #call('XPENDING', stream, GROUP, job.entry, job.entry, 1) > 0 then
+    if #call('XPENDING', stream, GROUP, job.entry, job.entry, 1) > 0 and not misfit(reports .. job.id, 'hash') then
         write_report(job, job.ttl)
     end
 end
 
 notes['subtasks'] = function(job)
     local key = reports .. job.id
-    if call('EXISTS', key) == 1 then
+    if call('TYPE', key).ok == 'hash' then
         call('HINCRBY', key, 'subtasks', job.started)
         call('HINCRBY', key, 'subtasks_failed', job.failed)
     end
 end
 
-local function settle(job)
+-- What is wrong with the keys that an outcome is written to, or nil: it is to be written in full or not at all.
+local function find_misfit(job)
+    local report = reports .. job.id
+    if job.what == 'delayed' then
+        return misfit(report, 'hash') or misfit(bodies, 'hash') or misfit(delayed, 'zset')
+    elseif job.what == 'dead' then
+        return misfit(dead, 'stream') or keep_failed ~= '0' and (misfit(report, 'hash') or misfit(failed, 'list'))
+    elseif job.what == 'done' or job.what == 'cancelled' then
+        return keep_done ~= '0' and (misfit(report, 'hash') or misfit(done, 'list'))
+    end
+end
+
+local function settle(number, job)
     local outcome = outcomes[job.what]
     if not outcome then
         local ok, problem = pcall(notes[job.what], job)
         if not ok then
-            failures[#failures + 1] = { '', job.id, type(problem) == 'table' and problem.err or tostring(problem) }
+            fail(number, job.id, problem)
         end
         return
     end
     if call('XACK', stream, GROUP, job.entry) == 0 then
         return
     end
-    local ok, problem = pcall(outcome, job)
-    if ok then
-        gone[#gone + 1] = job.entry
-    else
-        fail(job.entry, job.id, problem)
+    local ok, problem = false, find_misfit(job)
+    if not problem then
+        ok, problem = pcall(outcome, job)
+    end
+    if not ok then
+        make_pending(job.entry)
+        fail(number, job.id, problem)
+        return
+    end
+    gone[#gone + 1] = job.entry
+    if ENDS[job.what] then
+        unmark({ job.id })
     end
 end
 
-settle_done(cmsgpack.unpack(ARGV[9]), cmsgpack.unpack(ARGV[10]))
-for _, job in ipairs(cmsgpack.unpack(ARGV[11])) do
-    settle(job)
+local problem = misfit(stream, 'stream')
+if problem then
+    return { { 0, '', problem } }
+end
+local entries = cmsgpack.unpack(ARGV[9])
+settle_done(entries, cmsgpack.unpack(ARGV[10]))
+for i, job in ipairs(cmsgpack.unpack(ARGV[11])) do
+    settle(#entries + i, job)
 end
 if #gone > 0 then
     call('XDEL', stream, unpack(gone))

@@ -53,3 +53,12 @@ def probe(compile_plugin):
     names = ["nap", "speak", "fail", "fail_once", "retry_once", "error", "report"]
     return {"plugins": [str(compile_plugin("probe", source))], "jobs": {name: {"chain": [name]} for name in names},
             "defaults": {"attempts": 3, "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}
+
+
+@pytest.fixture
+def walker(compile_plugin):
+    """Settings for a weftd that runs the handlers of plugins/walk.c, which note what runs, each as the type of its name."""
+    source = (ROOT / "tests" / "integration" / "plugins" / "walk.c").read_text()
+    names = ["plain", "result", "retry_once", "fail", "crash_once", "hold", "block", "nap"]
+    return {"plugins": [str(compile_plugin("walk", source))], "jobs": {name: {"chain": [name]} for name in names},
+            "defaults": {"attempts": 3, "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}

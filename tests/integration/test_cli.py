@@ -1,4 +1,4 @@
-"""`weft`, the command: enqueue, logs, status, queues, dead."""
+"""`weft`, the command: enqueue, logs, status, queues, dead. Cancelling and retrying have files of their own."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ import pytest
 
 from weft import PATIENCE, WEFT, run
 
-COMMANDS = ["enqueue", "logs", "status", "queues", "dead"]
+COMMANDS = ["enqueue", "logs", "status", "cancel", "queues", "dead"]
 
 
 @pytest.fixture

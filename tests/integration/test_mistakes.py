@@ -27,7 +27,7 @@ def refuse(tmp_path, text, *options):
     (GOOD + "log:\n  level: loud\n", '3:10: "log.level" must be debug, info, warn or error, not "loud"'),
     (GOOD + "jobs:\n  mail: {chain: send}\n",
      '3:17: "jobs.mail.chain" must be a list of one or more handler names, not "send"'),
-    (GOOD + "lease: 30\n", '2:8: "lease" must be a duration between 1s and 1d (units: ms, s, m, h, d), not "30"'),
+    (GOOD + "lease: 30\n", '2:8: "lease" must be a duration between 2s and 1d (units: ms, s, m, h, d), not "30"'),
 ], ids=["unknown_key", "not_a_number", "not_a_choice", "not_a_list", "no_unit"])
 def test_a_mistake_is_shown_with_its_place_and_what_would_be_right(tmp_path, text, message, options):
     assert refuse(tmp_path, text, *options) == message

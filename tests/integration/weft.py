@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import redis
@@ -37,6 +38,14 @@ def run(*command, **options):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, **(defaults | options))
 
 
+def is_child(pid):
+    """Whether the process is one that this test has started itself, such as a supervisor."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+    except OSError:
+        return False
+
+
 class Redis:
     """A private redis-server on a unix socket, which keeps its data over stop() and start()."""
 
@@ -51,17 +60,20 @@ class Redis:
     def url(self):
         return f"unix://{self.socket}"
 
-    def start(self):
+    def launch(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--save", "",
              "--appendonly", "yes", "--logfile", "redis.log", *self.options], stdin=subprocess.DEVNULL)
+
+    def start(self):
+        self.launch()
         wait_for(self.answers, "redis-server answers")
         return self
 
     def answers(self):
         try:
             return self.client.ping()
-        except redis.exceptions.ConnectionError:
+        except redis.exceptions.ConnectionError:  # or it is still loading
             return False
 
     def running(self):
@@ -189,7 +201,7 @@ class Weftd:
             return False
 
     def worker_pids(self):
-        return [pid for pid in self.pids() if pid != self.process.pid]
+        return [pid for pid in self.pids() if not is_child(pid)]
 
     def lines(self):
         """All lines of the log so far, as dicts."""
@@ -206,6 +218,12 @@ class Weftd:
 
     def wait_for_line(self, message, job=None):
         return wait_for(lambda: self.find(message, job), f"the log says {message!r}")[0]
+
+    def history(self, what):
+        """How often each job came to `what`, start or end, by the file that the handlers of plugins/walk.c write."""
+        path = self.folder / "history"
+        return Counter(line.split()[1] for line in path.read_text().splitlines() if line.split()[0] == what
+                       ) if path.exists() else Counter()
 
     def job_lines(self, job):
         return [line for line in self.lines() if line.get("job_id") == job]

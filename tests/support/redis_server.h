@@ -26,6 +26,7 @@ struct redis_server {
     char socket[96];
     const char *password; /* NULL: none */
     bool durable;         /* survives a restart */
+    bool slow_to_load;    /* each thing that it kept takes it 200 us */
     pid_t pid;
     redisContext *context; /* a connection for the test's own questions; NULL while the server is down */
 };
@@ -46,18 +47,24 @@ static inline void redis_server_exec(const struct redis_server *server)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", server->socket, "--dir", server->folder,
                  "--save", "", "--appendonly", server->durable ? "yes" : "no", "--appendfsync", "always", "--logfile",
-                 "log", "--requirepass", server->password ? server->password : "", (char *)NULL);
+                 "log", "--key-load-delay", server->slow_to_load ? "200" : "0", "--requirepass",
+                 server->password ? server->password : "", (char *)NULL);
     redis_server_die("redis-server cannot be run; is it installed?");
 }
 
-/* Starts it, again after redis_server_kill() with what it kept if it is durable. */
-static inline void redis_server_up(struct redis_server *server)
+/* Starts it, without waiting for it. */
+static inline void redis_server_launch(struct redis_server *server)
 {
     server->pid = fork();
     if (server->pid < 0)
         redis_server_die("fork");
     if (server->pid == 0)
         redis_server_exec(server);
+}
+
+/* Waits until it answers. */
+static inline void redis_server_meet(struct redis_server *server)
+{
     for (int waited_ms = 0; waited_ms < REDIS_SERVER_WAIT_MS; waited_ms += 5) {
         server->context = redisConnectUnix(server->socket);
         if (server->context && !server->context->err) {
@@ -77,6 +84,13 @@ static inline void redis_server_up(struct redis_server *server)
         redis_server_sleep_ms(5);
     }
     redis_server_die("it does not answer");
+}
+
+/* Starts it, again after redis_server_kill() with what it kept if it is durable. */
+static inline void redis_server_up(struct redis_server *server)
+{
+    redis_server_launch(server);
+    redis_server_meet(server);
 }
 
 static inline void redis_server_start(struct redis_server *server)

@@ -16,12 +16,14 @@ struct told {
     enum job_outcome outcome;
     char error[128];
     char result[128];
+    bool lost;
     int64_t retry_ms;
     unsigned subtasks;
     unsigned failed;
     unsigned late_subtasks;
     unsigned late_failed;
     int ended;
+    int forgotten;
 };
 
 static struct told told;
@@ -48,6 +50,7 @@ static inline void on_ended(struct weft_job *job, const struct attempt_outcome *
     EXPECT_TEXT(weft_get("weft.job_id"), weft_job_id(job));
     told.ended++;
     told.outcome = outcome->outcome;
+    told.lost = outcome->lost;
     told.retry_ms = outcome->retry_ms;
     told.subtasks = job->subtasks;
     told.failed = job->subtasks_failed;
@@ -82,6 +85,16 @@ static inline void on_progress(struct weft_job *job, void *user)
     note(job->progress);
 }
 
+/* Outside of the job's context, which is gone. */
+static inline void on_forgotten(struct weft_job *job, void *user)
+{
+    (void)user;
+    EXPECT_TEXT(weft_get("weft.job_id"), NULL);
+    EXPECT_TEXT(weft_job_id(job), "job-1");
+    EXPECT(job->reported);
+    told.forgotten++;
+}
+
 /* The last message that was enqueued, as text. */
 static char enqueued[512];
 
@@ -103,6 +116,7 @@ static const struct runner_events events = {
     .subtask_ended = on_subtask_ended,
     .late_subtasks = on_late,
     .progressed = on_progress,
+    .forgotten = on_forgotten,
     .enqueue = on_enqueue,
 };
 
@@ -138,6 +152,8 @@ struct run {
     unsigned attempt;
     int64_t timeout_ms;
     bool shut_down;
+    bool (*stop)(struct runner *runner, const char *queue, const char *name);
+    const char *name; /* of what is to be stopped, once the job waits */
 };
 
 static inline void run_job(const struct run *run)
@@ -160,10 +176,17 @@ static inline void run_job(const struct run *run)
         (void)event_base_loop(base, EVLOOP_ONCE);
         runner_shut_down(&runner);
     }
+    if (run->stop) {
+        (void)event_base_loop(base, EVLOOP_ONCE);
+        assert_false(run->stop(&runner, "another", run->name));
+        assert_false(run->stop(&runner, "default", "another"));
+        assert_true(run->stop(&runner, "default", run->name));
+    }
     (void)event_base_dispatch(base);
     (void)weft_loop_free(loop);
     event_base_free(base);
     assert_int_equal(told.ended, 1);
+    assert_int_equal(told.forgotten, 1);
     assert_int_equal(runner_jobs_alive(), 0);
 }
 

@@ -36,11 +36,18 @@ struct queues {
     size_t job_count;
     char rejected[1024];
     size_t rejected_count;
+    char cancelled[256]; /* the last that the client has told of */
+    size_t cancelled_count;
+    char discarded[256];                     /* the ID of a job, and its metadata's first value */
     char problems[QUEUES_PROBLEMS_MAX][512]; /* "" for "well again" */
     size_t problem_count;
     size_t drained;
     size_t ready;
     char reclaimed[256];
+    enum reclaim_reason reason;
+    size_t reclaims;
+    char lost[256];
+    size_t lost_count;
     char answer[256]; /* to what was enqueued */
     int answer_result;
     size_t answers;
@@ -74,6 +81,22 @@ static inline void queues_note_rejection(const struct queue_rejection *rejection
     queues->rejected_count++;
 }
 
+static inline void queues_note_cancelled(const char *queue, const char *id, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->cancelled, sizeof(queues->cancelled), "%s %s", queue, id);
+    queues->cancelled_count++;
+}
+
+static inline void queues_note_discarded(const struct job *job, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->discarded, sizeof(queues->discarded), "%s %s", job->id,
+                   job->metadata_count > 0 ? job->metadata[0].value : "-");
+}
+
 static inline void queues_note_problem(const char *problem, void *user)
 {
     struct queues *queues = user;
@@ -93,11 +116,22 @@ static inline void queues_note_ready(void *user)
     ((struct queues *)user)->ready++;
 }
 
-static inline void queues_note_reclaimed(const char *queue, const char *consumer, long count, void *user)
+static inline void queues_note_lost(const char *queue, const char *entry, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->lost, sizeof(queues->lost), "%s %s", queue, entry);
+    queues->lost_count++;
+}
+
+static inline void queues_note_reclaimed(const char *queue, const char *consumer, long count,
+                                         enum reclaim_reason reason, void *user)
 {
     struct queues *queues = user;
 
     (void)snprintf(queues->reclaimed, sizeof(queues->reclaimed), "%s %s %ld", queue, consumer, count);
+    queues->reason = reason;
+    queues->reclaims++;
 }
 
 static inline void queues_note_answer(int result, const char *text, void *arg)
@@ -113,6 +147,9 @@ static const struct queue_events queues_events = {
     .job = queues_take_job,
     .type_known = queues_know_type,
     .rejected = queues_note_rejection,
+    .cancelled = queues_note_cancelled,
+    .discarded = queues_note_discarded,
+    .lost = queues_note_lost,
     .redis_state = queues_note_problem,
     .drained = queues_note_drained,
 };
@@ -253,6 +290,13 @@ static inline int64_t queues_now_ms(void)
             fail_msg("waited in vain for: %s", #condition);                                                            \
         (void)event_base_loop((queues)->base, EVLOOP_ONCE);                                                            \
     }
+
+/* Runs the event loop for a while. */
+static inline void queues_run(struct queues *queues, int64_t ms)
+{
+    for (int64_t start = queues_now_ms(); queues_now_ms() - start < ms;)
+        (void)event_base_loop(queues->base, EVLOOP_ONCE);
+}
 
 /* Whether Redis answers so. */
 static inline bool queues_says(struct queues *queues, const char *command, const char *answer)

@@ -76,7 +76,7 @@ static void every_value_is_taken_over(void **state)
     struct config *config = config_support_load("node: web1\n"
                                                 "workers: 3\n"
                                                 "concurrency: 100000\n"
-                                                "lease: 1500ms\n"
+                                                "lease: 2500ms\n"
                                                 "shutdown_timeout: 0\n"
                                                 "keep: {done: 2h, done_max: 7, failed: 1d, dead: 8}\n"
                                                 "limits: {payload: 64MiB}\n"
@@ -89,7 +89,7 @@ static void every_value_is_taken_over(void **state)
     assert_string_equal(config->node, "web1");
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->concurrency, 100000);
-    assert_int_equal(config->lease_ms, 1500);
+    assert_int_equal(config->lease_ms, 2500);
     assert_int_equal(config->shutdown_timeout_ms, 0);
     assert_int_equal(config->keep.done_ms, 2 * HOUR);
     assert_int_equal(config->keep.done_max, 7);

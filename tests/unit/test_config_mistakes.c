@@ -110,11 +110,11 @@ static const struct mistake mistakes[] = {
 
     /* Durations and sizes. */
     {"a_duration_needs_a_unit", "lease: 30\n",
-     "1:8: \"lease\" must be a duration between 1s and 1d (units: ms, s, m, h, d), not \"30\""},
-    {"a_lease_can_be_too_short", "lease: 999ms\n",
-     "1:8: \"lease\" must be a duration between 1s and 1d (units: ms, s, m, h, d), not \"999ms\""},
+     "1:8: \"lease\" must be a duration between 2s and 1d (units: ms, s, m, h, d), not \"30\""},
+    {"a_lease_can_be_too_short", "lease: 1999ms\n",
+     "1:8: \"lease\" must be a duration between 2s and 1d (units: ms, s, m, h, d), not \"1999ms\""},
     {"a_lease_can_be_too_long", "lease: 25h\n",
-     "1:8: \"lease\" must be a duration between 1s and 1d (units: ms, s, m, h, d), not \"25h\""},
+     "1:8: \"lease\" must be a duration between 2s and 1d (units: ms, s, m, h, d), not \"25h\""},
     {"a_shutdown_does_not_take_hours", "shutdown_timeout: 2h\n",
      "1:19: \"shutdown_timeout\" must be a duration between 0s and 1h (units: ms, s, m, h, d), not \"2h\""},
     {"a_time_out_of_nothing_is_refused", "jobs:\n  a:\n    chain: [x]\n    timeout: 0\n",

@@ -57,7 +57,11 @@ static int refuse_on_thread(void *arg)
 
     sigset_t mask;
     EXPECT_EQUAL(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
-    EXPECT(sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD)); /* signals are the loop's business */
+    EXPECT(sigismember(&mask, SIGTERM) && sigismember(&mask, SIGCHLD));  /* signals are the loop's business */
+    EXPECT(!sigismember(&mask, SIGSEGV) && !sigismember(&mask, SIGFPE)); /* but for those of the thread's own making */
+    stack_t signal_stack;
+    EXPECT_EQUAL(sigaltstack(NULL, &signal_stack), 0);
+    EXPECT(!(signal_stack.ss_flags & SS_DISABLE));
     return 0;
 }
 

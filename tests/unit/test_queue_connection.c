@@ -1,45 +1,9 @@
 /* Lost connections, servers that are away or do not serve, and what the user is told. */
-#include "tests/unit/queue_support.h"
-
-/* A server of the test's own, which it may kill. */
-static struct queues *begin_alone(const char *password, bool durable)
-{
-    struct queues *queues = calloc(1, sizeof(*queues));
-
-    queues->server.password = password;
-    queues->server.durable = durable;
-    redis_server_start(&queues->server);
-    queues_set_up(queues, 1);
-    return queues;
-}
-
-static void end_alone(struct queues *queues)
-{
-    queues_tear_down(queues);
-    redis_server_stop(&queues->server);
-    free(queues);
-}
-
-static void assert_problem(const struct queues *queues, size_t number, const char *format)
-{
-    char expected[512];
-
-    assert_true(queues->problem_count > number);
-    (void)snprintf(expected, sizeof(expected), "Redis at %s %s", queues->server.socket, format);
-    assert_string_equal(queues->problems[number], expected);
-}
-
-static bool has_problem(const struct queues *queues, const char *text)
-{
-    for (size_t i = 0; i < queues->problem_count; i++)
-        if (strstr(queues->problems[i], text))
-            return true;
-    return false;
-}
+#include "tests/unit/trouble_support.h"
 
 static void redis_that_comes_later_is_waited_for(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
 
     (void)state;
     redis_server_kill(&queues->server);
@@ -52,14 +16,14 @@ static void redis_that_comes_later_is_waited_for(void **state)
     redis_server_up(&queues->server);
     redis_server_ask(&queues->server, "XADD weft:{q} * type t");
     queues_wait_for_jobs(queues, 1);
-    WAIT_UNTIL(queues, queues->problem_count > 1);
-    assert_string_equal(queues->problems[1], "");
-    end_alone(queues);
+    WAIT_UNTIL(queues, is_well_again(queues));
+    assert_told_once(queues);
+    queues_end_alone(queues);
 }
 
 static void settlements_outlive_a_restart_of_redis(void **state)
 {
-    struct queues *queues = begin_alone(NULL, true);
+    struct queues *queues = queues_begin_alone(NULL, true, 1);
 
     (void)state;
     for (int i = 0; i < 300; i++)
@@ -76,12 +40,14 @@ static void settlements_outlive_a_restart_of_redis(void **state)
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id after");
     queues_wait_for_jobs(queues, 301);
     assert_string_equal(queues->jobs[300]->id, "after");
-    end_alone(queues);
+    WAIT_UNTIL(queues, is_well_again(queues));
+    assert_told_once(queues);
+    queues_end_alone(queues);
 }
 
 static void wrong_password_is_said_and_the_right_one_works(void **state)
 {
-    struct queues *queues = begin_alone("secret", false);
+    struct queues *queues = queues_begin_alone("secret", false, 1);
 
     (void)state;
     queues->options.password = "wrong";
@@ -96,24 +62,24 @@ static void wrong_password_is_said_and_the_right_one_works(void **state)
     redis_server_ask(&queues->server, "SELECT 3");
     redis_server_ask(&queues->server, "XADD weft:{q} * type t");
     queues_wait_for_jobs(queues, 1);
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 static void missing_password_is_said(void **state)
 {
-    struct queues *queues = begin_alone("secret", false);
+    struct queues *queues = queues_begin_alone("secret", false, 1);
 
     (void)state;
     queues->options.password = NULL;
     queues_start_client(queues, 10);
     WAIT_UNTIL(queues, queues->problem_count > 0);
     assert_problem(queues, 0, "cannot serve: NOAUTH Authentication required.");
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 static void server_that_becomes_read_only_gets_the_outcomes_when_it_can_be_written_again(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
 
     (void)state;
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id j");
@@ -124,14 +90,15 @@ static void server_that_becomes_read_only_gets_the_outcomes_when_it_can_be_writt
     WAIT_UNTIL(queues, has_problem(queues, "cannot serve: READONLY You can't write against a read only replica."));
     redis_server_ask(&queues->server, "REPLICAOF NO ONE");
     WAIT_UNTIL(queues, queues_says(queues, "HGET weft:{q}:job:j state", "done"));
-    WAIT_UNTIL(queues, queues->problems[queues->problem_count - 1][0] == '\0');
-    end_alone(queues);
+    WAIT_UNTIL(queues, is_well_again(queues));
+    assert_told_once(queues);
+    queues_end_alone(queues);
 }
 
 /* Redis gave an entry to this consumer, and the connection was lost before it arrived. */
 static void entry_that_got_lost_on_its_way_is_found_again(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
 
     (void)state;
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id known");
@@ -151,12 +118,12 @@ static void entry_that_got_lost_on_its_way_is_found_again(void **state)
     assert_string_equal(queues->jobs[1]->id, "known"); /* not known to the second client */
     assert_string_equal(queues->jobs[2]->id, "lost");
     WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "XPENDING weft:{q} weft - + 10"), "9-2 ") == NULL);
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 static void job_in_hand_is_not_run_again_after_a_lost_connection(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
 
     (void)state;
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id known");
@@ -175,12 +142,12 @@ static void job_in_hand_is_not_run_again_after_a_lost_connection(void **state)
     queues_settle_as(queues, queues->jobs[0], JOB_DONE);
     WAIT_UNTIL(queues, queues_says(queues, "HGET weft:{q}:job:known state", "done"));
     assert_int_equal(queues->job_count, 4);
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 static void message_is_not_taken_while_redis_is_away(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
     const struct job_field fields[] = {{"type", "child", 5}};
     const struct queue_message message = {.queue = "q", .fields = fields, .field_count = 1};
 
@@ -191,12 +158,12 @@ static void message_is_not_taken_while_redis_is_away(void **state)
     redis_server_kill(&queues->server);
     WAIT_UNTIL(queues, queues->answers == 1);
     assert_int_equal(queues->answer_result, -ENOTCONN);
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 static void stop_without_redis_drains_what_is_settled_already(void **state)
 {
-    struct queues *queues = begin_alone(NULL, false);
+    struct queues *queues = queues_begin_alone(NULL, false, 1);
 
     (void)state;
     queues_start_client(queues, 10);
@@ -204,7 +171,7 @@ static void stop_without_redis_drains_what_is_settled_already(void **state)
     redis_server_kill(&queues->server);
     queue_client_stop(queues->client);
     WAIT_UNTIL(queues, queues->drained == 1);
-    end_alone(queues);
+    queues_end_alone(queues);
 }
 
 int main(void)

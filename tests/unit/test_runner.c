@@ -172,6 +172,94 @@ static void a_shutdown_returns_what_it_interrupts(void **state)
     assert_int_equal(told.outcome, JOB_RETURNED);
 }
 
+static int sleeps_and_cleans_up(struct weft_job *job)
+{
+    EXPECT_EQUAL(weft_sleep_ms(60000), -ECANCELED);
+    note("cleaned up");
+    return weft_fail(job, "interrupted");
+}
+
+static int wakes_and_succeeds(struct weft_job *job)
+{
+    EXPECT_EQUAL(weft_sleep_ms(60000), -ECANCELED);
+    return weft_result(job, "{}");
+}
+
+static void a_cancelled_job_cleans_up_and_is_cancelled_whatever_it_says(void **state)
+{
+    (void)state;
+    run_job(&(struct run){.handlers = {{"sleeps", sleeps_and_cleans_up}}, .stop = runner_cancel, .name = "job-1"});
+    assert_string_equal(trace, "cleaned up");
+    assert_int_equal(told.outcome, JOB_CANCELLED);
+    assert_string_equal(told.error, "cancelled");
+}
+
+static void a_cancelled_job_that_succeeds_is_done(void **state)
+{
+    (void)state;
+    run_job(&(struct run){.handlers = {{"wakes", wakes_and_succeeds}}, .stop = runner_cancel, .name = "job-1"});
+    assert_int_equal(told.outcome, JOB_DONE);
+    assert_string_equal(told.result, "{}");
+}
+
+static int subtask(void *arg)
+{
+    (void)arg;
+    EXPECT_EQUAL(weft_sleep_ms(60000), -ECANCELED);
+    note("subtask");
+    return -ECANCELED;
+}
+
+static int callback(void *arg)
+{
+    (void)arg;
+    EXPECT_EQUAL(weft_sleep_ms(60000), -ECANCELED);
+    note("elsewhere");
+    return -ECANCELED;
+}
+
+/* The chain waits in a context that is not the job's. */
+static int spawns_and_leaves(struct weft_job *job)
+{
+    (void)job;
+    EXPECT(weft_spawn("subtask", subtask, NULL) != NULL);
+    return weft_run_in(NULL, callback, NULL);
+}
+
+static void a_cancelled_jobs_subtasks_are_stopped_too(void **state)
+{
+    (void)state;
+    run_job(&(struct run){.handlers = {{"spawns", spawns_and_leaves}}, .stop = runner_cancel, .name = "job-1"});
+    assert_non_null(strstr(trace, "subtask"));
+    assert_non_null(strstr(trace, "elsewhere"));
+    assert_int_equal(told.outcome, JOB_CANCELLED);
+}
+
+static void a_lost_job_is_not_ours_to_tell_of_even_if_it_succeeds(void **state)
+{
+    (void)state;
+    run_job(&(struct run){.handlers = {{"sleeps", sleeps_and_cleans_up}}, .stop = runner_lose, .name = "1-0"});
+    assert_int_equal(told.outcome, JOB_RETURNED);
+    assert_true(told.lost);
+    assert_string_equal(told.error, "");
+    run_job(&(struct run){.handlers = {{"wakes", wakes_and_succeeds}}, .stop = runner_lose, .name = "1-0"});
+    assert_int_equal(told.outcome, JOB_RETURNED);
+    assert_true(told.lost);
+}
+
+static bool cancel_at_a_shutdown(struct runner *runner, const char *queue, const char *name)
+{
+    runner_shut_down(runner);
+    return runner_cancel(runner, queue, name);
+}
+
+static void a_job_that_is_cancelled_at_a_shutdown_does_not_come_back(void **state)
+{
+    (void)state;
+    run_job(&(struct run){.handlers = {{"sleeps", sleeps}}, .stop = cancel_at_a_shutdown, .name = "job-1"});
+    assert_int_equal(told.outcome, JOB_CANCELLED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +274,11 @@ int main(void)
         EXPECT_TEST(a_swallowed_failure_does_not_decide_a_later_one),
         EXPECT_TEST(a_job_that_takes_too_long_is_woken_and_retried),
         EXPECT_TEST(a_shutdown_returns_what_it_interrupts),
+        EXPECT_TEST(a_cancelled_job_cleans_up_and_is_cancelled_whatever_it_says),
+        EXPECT_TEST(a_cancelled_job_that_succeeds_is_done),
+        EXPECT_TEST(a_cancelled_jobs_subtasks_are_stopped_too),
+        EXPECT_TEST(a_lost_job_is_not_ours_to_tell_of_even_if_it_succeeds),
+        EXPECT_TEST(a_job_that_is_cancelled_at_a_shutdown_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,237 @@
+/* The supervisor's side of cards: what is read was written by a process that may have written anything. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/frame.h"
+#include "context/name.h"
+#include "daemon/card.h"
+#include "handlers/attempt.h"
+#include "queue/entry.h"
+
+#define LAST_MS INT64_C(253402300799999) /* the end of the year 9999 */
+
+/* Walks through a card's text. */
+struct reader {
+    const char *text;
+    size_t used;
+    size_t at;
+};
+
+/* A card, taken apart. Everything points into the text it was read from. */
+struct parts {
+    const char *names[CARD_NAMES];
+    struct job_field metadata[JOB_METADATA_MAX];
+    size_t metadata_count;
+};
+
+/* ---- What names may be ---- */
+
+static bool is_entry(const char *text, size_t size)
+{
+    struct entry_id id;
+
+    (void)size;
+    return entry_id_parse(text, &id) == 0;
+}
+
+static bool is_hex(const char *text, size_t size)
+{
+    return strspn(text, "0123456789abcdef") == size;
+}
+
+static bool is_trace(const char *text, size_t size)
+{
+    return size == 0 || (size == 32 && is_hex(text, size));
+}
+
+static bool is_span(const char *text, size_t size)
+{
+    return size == 0 || (size == ATTEMPT_SPAN_ID_SIZE - 1 && is_hex(text, size));
+}
+
+/* What each name is called in a context, if it is there at all, and what it may be. */
+static const struct {
+    const char *in_context;
+    bool (*is_valid)(const char *text, size_t size);
+} names[CARD_NAMES] = {
+    [CARD_NAME_ID] = {"weft.job_id", name_is_job_id},
+    [CARD_NAME_TYPE] = {"weft.type", name_is_valid},
+    [CARD_NAME_QUEUE] = {"weft.queue", name_is_valid},
+    [CARD_NAME_ROOT] = {"weft.root_id", name_is_job_id},
+    [CARD_NAME_TRACE] = {"weft.trace_id", is_trace},
+    [CARD_NAME_SPAN] = {"weft.span_id", is_span},
+    [CARD_NAME_ENTRY] = {NULL, is_entry},
+};
+
+/* ---- Taking a card apart ---- */
+
+/* `size` bytes and their NUL, or NULL where they cannot be. */
+static const char *read_bytes(struct reader *reader, size_t size)
+{
+    const char *bytes = reader->text + reader->at;
+
+    if (size >= reader->used - reader->at || bytes[size] != '\0')
+        return NULL;
+    reader->at += size + 1;
+    return bytes;
+}
+
+static int read_name(struct reader *reader, enum card_name name, size_t size, const char **ret_text)
+{
+    const char *text = read_bytes(reader, size);
+
+    if (!text || strlen(text) != size || !names[name].is_valid(text, size))
+        return -EBADMSG;
+    *ret_text = text;
+    return 0;
+}
+
+static int read_metadata(struct reader *reader, struct job_field *ret_field)
+{
+    struct card_field sizes;
+
+    if (reader->used - reader->at < sizeof(sizes))
+        return -EBADMSG;
+    memcpy(&sizes, reader->text + reader->at, sizeof(sizes));
+    reader->at += sizeof(sizes);
+
+    const char *name = read_bytes(reader, sizes.name_size);
+    const char *value = name ? read_bytes(reader, sizes.size) : NULL;
+    if (!value || strlen(name) != sizes.name_size || !name_is_valid(name, sizes.name_size))
+        return -EBADMSG;
+    *ret_field = (struct job_field){.name = name, .value = value, .size = sizes.size};
+    return 0;
+}
+
+static bool is_time(int64_t unix_ms)
+{
+    return unix_ms >= 0 && unix_ms <= LAST_MS;
+}
+
+static bool has_possible_numbers(const struct card *card)
+{
+    return card->used <= sizeof(card->text) && card->attempt > 0 && card->attempts > 0 && is_time(card->enqueued_ms) &&
+           is_time(card->started_ms) && card->deadline_us >= 0;
+}
+
+/* `card` is a copy of the caller's, which does not change any more. */
+static int take_apart(const struct card *card, struct parts *ret_parts)
+{
+    struct reader reader = {.text = card->text, .used = card->used};
+    int r = has_possible_numbers(card) ? 0 : -EBADMSG;
+
+    ret_parts->metadata_count = 0;
+    for (enum card_name name = 0; name < CARD_NAMES && r == 0; name++)
+        r = read_name(&reader, name, card->sizes[name], &ret_parts->names[name]);
+    while (r == 0 && reader.at < reader.used) {
+        r = ret_parts->metadata_count < JOB_METADATA_MAX ? 0 : -EBADMSG;
+        if (r == 0)
+            r = read_metadata(&reader, &ret_parts->metadata[ret_parts->metadata_count++]);
+    }
+    return r;
+}
+
+/* ---- Jobs ---- */
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+int card_read_job(const struct card *card, struct card_job *ret_job)
+{
+    struct card copy = *card;
+    struct parts parts;
+    int r = take_apart(&copy, &parts);
+
+    if (r < 0)
+        return r;
+    memcpy(ret_job->text, copy.text, copy.used);
+    for (enum card_name name = 0; name < CARD_NAMES; name++)
+        parts.names[name] = ret_job->text + (parts.names[name] - copy.text);
+    ret_job->started_ms = copy.started_ms;
+    ret_job->deadline_us = copy.deadline_us;
+    ret_job->job = (struct job){
+        .id = parts.names[CARD_NAME_ID],
+        .type = parts.names[CARD_NAME_TYPE],
+        .queue = parts.names[CARD_NAME_QUEUE],
+        .entry = parts.names[CARD_NAME_ENTRY],
+        .root = parts.names[CARD_NAME_ROOT],
+        .trace_id = text_or_null(parts.names[CARD_NAME_TRACE]),
+        .payload = "",
+        .attempt = copy.attempt,
+        .attempts = copy.attempts,
+        .enqueued_ms = copy.enqueued_ms,
+    };
+    return 0;
+}
+
+/* ---- Contexts ---- */
+
+/* What a rebuilt context points into; freed with its last frame. */
+struct holder {
+    struct card card;
+    char attempt[12];
+    char words[];
+};
+
+static int holder_new(const struct card *card, const char *handler, const char *task, struct holder **ret_holder)
+{
+    size_t handler_size = strlen(handler) + 1, task_size = strlen(task) + 1;
+    struct holder *holder = malloc(sizeof(*holder) + handler_size + task_size);
+
+    if (!holder)
+        return -ENOMEM;
+    holder->card = *card;
+    (void)snprintf(holder->attempt, sizeof(holder->attempt), "%" PRIu32, holder->card.attempt);
+    memcpy(holder->words, handler, handler_size);
+    memcpy(holder->words + handler_size, task, task_size);
+    *ret_holder = holder;
+    return 0;
+}
+
+static void add_text(struct frame_entry *entries, size_t *count, const char *name, const char *value)
+{
+    if (name && value[0])
+        entries[(*count)++] = (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
+}
+
+/* Weft's own values come first, so that no metadata can take their names. */
+static int make_frame(struct holder *holder, const struct parts *parts, struct weft_context **ret_context)
+{
+    struct frame_entry entries[CARD_NAMES + 3 + JOB_METADATA_MAX];
+    const char *handler = holder->words, *task = handler + strlen(handler) + 1;
+    size_t count = 0;
+
+    for (enum card_name name = 0; name < CARD_NAMES; name++)
+        add_text(entries, &count, names[name].in_context, parts->names[name]);
+    add_text(entries, &count, "weft.attempt", holder->attempt);
+    add_text(entries, &count, "weft.handler", handler);
+    add_text(entries, &count, "weft.task", task);
+    for (size_t i = 0; i < parts->metadata_count; i++) {
+        const struct job_field *field = &parts->metadata[i];
+
+        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
+    }
+    return frame_new(entries, count, holder, free, ret_context);
+}
+
+int card_read_context(const struct card *card, const char *handler, const char *task, struct weft_context **ret_context)
+{
+    struct holder *holder;
+    struct parts parts;
+    int r = holder_new(card, handler ? handler : "", task ? task : "", &holder);
+
+    if (r < 0)
+        return r;
+    r = take_apart(&holder->card, &parts);
+    if (r == 0)
+        r = make_frame(holder, &parts, ret_context);
+    if (r < 0)
+        free(holder);
+    return r;
+}

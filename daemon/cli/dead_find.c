@@ -1,0 +1,61 @@
+#include "daemon/cli/dead_find.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/cli/job_id.h"
+#include "daemon/cli/problem.h"
+#include "daemon/cli/stream.h"
+
+struct search {
+    const char *id;
+    char entry[DEAD_ENTRY_SIZE]; /* "": none has been found */
+};
+
+static bool visit(const struct stream_entry *entry, void *user)
+{
+    struct search *search = user;
+
+    if (!job_id_is_of(search->id, entry))
+        return false;
+    snprintf(search->entry, sizeof(search->entry), "%s", entry->id);
+    return true;
+}
+
+static int report_ambiguous(const char *id, const char *one, const char *other)
+{
+    return problem_report(
+        EX_USAGE, "there is a dead letter of a job \"%s\" in queue %s and another in queue %s; choose one with -q", id,
+        one, other);
+}
+
+int dead_report_missing(const char *id)
+{
+    return problem_report(1, "no dead letter of a job \"%s\"; `weft dead` lists those that there are", id);
+}
+
+int dead_find(struct session *session, const char *id, struct dead_letter *ret_letter)
+{
+    struct dead_letter letter = {0};
+
+    for (size_t i = 0; i < session->queue_count; i++) {
+        const struct queue_keys *keys = &session->queues[i];
+        struct search search = {.id = id};
+
+        if (stream_walk(session, keys->names[QUEUE_KEY_DEAD], STREAM_NEWEST_FIRST, SIZE_MAX, visit, &search) ==
+            STREAM_FAILED)
+            return EX_UNAVAILABLE;
+        if (!search.entry[0])
+            continue;
+        if (letter.keys)
+            return report_ambiguous(id, letter.keys->queue, keys->queue);
+        letter.keys = keys;
+        memcpy(letter.entry, search.entry, sizeof(letter.entry));
+    }
+    if (!letter.keys)
+        return dead_report_missing(id);
+    *ret_letter = letter;
+    return EX_OK;
+}

@@ -1,0 +1,21 @@
+/*
+ * Finding the dead letter that a job ID means: the newest of that ID.
+ */
+#pragma once
+
+#include "daemon/cli/session.h"
+
+#define DEAD_ENTRY_SIZE 48
+
+struct dead_letter {
+    const struct queue_keys *keys; /* of its queue; borrowed from the session */
+    char entry[DEAD_ENTRY_SIZE];
+};
+
+/* Gives an exit status; but for EX_OK, the reason has been reported: there is none, or there is one in several queues.
+ */
+int dead_find(struct session *session, const char *id, struct dead_letter *ret_letter)
+    __attribute__((warn_unused_result));
+
+/* Reports that there is none, and gives the exit status. */
+int dead_report_missing(const char *id);

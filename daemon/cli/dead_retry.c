@@ -1,0 +1,129 @@
+/* weft dead retry: puts dead letters back into their queues. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "daemon/cli/dead.h"
+#include "daemon/cli/dead_find.h"
+#include "daemon/cli/job_id.h"
+#include "daemon/cli/print.h"
+#include "daemon/cli/problem.h"
+#include "daemon/cli/script.h"
+#include "daemon/cli/stream.h"
+
+/* Letters a script, which holds up Redis for as long. */
+#define CHUNK "100"
+
+/* Retries the letters from `first` to `last`, one chunk of them. */
+static int retry(struct session *session, const struct queue_keys *keys, const char *first, const char *last,
+                 long long *ret_count)
+{
+    const char *arguments[] = {first, last, CHUNK};
+    SESSION_REPLY *reply = script_call(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments,
+                                       sizeof(arguments) / sizeof(arguments[0]));
+
+    if (!reply)
+        return EX_UNAVAILABLE;
+    *ret_count = reply->integer;
+    return EX_OK;
+}
+
+/* ---- One ---- */
+
+static int retry_one(struct session *session, const char *id, bool json)
+{
+    struct dead_letter letter;
+    long long count = 0;
+    int status = dead_find(session, id, &letter);
+
+    if (status == EX_OK)
+        status = retry(session, letter.keys, letter.entry, letter.entry, &count);
+    if (status != EX_OK)
+        return status;
+    if (count == 0)
+        return dead_report_missing(id);
+    if (!json) {
+        printf("retried %s in queue %s\n", id, letter.keys->queue);
+        return EX_OK;
+    }
+    return print_json(json_pack("{s:s, s:s}", "id", id, "queue", letter.keys->queue)) < 0 ? problem_report_memory()
+                                                                                          : EX_OK;
+}
+
+/* ---- All ---- */
+
+static bool note_entry(const struct stream_entry *entry, void *user)
+{
+    snprintf(user, DEAD_ENTRY_SIZE, "%s", entry->id);
+    return true;
+}
+
+/* Those that are there now: a job that dies again meanwhile is not retried without end. */
+static int retry_queue(struct session *session, const struct queue_keys *keys, long long *ret_count)
+{
+    char last[DEAD_ENTRY_SIZE] = "";
+    long long count = 0, more = 0;
+    int status;
+
+    if (stream_walk(session, keys->names[QUEUE_KEY_DEAD], STREAM_NEWEST_FIRST, 1, note_entry, last) == STREAM_FAILED)
+        return EX_UNAVAILABLE;
+    if (last[0]) {
+        do {
+            status = retry(session, keys, "-", last, &more);
+            if (status != EX_OK)
+                return status;
+            count += more;
+        } while (more > 0);
+    }
+    *ret_count = count;
+    return EX_OK;
+}
+
+static int print_count(const char *queue, long long count, bool json)
+{
+    if (json)
+        return print_json(json_pack("{s:s, s:I}", "queue", queue, "retried", (json_int_t)count));
+    if (count > 0)
+        printf("retried %lld dead letter%s of queue %s\n", count, count == 1 ? "" : "s", queue);
+    return 0;
+}
+
+static int retry_all(struct session *session, bool json)
+{
+    long long sum = 0;
+
+    for (size_t i = 0; i < session->queue_count; i++) {
+        long long count;
+        int status = retry_queue(session, &session->queues[i], &count);
+
+        if (status != EX_OK)
+            return status;
+        if (print_count(session->queues[i].queue, count, json) < 0)
+            return problem_report_memory();
+        sum += count;
+    }
+    if (sum == 0 && !json)
+        puts("No dead letters.");
+    return EX_OK;
+}
+
+int dead_retry(const struct invocation *invocation)
+{
+    const struct options *options = &invocation->options;
+    const char *id = options->word_count > 0 ? options->words[0] : NULL;
+    struct session session;
+    int status = EX_OK;
+
+    if (!id == !options->all)
+        status = problem_report_usage("dead retry", "%s",
+                                      id ? "an ID and --all are one too many" : "ID or --all is missing");
+    else if (id)
+        status = job_id_check("dead retry", id);
+    if (status == EX_OK)
+        status = session_open(&session, invocation->config, options->queue);
+    if (status != EX_OK)
+        return status;
+    status = id ? retry_one(&session, id, options->json) : retry_all(&session, options->json);
+    session_close(&session);
+    return status;
+}

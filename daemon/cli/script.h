@@ -1,0 +1,12 @@
+/*
+ * Calls of the scripts in queue/scripts/.
+ */
+#pragma once
+
+#include "daemon/cli/session.h"
+#include "queue/scripts.h"
+
+/* Runs a script for one queue with its arguments, and gives the reply as session_ask() does. */
+redisReply *script_call(struct session *session, int type, const struct queue_script *script,
+                        const struct queue_keys *keys, const char *const *arguments, size_t count)
+    __attribute__((warn_unused_result));

@@ -1,0 +1,255 @@
+#include "daemon/dispatch.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include <weft/log.h>
+
+#include "context/task.h"
+#include "daemon/lifecycle.h"
+#include "queue/clock.h"
+
+/* Jobs that run for longer than this are shown as running in their report. */
+#define SHOW_AFTER_US (200 * INT64_C(1000))
+
+/* A job for which there was no memory is tried again after this. */
+enum { POSTPONE_MS = 1000 };
+
+/* ---- From the queues ---- */
+
+static struct settlement settlement_of(const struct weft_job *job, const struct attempt_outcome *outcome)
+{
+    return (struct settlement){
+        .job = job->record,
+        .outcome = outcome->outcome,
+        .error = outcome->error,
+        .result = job->result,
+        .result_size = job->result_size,
+        .progress = job->progress,
+        .started_ms = job->started_ms,
+        .duration_us = outcome->duration_us,
+        .due_ms = outcome->outcome == JOB_RETRY ? clock_now_ms() + outcome->retry_ms : 0,
+        .charged = outcome->outcome != JOB_RETURNED,
+        .subtasks = job->subtasks,
+        .subtasks_failed = job->subtasks_failed,
+    };
+}
+
+/* A settlement that cannot be kept stays undone: the job is still pending in Redis and will be run again. */
+static void check_kept(int r)
+{
+    if (r < 0)
+        weft_error("the outcome could not be kept and the job may run again: %s", strerror(-r));
+}
+
+static void postpone(struct dispatch *dispatch, struct job *record, int error)
+{
+    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = clock_now_ms() + POSTPONE_MS};
+
+    weft_log_with(WEFT_WARN, "no room to run a job, which is tried again in a second", WEFT_TEXT("job", record->id),
+                  WEFT_TEXT("error", strerror(-error)));
+    check_kept(queue_client_settle(dispatch->client, &settlement));
+    (void)job_free(record);
+    queue_client_add_room(dispatch->client, 1);
+}
+
+static void take_job(struct job *record, void *user)
+{
+    struct dispatch *dispatch = user;
+    int r = runner_start(&dispatch->runner, record, job_types_find(dispatch->types, record->type));
+
+    if (r < 0)
+        postpone(dispatch, record, r);
+    else
+        atomic_fetch_add_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
+}
+
+static bool type_known(const char *type, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    return job_types_find(dispatch->types, type) != NULL;
+}
+
+static void message_rejected(const struct queue_rejection *rejection, void *user)
+{
+    struct dispatch *dispatch = user;
+
+    lifecycle_rejected(rejection);
+    atomic_fetch_add_explicit(&dispatch->slot->jobs_failed, 1, memory_order_relaxed);
+}
+
+static void job_cancelled(const char *queue, const char *id, void *user)
+{
+    struct dispatch *dispatch = user;
+
+    (void)runner_cancel(&dispatch->runner, queue, id);
+}
+
+static void job_discarded(const struct job *job, void *user)
+{
+    (void)user;
+    lifecycle_discarded(job);
+}
+
+static void job_lost(const char *queue, const char *entry, void *user)
+{
+    struct dispatch *dispatch = user;
+
+    (void)runner_lose(&dispatch->runner, queue, entry);
+}
+
+static void redis_state(const char *problem, void *user)
+{
+    struct dispatch *dispatch = user;
+
+    scoreboard_note_redis(dispatch->slot, problem);
+}
+
+static void drained(void *user)
+{
+    struct dispatch *dispatch = user;
+
+    dispatch->drained = true;
+    dispatch->settled(dispatch->user);
+}
+
+static const struct queue_events queue_events = {
+    .job = take_job,
+    .type_known = type_known,
+    .rejected = message_rejected,
+    .cancelled = job_cancelled,
+    .discarded = job_discarded,
+    .lost = job_lost,
+    .redis_state = redis_state,
+    .drained = drained,
+};
+
+/* ---- From the jobs ---- */
+
+/* From here on a crash of the process can be laid at its door. */
+static void job_started(struct weft_job *job, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    job->card = card_take(dispatch->cards, job);
+    card_start(job->card, job);
+    lifecycle_started(job);
+}
+
+static void job_forgotten(struct weft_job *job, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    card_drop(dispatch->cards, job->card);
+}
+
+static void job_ended(struct weft_job *job, const struct attempt_outcome *outcome, void *user)
+{
+    struct dispatch *dispatch = user;
+    struct settlement settlement = settlement_of(job, outcome);
+
+    lifecycle_ended(outcome);
+    card_end(dispatch->cards, job->card);
+    check_kept(queue_client_settle(dispatch->client, &settlement));
+    queue_client_add_room(dispatch->client, 1);
+    atomic_fetch_sub_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
+    if (outcome->outcome == JOB_DONE)
+        atomic_fetch_add_explicit(&dispatch->slot->jobs_done, 1, memory_order_relaxed);
+    if (outcome->outcome == JOB_DEAD)
+        atomic_fetch_add_explicit(&dispatch->slot->jobs_failed, 1, memory_order_relaxed);
+}
+
+static void subtask_started(struct weft_job *job, struct weft_task *task, void *user)
+{
+    (void)job;
+    (void)task;
+    (void)user;
+    lifecycle_subtask_started();
+}
+
+static void subtask_ended(struct weft_job *job, struct weft_task *task, int result, void *user)
+{
+    (void)job;
+    (void)task;
+    (void)user;
+    lifecycle_subtask_ended(result);
+}
+
+static void late_subtasks(struct weft_job *job, unsigned subtasks, unsigned failed, void *user)
+{
+    struct dispatch *dispatch = user;
+
+    check_kept(queue_client_add_subtasks(dispatch->client, job->record, subtasks, failed));
+}
+
+static void job_progressed(struct weft_job *job, void *user)
+{
+    (void)user;
+    job->shown = false;
+}
+
+static int enqueue(const char *queue, const struct job_field *fields, size_t count,
+                   void (*done)(int result, const char *text, void *arg), void *arg, void *user)
+{
+    struct dispatch *dispatch = user;
+    struct queue_message message = {.queue = queue, .fields = fields, .field_count = count};
+
+    return queue_client_enqueue(dispatch->client, &message, done, arg);
+}
+
+static const struct runner_events runner_events = {
+    .started = job_started,
+    .ended = job_ended,
+    .subtask_started = subtask_started,
+    .subtask_ended = subtask_ended,
+    .late_subtasks = late_subtasks,
+    .progressed = job_progressed,
+    .enqueue = enqueue,
+    .forgotten = job_forgotten,
+};
+
+/* ---- For the owner ---- */
+
+void dispatch_show_running(struct dispatch *dispatch)
+{
+    int64_t now_us = timer_now_us();
+
+    for (struct weft_job *job = dispatch->runner.running; job; job = job->next) {
+        if (job->shown || job->started_us == 0 || now_us - job->started_us < SHOW_AFTER_US)
+            continue;
+        check_kept(queue_client_report_running(dispatch->client, job->record, job->started_ms, job->progress));
+        job->shown = true;
+    }
+}
+
+int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
+                   const struct config *config, const char *consumer)
+{
+    runner_init(&dispatch->runner, loop, &runner_events, dispatch);
+    int r = queue_client_new(base, &config->queue_options, consumer, &queue_events, dispatch, &dispatch->client);
+
+    if (r == 0)
+        queue_client_add_room(dispatch->client, config->concurrency);
+    return r;
+}
+
+void dispatch_stop(struct dispatch *dispatch)
+{
+    queue_client_stop(dispatch->client);
+}
+
+void dispatch_interrupt(struct dispatch *dispatch)
+{
+    runner_shut_down(&dispatch->runner);
+}
+
+bool dispatch_is_over(const struct dispatch *dispatch)
+{
+    return dispatch->drained && weft_tasks_alive() == 0 && queue_client_is_settled(dispatch->client);
+}
+
+void dispatch_done(struct dispatch *dispatch)
+{
+    dispatch->client = queue_client_free(dispatch->client);
+}

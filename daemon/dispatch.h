@@ -1,0 +1,46 @@
+/*
+ * Dispatch: where queue/ and handlers/ meet. Jobs that were fetched are run, what becomes of them is settled, and the
+ * scoreboard is kept up to date.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "daemon/card.h"
+#include "daemon/job_types.h"
+#include "daemon/scoreboard.h"
+#include "handlers/runner.h"
+#include "queue/client.h"
+
+struct dispatch {
+    struct scoreboard_slot *slot;
+    struct card_table *cards;
+    const struct job_types *types;
+    struct queue_client *client;
+    struct runner runner;
+    bool drained;                /* the queues have nothing more of ours */
+    void (*settled)(void *user); /* `drained` has become true */
+    void *user;
+};
+
+/* The owner has filled in `slot`, `cards`, `types`, `settled` and `user`. Connects, and fetches from then on;
+ * `dispatch` must stay where it is. Errors: -ENOMEM, -EINVAL. */
+int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
+                   const struct config *config, const char *consumer) __attribute__((warn_unused_result));
+
+/* Takes no more jobs; `settled` follows. */
+void dispatch_stop(struct dispatch *dispatch);
+
+/* Interrupts what runs. */
+void dispatch_interrupt(struct dispatch *dispatch);
+
+/* Whether everything is over and written to Redis. */
+bool dispatch_is_over(const struct dispatch *dispatch);
+
+/* A few times a second: jobs that have been running for a while are shown in their reports, with the progress that they
+ * made. */
+void dispatch_show_running(struct dispatch *dispatch);
+
+void dispatch_done(struct dispatch *dispatch);

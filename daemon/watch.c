@@ -1,0 +1,187 @@
+#include "daemon/watch.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <weft/log.h>
+
+#include "context/timer.h"
+
+#define SECOND_US INT64_C(1000000)
+
+/* A loop that has not turned for so long stands still. */
+#define STILL_US SECOND_US
+
+/* How long a job may go on after its time-out, for its cleanups; and a worker after it was told to abort. */
+#define OVERDUE_GRACE_US (3 * SECOND_US)
+#define ABORT_GRACE_US   SECOND_US
+
+/* Plugins may take their time to start, but not for ever. */
+#define READY_LIMIT_US (60 * SECOND_US)
+
+/* ---- Ending ---- */
+
+/* SIGABRT first: its handler notes whose code was running, and leaves a core where those are wanted. */
+static void end_worker(struct child *child, enum child_fault fault, uintptr_t culprit, const char *why)
+{
+    child->watch.fault = fault;
+    child->watch.culprit = culprit;
+    child->watch.aborted_us = timer_now_us();
+    weft_log_with(WEFT_ERROR, "ending a worker", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
+                  WEFT_TEXT("error", why));
+    (void)kill(child->pid, SIGABRT);
+    /* One that was stopped obeys nothing but SIGKILL, until it is continued. */
+    (void)kill(child->pid, SIGCONT);
+}
+
+static void finish_off(struct child *child, int64_t now_us)
+{
+    if (child->killed || now_us - child->watch.aborted_us < ABORT_GRACE_US)
+        return;
+    child->killed = true;
+    (void)kill(child->pid, SIGKILL);
+}
+
+/* ---- Standing still ---- */
+
+static uintptr_t on_cpu(const struct child *child)
+{
+    return atomic_load(&child->slot->crash.witness);
+}
+
+/* Whether somebody has stopped it, as SIGSTOP does: then no job is to blame. */
+static bool is_stopped(pid_t pid)
+{
+    char path[64], state = '?';
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    /* The name in parentheses is ours, and has no blanks. */
+    if (fscanf(file, "%*s %*s %c", &state) != 1)
+        state = '?';
+    (void)fclose(file);
+    return state == 'T';
+}
+
+/* Before its lease is over, so that no other node runs its jobs while this one might go on. */
+static bool look_at_stall(struct child *child, int64_t still_us)
+{
+    int64_t limit_us = child->generation->config->lease_ms * 1000 / 4 * 3;
+    char why[128];
+
+    if (still_us < limit_us || still_us < STILL_US)
+        return false;
+    bool stopped = is_stopped(child->pid);
+    (void)snprintf(why, sizeof(why), "its loop has not turned for %" PRId64 " s%s", still_us / SECOND_US,
+                   stopped ? ", since somebody has stopped the process" : "");
+    end_worker(child, stopped ? CHILD_FROZEN : CHILD_STALLED, 0, why);
+    return true;
+}
+
+/* ---- Going on after the time-out ---- */
+
+/* Where the loop stands still, only the job on the CPU can be blamed: the others are kept from obeying. Where it turns,
+ * a job had its time to obey only since then. */
+static bool is_overdue(const struct child *child, const struct card *card, int64_t now_us, bool still)
+{
+    int64_t deadline_us = atomic_load(&card->deadline_us);
+    uintptr_t identity = atomic_load(&card->witness);
+
+    if (deadline_us == 0 || identity == 0 || now_us - deadline_us < OVERDUE_GRACE_US)
+        return false;
+    if (still)
+        return on_cpu(child) == identity;
+    return child->watch.steady_us > 0 && now_us - child->watch.steady_us >= OVERDUE_GRACE_US;
+}
+
+static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
+{
+    for (size_t i = 0; i < child->cards.capacity; i++) {
+        const struct card *card = &child->cards.cards[i];
+
+        if (card_state(&child->cards, i) != CARD_RUNNING || !is_overdue(child, card, now_us, still))
+            continue;
+        end_worker(child, CHILD_OVERDUE, atomic_load(&card->witness), "a job goes on after its time-out");
+        return true;
+    }
+    return false;
+}
+
+/* ---- Memory ---- */
+
+/* Bytes that are resident, or 0. */
+static int64_t read_rss(pid_t pid)
+{
+    char path[64];
+    int64_t resident = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*s %" SCNd64, &resident) != 1)
+        resident = 0;
+    (void)fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+/* A job that keeps the CPU while its worker is too large is the one that eats. Where nobody does, the worker has grown
+ * over time: it is replaced when its jobs have ended. */
+static void look_at_memory(struct child *child)
+{
+    int64_t limit = child->generation->config->max_rss;
+    int64_t rss = limit > 0 ? read_rss(child->pid) : 0;
+    uintptr_t culprit = on_cpu(child), before = child->watch.large_culprit;
+
+    child->watch.large_culprit = rss > limit ? culprit : 0;
+    if (limit == 0 || rss <= limit)
+        return;
+    if (culprit != 0 && culprit == before) {
+        end_worker(child, CHILD_TOO_LARGE, culprit, "a job uses up more memory than \"max_rss\" allows");
+        return;
+    }
+    if (!child->worn)
+        weft_log_with(WEFT_WARN, "a worker has grown larger than \"max_rss\" and is replaced",
+                      WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
+                      WEFT_INT("rss_mib", rss / (1024 * 1024)));
+    child->worn = true;
+    if (rss > limit * 2)
+        end_worker(child, CHILD_TOO_LARGE, 0, "it has grown to twice what \"max_rss\" allows");
+}
+
+/* ---- */
+
+static void look_at(struct child *child, int64_t now_us)
+{
+    int64_t beat_us = atomic_load(&child->slot->beat_us);
+    int64_t still_us = beat_us > 0 ? now_us - beat_us : 0;
+    bool still = still_us > STILL_US;
+
+    if (child->watch.fault != CHILD_NO_FAULT) {
+        finish_off(child, now_us);
+        return;
+    }
+    if (child->state == CHILD_STARTING && now_us - child->started_us > READY_LIMIT_US) {
+        end_worker(child, CHILD_NEVER_READY, 0, "it has not become ready within a minute");
+        return;
+    }
+    if (still || beat_us == 0)
+        child->watch.steady_us = 0;
+    else if (child->watch.steady_us == 0)
+        child->watch.steady_us = now_us;
+    if (!look_at_stall(child, still_us) && !look_at_jobs(child, now_us, still))
+        look_at_memory(child);
+}
+
+void watch_look(const struct crew *crew)
+{
+    int64_t now_us = timer_now_us();
+
+    for (struct child *child = crew->children; child; child = child->next)
+        if (child_runs(child))
+            look_at(child, now_us);
+}

@@ -1,0 +1,55 @@
+/*
+ * Cancelling, a worker's side: reads a few times a second which jobs somebody wants to be cancelled, as cancel.lua has
+ * noted it, and knows them when they arrive.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "context/job.h"
+#include "queue/keys.h"
+#include "queue/redis.h"
+#include "queue/trouble.h"
+
+/* For how long it is noted that a job is to be cancelled: longer than any dead host's jobs wait for their lease. */
+#define CANCEL_NOTED_MS (INT64_C(60) * 60 * 1000)
+
+struct cancel;
+
+struct cancel_events {
+    /* Somebody wants the job `id` to be cancelled; told once for each time that it was asked for. */
+    void (*cancelled)(size_t queue, const char *id, void *user);
+    /* All queues have been read for the first time on this connection. */
+    void (*known)(void *user);
+};
+
+/* Everything is borrowed and must outlive what is made of it. */
+struct cancel_setup {
+    struct event_base *base;
+    struct redis *redis;
+    struct trouble *trouble;
+    const struct queue_keys *keys;
+    size_t queue_count;
+    const struct cancel_events *events;
+    void *user;
+};
+
+/* Errors: -ENOMEM. */
+int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel) __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct cancel *cancel_free(struct cancel *cancel);
+
+/* The connection is up: reads now, and then again and again. */
+void cancel_start(struct cancel *cancel);
+
+/* The connection is gone. What is known stays, until it is read anew. */
+void cancel_stop(struct cancel *cancel);
+
+/* Whether what is to be cancelled is known: until then no job should be taken. */
+bool cancel_is_known(const struct cancel *cancel);
+
+/* Whether the job is to be cancelled. One that was enqueued after that was asked for is another job of the same ID. */
+bool cancel_has(const struct cancel *cancel, size_t queue, const struct job *job);

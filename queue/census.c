@@ -1,0 +1,225 @@
+#include "queue/census.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/clock.h"
+#include "queue/consumer.h"
+#include "queue/lease.h"
+
+#define PERIOD_S   1
+#define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
+
+/* A consumer whose lease seems to be over. */
+struct census_sighting {
+    struct census_sighting *next;
+    int64_t since_ms; /* steady time of the first look at which it did */
+    bool again;       /* at the look that is being read */
+    char consumer[];
+};
+
+struct census_look {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct census *census;
+    size_t queue;
+    bool sent;
+    struct census_sighting *sightings;
+};
+
+struct census {
+    struct redis *redis;
+    const struct queue_options *options;
+    const struct queue_keys *keys;
+    struct reclaim *reclaim;
+    uint32_t host;
+    struct words words;
+    struct event *timer;
+    struct census_look looks[]; /* at each queue */
+};
+
+/* What Redis says of a consumer. */
+struct census_row {
+    const char *name;
+    int64_t idle_ms; /* since it was heard of */
+};
+
+/* ---- Sightings ---- */
+
+static struct census_sighting *note_sighting(struct census_look *look, const char *consumer, int64_t now_ms)
+{
+    size_t size = strlen(consumer) + 1;
+    struct census_sighting *sighting = look->sightings;
+
+    while (sighting && strcmp(sighting->consumer, consumer) != 0)
+        sighting = sighting->next;
+    if (!sighting) {
+        sighting = calloc(1, sizeof(*sighting) + size);
+        if (!sighting)
+            return NULL;
+        memcpy(sighting->consumer, consumer, size);
+        sighting->since_ms = now_ms;
+        sighting->next = look->sightings;
+        look->sightings = sighting;
+    }
+    sighting->again = true;
+    return sighting;
+}
+
+/* Keeps those of the look that has been read. */
+static void sift_sightings(struct census_look *look)
+{
+    struct census_sighting **link = &look->sightings;
+
+    while (*link) {
+        struct census_sighting *sighting = *link;
+
+        if (sighting->again) {
+            sighting->again = false;
+            link = &sighting->next;
+        } else {
+            *link = sighting->next;
+            free(sighting);
+        }
+    }
+}
+
+/* ---- Judging ---- */
+
+static bool is_expired(struct census_look *look, const struct census_row *row)
+{
+    int64_t lease_ms = look->census->options->lease_ms;
+    int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
+    int64_t now_ms = clock_steady_ms();
+    const struct census_sighting *sighting;
+
+    if (row->idle_ms <= LEASE_SILENCE_MS(lease_ms))
+        return false;
+    sighting = note_sighting(look, row->name, now_ms);
+    return sighting && now_ms - sighting->since_ms >= gap_ms;
+}
+
+/* Where nobody else can use this Redis, whoever is not of this host was, before it was restarted. */
+static bool is_dead(const struct census *census, const struct census_row *row)
+{
+    enum consumer_life life = consumer_look(row->name, census->host);
+
+    return life == CONSUMER_DEAD || (life == CONSUMER_ELSEWHERE && census->options->exclusive);
+}
+
+static int judge(struct census_look *look, const struct census_row *row)
+{
+    struct census *census = look->census;
+    int64_t silence_ms = LEASE_SILENCE_MS(census->options->lease_ms);
+
+    if (is_dead(census, row))
+        return reclaim_add(census->reclaim, look->queue, row->name, RECLAIM_DEAD, 0);
+    if (is_expired(look, row))
+        return reclaim_add(census->reclaim, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
+    return 0;
+}
+
+/* ---- Looking ---- */
+
+/* By the names of fields: later versions of Redis have more of them. */
+static bool read_row(const redisReply *fields, struct census_row *ret_row)
+{
+    struct census_row row = {.idle_ms = -1};
+
+    for (size_t i = 0; fields->type == REDIS_REPLY_ARRAY && i + 1 < fields->elements; i += 2) {
+        const redisReply *name = fields->element[i], *value = fields->element[i + 1];
+
+        if (!name->str)
+            continue;
+        if (strcmp(name->str, "name") == 0)
+            row.name = value->str;
+        else if (strcmp(name->str, "idle") == 0 && value->type == REDIS_REPLY_INTEGER)
+            row.idle_ms = value->integer;
+    }
+    if (!row.name || row.idle_ms < 0)
+        return false;
+    *ret_row = row;
+    return true;
+}
+
+/* A queue that cannot be read, or has no group, has no consumers. Whoever is not judged for want of memory is found
+ * again by the next look. */
+static void on_looked(struct redis_request *request, const redisReply *reply)
+{
+    struct census_look *look = (struct census_look *)request;
+    struct census_row row;
+
+    look->sent = false;
+    if (!reply)
+        return;
+    if (reply_blames_server(reply)) {
+        redis_fail(look->census->redis, reply->str);
+        return;
+    }
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        if (read_row(reply->element[i], &row) && judge(look, &row) < 0)
+            break;
+    sift_sightings(look);
+}
+
+static void look_now(struct census *census)
+{
+    for (size_t i = 0; i < census->options->queue_count; i++) {
+        struct census_look *look = &census->looks[i];
+
+        if (look->sent)
+            continue;
+        words_start(&census->words, "XINFO", "CONSUMERS", census->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, NULL);
+        look->sent = redis_send(census->redis, &census->words, &look->request) == 0;
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    look_now(arg);
+}
+
+void census_start(struct census *census)
+{
+    for (size_t i = 0; i < census->options->queue_count; i++)
+        sift_sightings(&census->looks[i]);
+    look_now(census);
+    event_add(census->timer, &(struct timeval){.tv_sec = PERIOD_S});
+}
+
+int census_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
+               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census)
+{
+    struct census *census = calloc(1, sizeof(*census) + options->queue_count * sizeof(census->looks[0]));
+
+    if (!census)
+        return -ENOMEM;
+    census->redis = redis;
+    census->options = options;
+    census->keys = keys;
+    census->reclaim = reclaim;
+    census->host = consumer_host();
+    for (size_t i = 0; i < options->queue_count; i++)
+        census->looks[i] = (struct census_look){.request = {on_looked}, .census = census, .queue = i};
+    census->timer = event_new(base, -1, EV_PERSIST, on_timer, census);
+    if (!census->timer) {
+        free(census);
+        return -ENOMEM;
+    }
+    *ret_census = census;
+    return 0;
+}
+
+struct census *census_free(struct census *census)
+{
+    if (!census)
+        return NULL;
+    event_free(census->timer);
+    for (size_t i = 0; i < census->options->queue_count; i++)
+        sift_sightings(&census->looks[i]);
+    words_done(&census->words);
+    free(census);
+    return NULL;
+}

@@ -1,0 +1,26 @@
+/*
+ * The census: looks once a second at all consumers of all queues, on all nodes, and has those reclaimed that are dead:
+ * at once where their processes lived on this host, else when their lease is over. Any node may do it for any other.
+ *
+ * Redis does not say for how long a consumer has been silent, but for how long Redis has not heard of it, which is not
+ * the same where Redis itself was away, or its clock was set. So a lease is over only if it looks so twice, with enough
+ * time in between for the consumer to be heard of, over one connection.
+ */
+#pragma once
+
+#include <event2/event.h>
+
+#include "queue/reclaim.h"
+
+struct census;
+
+/* What is given is borrowed and must outlive it; who is dead is noted in `reclaim`. Errors: -ENOMEM. */
+int census_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
+               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census)
+    __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct census *census_free(struct census *census);
+
+/* The connection is up: forgets what was seen over the last one, looks now, and from time to time. */
+void census_start(struct census *census);

@@ -1,0 +1,27 @@
+/*
+ * Intake: what becomes of what arrives. A job is handed over to be run, or settled at once because it is not due, is to
+ * be cancelled, or comes when nothing is run any more; a message that is none becomes a dead letter.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "queue/arrival.h"
+#include "queue/cancel.h"
+#include "queue/client.h"
+#include "queue/settle.h"
+
+/* All but the last two is borrowed. */
+struct intake {
+    const struct queue_options *options;
+    const struct queue_events *events;
+    void *user; /* of `events` */
+    struct settle *settle;
+    const struct cancel *cancel;
+    bool closed;        /* nothing is run any more */
+    size_t handed_over; /* jobs; the owner takes them off as they are settled */
+};
+
+/* For a struct intake as their `user`. */
+extern const struct arrival_events intake_arrivals;

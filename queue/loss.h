@@ -1,0 +1,31 @@
+/*
+ * Loss: finds out which of the jobs that this process holds are not its own any more, because others took it for dead
+ * while it, or its connection, stood still.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "queue/entry.h"
+#include "queue/keys.h"
+#include "queue/redis.h"
+
+struct loss;
+
+/* `lost` is called for each job that has got lost; once, though again if it is given to us again and gets lost again.
+ * What is given is borrowed and must outlive it. Errors: -ENOMEM. */
+int loss_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
+             void (*lost)(size_t queue, const char *entry, void *user), void *user, struct loss **ret_loss)
+    __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct loss *loss_free(struct loss *loss);
+
+/* Compares what is held, and not being settled, with what Redis has down as ours; once more if that is under way.
+ * Where there is no memory, or the connection is lost, nothing is told. */
+void loss_look(struct loss *loss);
+
+/* Whether the job got lost, in which case it is held no more: its outcome must not reach Redis, where somebody else may
+ * have been given the same entry. */
+bool loss_take(struct loss *loss, size_t queue, const char *entry);

@@ -1,0 +1,45 @@
+#include "queue/reading.h"
+
+static void start(struct words *words, const char *consumer, unsigned count)
+{
+    words_start(words, "XREADGROUP", "GROUP", QUEUE_GROUP, consumer, "COUNT", NULL);
+    words_add_number(words, count);
+}
+
+void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count)
+{
+    start(words, consumer, count);
+    words_add_text(words, "STREAMS");
+    words_add_text(words, keys->names[QUEUE_KEY_STREAM]);
+    words_add_text(words, ">");
+}
+
+void reading_write_blocking(struct words *words, const char *consumer, const struct queue_keys *keys,
+                            size_t queue_count, const struct roster *roster, unsigned each, int64_t wait_ms)
+{
+    size_t chosen = 0;
+
+    start(words, consumer, each);
+    words_add_text(words, "BLOCK");
+    words_add_number(words, wait_ms);
+    words_add_text(words, "STREAMS");
+    for (size_t i = 0; i < queue_count; i++) {
+        if (roster_count(roster, i) == 0)
+            continue;
+        words_add_text(words, keys[i].names[QUEUE_KEY_STREAM]);
+        chosen++;
+    }
+    for (size_t i = 0; i < chosen; i++)
+        words_add_text(words, ">");
+}
+
+void reading_report(struct trouble_subject *trouble, const struct queue_keys *keys, const redisReply *reply)
+{
+    if (reply_is_error(reply, "WRONGTYPE"))
+        trouble_begin(trouble,
+                      "does not let us read queue %s: the key %s holds something other than a stream; the queue works "
+                      "again once that key is removed",
+                      keys->queue, keys->names[QUEUE_KEY_STREAM]);
+    else
+        trouble_begin(trouble, "does not let us read queue %s: %s", keys->queue, reply->str);
+}

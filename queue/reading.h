@@ -1,0 +1,23 @@
+/*
+ * The words of XREADGROUP, by which a consumer is given new jobs, and what is said where Redis refuses them.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/keys.h"
+#include "queue/reply.h"
+#include "queue/roster.h"
+#include "queue/trouble.h"
+#include "queue/words.h"
+
+/* Reads at most `count` jobs of one queue, without waiting. */
+void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count);
+
+/* Waits for the first job of any of the queues that the roster's last plan has chosen, `each` of each at most. */
+void reading_write_blocking(struct words *words, const char *consumer, const struct queue_keys *keys,
+                            size_t queue_count, const struct roster *roster, unsigned each, int64_t wait_ms);
+
+/* Says why a queue cannot be read, from an error's reply. */
+void reading_report(struct trouble_subject *trouble, const struct queue_keys *keys, const redisReply *reply);

@@ -1,0 +1,197 @@
+/*
+ * Children that crash in earnest: a job is run, or some other code, by a forked process that has cards and a crash
+ * record in shared memory, as a worker has.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/checker.h"
+#include "tests/support/runner_support.h"
+
+#include "daemon/backtrace.h"
+#include "daemon/card.h"
+#include "daemon/crash.h"
+
+enum { CRASH_SUPPORT_CARDS = 8, CRASH_SUPPORT_TEXT = 4096 };
+
+/* What a child has left. */
+struct remains {
+    struct crash_record *record;
+    struct card_table cards;
+    int status;
+};
+
+static struct remains remains;
+
+static inline void *crash_support_map(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(memory != MAP_FAILED);
+    return memory;
+}
+
+static inline void crash_support_clear(void)
+{
+    if (remains.record) {
+        (void)munmap(remains.record, sizeof(*remains.record));
+        (void)munmap(remains.cards.states, card_table_size(CRASH_SUPPORT_CARDS));
+    }
+    remains = (struct remains){0};
+}
+
+/* ---- In the child ---- */
+
+static inline void crash_support_started(struct weft_job *job, void *user)
+{
+    (void)user;
+    job->card = card_take(&remains.cards, job);
+}
+
+static inline void crash_support_ended(struct weft_job *job, const struct attempt_outcome *outcome, void *user)
+{
+    (void)outcome;
+    (void)user;
+    card_end(&remains.cards, job->card);
+}
+
+static inline void crash_support_forgotten(struct weft_job *job, void *user)
+{
+    (void)user;
+    card_drop(&remains.cards, job->card);
+}
+
+static const struct runner_events crash_support_events = {
+    .started = crash_support_started,
+    .ended = crash_support_ended,
+    .subtask_started = on_subtask_started,
+    .subtask_ended = on_subtask_ended,
+    .late_subtasks = on_late,
+    .progressed = on_progress,
+    .forgotten = crash_support_forgotten,
+};
+
+/* A worker in small: one job, whose only handler is `handler`. */
+static inline void crash_support_work(const struct weft_handler *handler)
+{
+    struct job_type type = {.name = "test", .chain = &handler, .chain_size = 1, .attempts = 3, .timeout_ms = 60000};
+    struct event_base *base = event_base_new();
+    struct weft_loop *loop;
+    struct runner runner;
+
+    if (!base || weft_loop_new(base, &loop) < 0)
+        _exit(90);
+    runner_init(&runner, loop, &crash_support_events, NULL);
+    if (runner_start(&runner, new_record(2), &type) < 0)
+        _exit(91);
+    (void)event_base_dispatch(base);
+}
+
+#if CHECKER_SANITIZER
+/* What a process that calls exit() in the middle of everything has not freed is no leak. */
+static bool crash_support_in_child;
+
+WEFT_API int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return crash_support_in_child;
+}
+#endif
+
+/* cmocka catches signals, which a worker does not: what was there before it, a sanitizer's handlers. */
+static struct sigaction crash_support_signals[NSIG];
+
+__attribute__((constructor)) static void crash_support_save_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, NULL, &crash_support_signals[number]);
+}
+
+/* No core files, and nobody is to read a sanitizer's report of what was meant. */
+static inline void crash_support_begin_child(void)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+    (void)dup2(null, STDERR_FILENO);
+#if CHECKER_SANITIZER
+    crash_support_in_child = true;
+#endif
+    for (int number = 1; number < NSIG; number++)
+        (void)sigaction(number, &crash_support_signals[number], NULL);
+}
+
+/* ---- In the test ---- */
+
+/* Runs `child` in a process of its own, which ends as if nothing were wrong if it returns. */
+static inline void in_child(void (*child)(const void *arg), const void *arg)
+{
+    if (RUNNING_ON_VALGRIND)
+        skip();
+    crash_support_clear();
+    remains.record = crash_support_map(sizeof(*remains.record));
+    card_table_init(&remains.cards, crash_support_map(card_table_size(CRASH_SUPPORT_CARDS)), CRASH_SUPPORT_CARDS);
+    pid_t process = fork();
+    if (process == 0) {
+        crash_support_begin_child();
+        if (crash_install(remains.record) < 0)
+            _exit(92);
+        child(arg);
+        crash_note_clean_end();
+        exit(0);
+    }
+    assert_int_equal(waitpid(process, &remains.status, 0), process);
+}
+
+static inline void crash_support_run_handler(const void *arg)
+{
+    crash_support_work(arg);
+}
+
+#define IN_JOB(name_, handler_)                                                                                        \
+    in_child(crash_support_run_handler, &(const struct weft_handler){.name = (name_), .run = (handler_)})
+
+/* Why the child ended, and where; valid until the next call. */
+static inline const char *reason_because(const char *why)
+{
+    static char text[CRASH_SUPPORT_TEXT];
+
+    crash_describe(remains.record, remains.status, why, text, sizeof(text));
+    return text;
+}
+
+static inline const char *reason(void)
+{
+    return reason_because(NULL);
+}
+
+static inline const char *backtrace_text(void)
+{
+    static char text[CRASH_SUPPORT_TEXT];
+    struct crash crash;
+
+    text[0] = '\0';
+    size_t size = crash_read(remains.record, &crash) == 0 ? backtrace_describe(&crash, text, sizeof(text)) : 0;
+    assert_int_equal(size, strlen(text));
+    return text;
+}
+
+/* The ID of the job that is the culprit, or "nobody". */
+static inline const char *culprit(void)
+{
+    static struct card_job job;
+    const struct card *card = card_find_witness(&remains.cards, crash_culprit(remains.record));
+
+    return card && card_read_job(card, &job) == 0 ? job.job.id : "nobody";
+}
+
+/* Whether a signal ended the child. Under a sanitizer its own handler, which comes after ours, may have exited. */
+static inline bool was_killed_by(int number)
+{
+    return CHECKER_SANITIZER || (WIFSIGNALED(remains.status) && WTERMSIG(remains.status) == number);
+}
