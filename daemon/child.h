@@ -9,7 +9,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/card.h"
+#include "daemon/crash/card.h"
 #include "daemon/generation.h"
 #include "daemon/scoreboard.h"
 #include "queue/consumer.h"

@@ -8,7 +8,7 @@
 
 #include <event2/event.h>
 
-#include "daemon/card.h"
+#include "daemon/crash/card.h"
 #include "daemon/job_types.h"
 #include "daemon/scoreboard.h"
 #include "handlers/runner.h"

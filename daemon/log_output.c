@@ -271,10 +271,8 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
     return 0;
 }
 
-void log_output_install(struct log_output *output)
+static void install(struct log_output *output)
 {
-    if (installed)
-        log_output_flush(installed);
     installed = output;
     log_configure(&(struct log_options){
         .level = (enum weft_level)output->config->log.level,
@@ -288,11 +286,21 @@ void log_output_install(struct log_output *output)
     });
 }
 
+void log_output_install(struct log_output *output)
+{
+    if (installed)
+        log_output_flush(installed);
+    install(output);
+}
+
+/* What the supervisor has installed may be another one, of the next configuration, and its lines are not ours to write.
+ */
 int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base)
 {
     output->flush_event = evtimer_new(base, flush_in_turn, output);
     if (!output->flush_event)
         return -ENOMEM;
+    install(output);
     output->slot = slot;
     output->loop_thread = pthread_self();
     return 0;

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/crash.h"
+#include "daemon/crash/crash.h"
 
 /* Log outputs at the most; each process has a buffer for each of them. */
 #define SCOREBOARD_OUTPUTS_MAX 4

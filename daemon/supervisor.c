@@ -12,7 +12,7 @@
 #include <weft/log.h>
 
 #include "context/timer.h"
-#include "daemon/autopsy.h"
+#include "daemon/crash/autopsy.h"
 #include "daemon/crew.h"
 #include "daemon/notice.h"
 #include "daemon/oom.h"

@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "daemon/card.h"
 #include "daemon/config/config.h"
+#include "daemon/crash/card.h"
 #include "daemon/log_output.h"
 #include "daemon/scoreboard.h"
 

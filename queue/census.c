@@ -1,6 +1,7 @@
 #include "queue/census.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "queue/lease.h"
 
 #define PERIOD_S   1
+#define GONE_MAX   64   /* dead consumers that are remembered: reads of theirs last for seconds */
 #define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
 
 /* A consumer whose lease seems to be over. */
@@ -35,6 +37,8 @@ struct census {
     uint32_t host;
     struct words words;
     struct event *timer;
+    char gone[GONE_MAX][CONSUMER_NAME_SIZE];
+    size_t gone_count;          /* ever */
     struct census_look looks[]; /* at each queue */
 };
 
@@ -99,12 +103,21 @@ static bool is_expired(struct census_look *look, const struct census_row *row)
     return sighting && now_ms - sighting->since_ms >= gap_ms;
 }
 
+static bool is_gone(const struct census *census, const char *consumer)
+{
+    for (size_t i = 0; i < GONE_MAX && i < census->gone_count; i++)
+        if (strcmp(census->gone[i], consumer) == 0)
+            return true;
+    return false;
+}
+
 /* Where nobody else can use this Redis, whoever is not of this host was, before it was restarted. */
 static bool is_dead(const struct census *census, const struct census_row *row)
 {
     enum consumer_life life = consumer_look(row->name, census->host);
 
-    return life == CONSUMER_DEAD || (life == CONSUMER_ELSEWHERE && census->options->exclusive);
+    return life == CONSUMER_DEAD || is_gone(census, row->name) ||
+           (life == CONSUMER_ELSEWHERE && census->options->exclusive);
 }
 
 static int judge(struct census_look *look, const struct census_row *row)
@@ -179,6 +192,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     look_now(arg);
+}
+
+void census_note_gone(struct census *census, const char *consumer)
+{
+    (void)snprintf(census->gone[census->gone_count++ % GONE_MAX], CONSUMER_NAME_SIZE, "%s", consumer);
 }
 
 void census_start(struct census *census)

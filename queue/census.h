@@ -24,3 +24,8 @@ struct census *census_free(struct census *census);
 
 /* The connection is up: forgets what was seen over the last one, looks now, and from time to time. */
 void census_start(struct census *census);
+
+/* The jobs of `consumer`, whose process is dead, have been given back: should Redis yet come to know it again, from a
+ * read of the dead process that it had not noticed the end of, then nobody is to deal with it any more but the census.
+ */
+void census_note_gone(struct census *census, const char *consumer);

@@ -138,15 +138,30 @@ static void close_gap(struct entry_set *set, size_t gap)
     set->slots[gap].queue = 0;
 }
 
+static void remove_slot(struct entry_set *set, size_t slot)
+{
+    change_state(set, &set->slots[slot], ENTRY_HELD);
+    set->count--;
+    close_gap(set, slot);
+}
+
 void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id)
 {
     struct entry_slot *slot = look_up(set, queue, id);
 
-    if (!slot)
-        return;
-    change_state(set, slot, ENTRY_HELD);
-    set->count--;
-    close_gap(set, (size_t)(slot - set->slots));
+    if (slot && set->remembers)
+        change_state(set, slot, ENTRY_GONE);
+    else if (slot)
+        remove_slot(set, (size_t)(slot - set->slots));
+}
+
+/* Another one may move into a slot that is emptied. */
+void entry_set_remember(struct entry_set *set, bool remembers)
+{
+    set->remembers = remembers;
+    for (size_t slot = 0; slot < set->capacity && !remembers; slot++)
+        while (set->slots[slot].queue != 0 && set->slots[slot].state == ENTRY_GONE)
+            remove_slot(set, slot);
 }
 
 void entry_set_done(struct entry_set *set)

@@ -21,6 +21,7 @@ enum entry_state {
     ENTRY_HELD,
     ENTRY_SETTLING, /* its outcome waits to be written */
     ENTRY_LOST,     /* Redis does not have it down as ours any more */
+    ENTRY_GONE,     /* removed, but remembered for the time being */
 };
 
 struct entry_slot {
@@ -35,6 +36,7 @@ struct entry_set {
     size_t capacity; /* a power of 2, or 0 */
     size_t count;
     size_t lost; /* how many of them are ENTRY_LOST */
+    bool remembers;
 };
 
 /* A set that is all zero is empty and ready. */
@@ -53,6 +55,10 @@ enum entry_state entry_set_state(const struct entry_set *set, size_t queue, stru
 
 /* Changes its state; one that is not there does no harm. */
 void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enum entry_state state);
+
+/* From now on what is removed stays as ENTRY_GONE, or no longer. While entries are being read that Redis had down as
+ * ours some time ago, those that have been settled since then are not to be taken for new. */
+void entry_set_remember(struct entry_set *set, bool remembers);
 
 /* Removes it; one that is not there does no harm. */
 void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id);

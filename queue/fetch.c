@@ -258,6 +258,7 @@ static void finish_recovery(bool complete, void *user)
 {
     struct fetch *fetch = user;
 
+    entry_set_remember(fetch->target->held, false);
     fetch->state = FETCH_READY;
     fetch->recover = !complete;
     fetch->target->wake(fetch->target->user);
@@ -290,6 +291,7 @@ static void on_groups_answered(void *user)
         return;
     }
     fetch->state = FETCH_RECOVERING;
+    entry_set_remember(fetch->target->held, true);
     recovery_start(fetch->recovery);
 }
 
@@ -306,6 +308,7 @@ void fetch_start(struct fetch *fetch)
 
 void fetch_interrupt(struct fetch *fetch)
 {
+    entry_set_remember(fetch->target->held, false);
     fetch->state = FETCH_AWAY;
     fetch->recover = true;
 }

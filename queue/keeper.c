@@ -138,6 +138,7 @@ int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer)
 
     for (size_t i = 0; i < keeper->options->queue_count && r == 0; i++)
         r = reclaim_add(keeper->reclaim, i, consumer, RECLAIM_ASKED, 0);
+    census_note_gone(keeper->census, consumer);
     tidy(keeper);
     return r;
 }

@@ -27,6 +27,17 @@ static redisReply *make_reply(const redisReadTask *task, int type)
     return reply;
 }
 
+/* Where in a script an error came from is said to its author: others want to know what the error is. */
+static size_t cut_origin(char *words, size_t size)
+{
+    char *origin = strstr(words, " script: ");
+
+    if (!origin)
+        return size;
+    *origin = '\0';
+    return (size_t)(origin - words);
+}
+
 static void *create_string(const redisReadTask *task, char *bytes, size_t size)
 {
     redisReply *reply = make_reply(task, task->type);
@@ -38,7 +49,7 @@ static void *create_string(const redisReadTask *task, char *bytes, size_t size)
         return NULL;
     memcpy(reply->str, bytes, size);
     reply->str[size] = '\0';
-    reply->len = size;
+    reply->len = task->type == REDIS_REPLY_ERROR ? cut_origin(reply->str, size) : size;
     return reply;
 }
 

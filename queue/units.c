@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#define BILLION 1000000000
-
 #define DURATION_MAX_MS (INT64_C(3650) * 24 * 60 * 60 * 1000)
 #define SIZE_MAX_BYTES  (INT64_C(1) << 40)
 #define TIME_MAX_MS     INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
@@ -24,10 +22,10 @@ static const struct unit sizes[] = {
     {"", 1}, {"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}, {NULL, 0},
 };
 
-/* What stands behind the point of a number. */
+/* The digits behind the point of a number. */
 struct fraction {
-    int64_t billionths;
-    bool more; /* digits after the ninth, which are not all zero */
+    const char *digits;
+    size_t count;
 };
 
 /* What is left to read. The take_ functions advance it, and give false where the text is not what they take. */
@@ -79,17 +77,15 @@ static bool take_number(struct cursor *cursor, uint64_t *ret_value)
     return true;
 }
 
-/* `.` and digits; 0 where there is no `.`. */
+/* `.` and digits, or nothing. */
 static bool take_fraction(struct cursor *cursor, struct fraction *ret_fraction)
 {
-    struct fraction fraction = {0};
+    struct fraction fraction = {cursor->at, 0};
     if (take_character(cursor, '.')) {
-        if (!is_digit(cursor))
+        for (fraction.digits = cursor->at; is_digit(cursor); cursor->at++)
+            fraction.count++;
+        if (fraction.count == 0)
             return false;
-        for (int64_t scale = BILLION / 10; is_digit(cursor); scale /= 10, cursor->at++) {
-            fraction.billionths += (*cursor->at - '0') * scale;
-            fraction.more = fraction.more || (scale == 0 && *cursor->at != '0');
-        }
     }
     *ret_fraction = fraction;
     return true;
@@ -118,14 +114,22 @@ static const struct unit *take_unit(struct cursor *cursor, const struct unit *un
     return NULL;
 }
 
-/* `value` of `unit`, and the fraction of one more, which is rounded up so that only zero is zero. */
+/* The fraction of a unit, rounded up: from the last digit on, each is a tenth of the one before it. */
+static int64_t scale_fraction(struct fraction fraction, const struct unit *unit)
+{
+    int64_t scaled = 0;
+    while (fraction.count-- > 0)
+        scaled = ((fraction.digits[fraction.count] - '0') * unit->scale + scaled + 9) / 10;
+    return scaled;
+}
+
 static int scale_quantity(uint64_t value, struct fraction fraction, const struct unit *unit, int64_t max,
                           int64_t *ret_scaled)
 {
     int64_t scaled;
     if (__builtin_mul_overflow(value, unit->scale, &scaled) || scaled > max)
         return -ERANGE;
-    scaled += (fraction.billionths * unit->scale + fraction.more + BILLION - 1) / BILLION;
+    scaled += scale_fraction(fraction, unit);
     if (scaled > max)
         return -ERANGE;
     *ret_scaled = scaled;
@@ -233,7 +237,11 @@ static int check_time(int64_t seconds, struct fraction fraction, int64_t *ret_ms
 {
     if (seconds < 0 || seconds > TIME_MAX_MS / 1000)
         return -ERANGE;
-    *ret_ms = seconds * 1000 + fraction.billionths / (BILLION / 1000);
+    int64_t ms = seconds * 1000;
+    int64_t scale = 100;
+    for (size_t i = 0; i < fraction.count; i++, scale /= 10)
+        ms += (fraction.digits[i] - '0') * scale;
+    *ret_ms = ms;
     return 0;
 }
 

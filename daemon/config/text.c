@@ -20,9 +20,12 @@ void config_text_add(struct config_text *text, const char *format, ...)
         text->size += (size_t)size < room ? (size_t)size : room - 1;
 }
 
+/* Control characters, separators of lines, and what changes the direction in which the rest of the line is shown. */
 static bool is_control(uint32_t character)
 {
-    return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == UTF8_INVALID;
+    return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
+           (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069) ||
+           character == UTF8_INVALID;
 }
 
 void config_text_add_quoted(struct config_text *text, const char *value, size_t size)

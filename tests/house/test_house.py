@@ -18,11 +18,11 @@ MAY_INCLUDE = {
     "context": ({"context"}, {"libevent"}),
     "queue": ({"queue", "context"}, {"libevent", "hiredis"}),
     "handlers": ({"handlers", "context"}, {"libevent"}),
-    "daemon": ({"daemon", "queue", "handlers", "context"}, {"libevent", "hiredis", "yaml", "jansson"}),
+    "daemon": ({"daemon", "queue", "handlers", "context"}, {"libevent", "hiredis", "yaml", "jansson", "libdw"}),
 }
 LIBRARIES = {"event2": "libevent", "hiredis": "hiredis", "yaml.h": "yaml", "jansson.h": "jansson", "cmocka.h": "cmocka",
-             "systemd": "libsystemd"}
-PACKAGES = {"libevent_core", "libevent", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd"}
+             "systemd": "libsystemd", "elfutils": "libdw"}
+PACKAGES = {"libevent_core", "libevent", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd", "libdw"}
 LINES_MAX = 400
 
 REGISTRIES = ("deb debian", "security debian", "ftp debian", "snapshot debian", "archive ubuntu", "pypi org", "pythonhosted org",

@@ -2,7 +2,7 @@
 
 import stat
 
-from weft import connect, run, wait_for
+from weft import connect, run
 
 
 def embedded(tmp_path):
@@ -28,22 +28,6 @@ def test_the_embedded_redis_stops_with_weftd_and_keeps_its_jobs(start_weftd, pro
     assert not (tmp_path / "state" / "redis.sock").exists()
     weftd.start()
     weftd.wait_for_line("awake", job)
-
-
-def test_a_killed_embedded_redis_is_started_again(start_weftd, probe, tmp_path):
-    weftd = start_weftd("embedded", **probe, redis=embedded(tmp_path))
-    client = connect(tmp_path / "state" / "redis.sock")
-    pid = client.info("server")["process_id"]
-    run("kill", "-KILL", pid)
-    wait_for(lambda: answers_as_another(client, pid), "another redis-server answers")
-    weftd.wait_for_line("job done", enqueue(tmp_path, "speak", payload="hello"))
-
-
-def answers_as_another(client, pid):
-    try:
-        return client.info("server")["process_id"] != pid
-    except Exception:
-        return False
 
 
 def test_the_embedded_redis_is_private_and_appends_to_a_file(start_weftd, probe, tmp_path):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from proxy import Proxy
-from weft import PATIENCE, Weftd, connect, key, run, wait_for
+from weft import PATIENCE, Weftd, connect, key, wait_for
 
 FAR = "1h"  # a lease that nothing waits for
 
@@ -29,6 +29,7 @@ def node(redis, walker, tmp_path):
     for weftd in nodes:
         send_all(weftd.pids(), signal.SIGKILL)
         print(weftd.log.read_text() if weftd.log.exists() else "no log")
+    assert [line for weftd in nodes for line in weftd.printed()] == []
 
 
 def send_all(pids, number):
@@ -134,11 +135,7 @@ def test_workers_of_a_killed_supervisor_finish_what_they_run_and_stop(redis, nod
     wait_for(lambda: weftd.pids() == [], "the workers have stopped")
     assert redis.report(later) == {}
     assert weftd.history("start") == {job: 1}
-    assert_only_the_stream_waits(redis, 1)
-
-
-def assert_only_the_stream_waits(redis, waiting):
-    assert redis.waiting() == waiting
+    assert redis.waiting() == 1
     assert redis.client.xinfo_consumers(key("default"), "weft") == []
 
 
@@ -232,21 +229,8 @@ def state_of(client, job):
         return None
 
 
-def test_a_worker_that_stands_still_is_replaced(redis, node):
-    weftd = node(workers=1, lease="4s").start()
-    job = begin_job(redis, weftd)
-    frozen, = weftd.worker_pids()
-    os.kill(frozen, signal.SIGSTOP)
-    wait_for_starts(weftd, job, 2)
-    assert frozen not in weftd.pids()
-    finish_jobs(weftd)
-    assert redis.wait_for_state(job, "done")["attempt"] == "1"
-    assert_nothing_is_left(redis, weftd)
-    stop_all(weftd)
-
-
 def test_two_nodes_of_one_name_run_each_job_once(redis, node):
-    nodes = [node("twin", workers=2, lease="2s").start() for _ in range(2)]
+    nodes = [node("twin", workers=2, lease="2s", concurrency=50).start() for _ in range(2)]
     jobs = redis.enqueue_together([{"type": "nap", "id": f"job-{i}", "payload": str(i % 50 * 40)} for i in range(500)])
     for job in jobs:
         redis.wait_for_state(job, "done")
@@ -258,7 +242,8 @@ def test_two_nodes_of_one_name_run_each_job_once(redis, node):
 
 def test_a_killed_node_is_not_mistaken_for_another_of_its_name(redis, node):
     first, second = node("twin").start(), node("twin").start()
-    job = begin_job_on_one(redis, first, second)
+    job = redis.enqueue("hold", id="held")
+    wait_for(lambda: first.history("start") + second.history("start"), "the job runs")
     holder, other = (first, second) if first.history("start") else (second, first)
     kill_node(other)
     other.start()
@@ -269,12 +254,6 @@ def test_a_killed_node_is_not_mistaken_for_another_of_its_name(redis, node):
     stop_all(first, second)
 
 
-def begin_job_on_one(redis, first, second):
-    job = redis.enqueue("hold", id="held")
-    wait_for(lambda: first.history("start") + second.history("start"), "the job runs")
-    return job
-
-
 def test_a_node_that_lost_its_host_is_relieved_and_settles_nothing_when_it_comes_back(redis, node):
     """Frozen as a whole, a node is to the others of its host what a lost one is: it lives, and is not heard of."""
     first, second = node("web1", lease="4s").start(), node("web2", lease="4s")
@@ -283,7 +262,7 @@ def test_a_node_that_lost_its_host_is_relieved_and_settles_nothing_when_it_comes
     send_all(frozen, signal.SIGSTOP)
     second.start()
     wait_for_starts(second, job, 1)
-    finish_jobs(first, second)
+    finish_jobs(second)
     report = redis.wait_for_state(job, "done")
     assert report["node"] == "web2"
     send_all(frozen, signal.SIGCONT)

@@ -1,6 +1,5 @@
 """A job's way from XADD to its report and its log, and weftd's own from start to stop."""
 
-import os
 import re
 import signal
 
@@ -240,18 +239,6 @@ def test_several_workers_share_the_jobs_of_several_queues(redis, start_weftd, pr
     assert weftd.stop() == 0
     assert len(weftd.find("job done")) == 100
     assert weftd.find("weftd stopped")[0]["data"]["jobs_done"] == 100
-
-
-def test_a_killed_worker_is_replaced_and_its_job_runs_again(redis, probe, tmp_path):
-    weftd = Weftd(tmp_path, redis.url, **probe).start()
-    job = redis.enqueue("nap", payload="1000")
-    victim = weftd.wait_for_line("napping", job)["pid"]
-    os.kill(victim, signal.SIGKILL)
-    assert redis.wait_for_state(job, "done")["state"] == "done"
-    assert weftd.stop() == 0
-    first, second = weftd.find("napping", job)
-    assert first["pid"] == victim != second["pid"]
-    assert weftd.find("worker killed by a signal")[0]["data"]["worker_pid"] == victim
 
 
 def test_version_is_printed():

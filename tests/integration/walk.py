@@ -266,7 +266,8 @@ class Walk:
     # The verdict
 
     def check(self):
-        return [*self.check_jobs(), *self.check_runs(), *self.check_remains()]
+        printed = [f"weftd printed {line}" for line in self.weftd.printed()]
+        return [*self.check_jobs(), *self.check_runs(), *self.check_remains(), *printed]
 
     def check_jobs(self):
         client = self.redis.client

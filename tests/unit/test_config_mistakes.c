@@ -16,7 +16,8 @@
     "abcdefghijklmnopqrstuv"
 
 #define ROOT_KEYS                                                                                                      \
-    "redis, node, workers, concurrency, lease, shutdown_timeout, queues, plugins, defaults, jobs, keep, limits and "   \
+    "redis, node, workers, concurrency, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, keep, "     \
+    "limits and "                                                                                                      \
     "log"
 #define JOB_KEYS "chain, attempts, timeout and backoff"
 
@@ -111,6 +112,8 @@ static const struct mistake mistakes[] = {
     /* Durations and sizes. */
     {"a_duration_needs_a_unit", "lease: 30\n",
      "1:8: \"lease\" must be a duration between 2s and 1d (units: ms, s, m, h, d), not \"30\""},
+    {"a_worker_needs_some_memory", "max_rss: 15MiB\n",
+     "1:10: \"max_rss\" must be a size between 16MiB and 1024GiB (units: B, KiB, MiB, GiB), not \"15MiB\""},
     {"a_lease_can_be_too_short", "lease: 1999ms\n",
      "1:8: \"lease\" must be a duration between 2s and 1d (units: ms, s, m, h, d), not \"1999ms\""},
     {"a_lease_can_be_too_long", "lease: 25h\n",

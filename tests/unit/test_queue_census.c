@@ -52,6 +52,32 @@ static void consumer_of_a_lost_host_is_reclaimed_after_its_lease(void **state)
     queues_tear_down(queues);
 }
 
+static long long scripts_run(struct queues *queues)
+{
+    const char *line = strstr(redis_server_ask(&queues->server, "INFO commandstats"), "cmdstat_evalsha:calls=");
+
+    return line ? strtoll(strchr(line, '=') + 1, NULL, 10) : 0;
+}
+
+static void consumer_whose_lease_seems_to_be_over_once_is_waited_for(void **state)
+{
+    struct queues *queues = begin(state, 2000);
+    const char *consumer = consumers_name_elsewhere();
+    long long before;
+
+    consumers_give(queues, consumer, two_jobs);
+    redis_server_sleep_ms(1600);
+    queues_start_keeper(queues);
+    wait_for_looks(queues, 1);
+    before = scripts_run(queues);
+    WAIT_UNTIL(queues, scripts_run(queues) >= before + 3);
+    assert_int_equal(consumers_held(queues, consumer), 2);
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft %s STREAMS weft:{q} 9", consumer);
+    wait_for_looks(queues, 2);
+    assert_int_equal(queues->reclaims, 0);
+    queues_tear_down(queues);
+}
+
 static void consumer_of_a_dead_process_on_this_host_is_reclaimed_at_once(void **state)
 {
     struct queues *queues = begin(state, HOUR_MS);
@@ -228,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(consumer_of_a_lost_host_is_reclaimed_after_its_lease),
+        cmocka_unit_test(consumer_whose_lease_seems_to_be_over_once_is_waited_for),
         cmocka_unit_test(consumer_of_a_dead_process_on_this_host_is_reclaimed_at_once),
         cmocka_unit_test(consumer_that_dies_later_is_found_too),
         cmocka_unit_test(consumer_of_a_living_supervisor_is_left_to_it),

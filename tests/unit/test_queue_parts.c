@@ -151,6 +151,55 @@ static void set_of_entries_holds_what_was_added_and_not_removed(void **state)
     free(there);
 }
 
+static void entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one(void **state)
+{
+    struct entry_set set = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(entry_set_add(&set, 0, (struct entry_id){i, 0}, i + 1U), 1);
+    entry_set_remember(&set, true);
+    for (unsigned i = 0; i < 1000; i += 2)
+        entry_set_remove(&set, 0, (struct entry_id){i, 0});
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(entry_set_add(&set, 0, (struct entry_id){i, 0}, i + 1U), 0);
+    entry_set_remember(&set, false);
+    assert_int_equal(set.count, 500);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(entry_set_add(&set, 0, (struct entry_id){i, 0}, i + 1U), i % 2 == 0);
+    entry_set_done(&set);
+}
+
+static void set_of_entries_knows_which_are_settling_and_which_are_lost(void **state)
+{
+    enum { ENTRIES = 1000 };
+    struct entry_set set = {0};
+
+    (void)state;
+    assert_int_equal(entry_set_state(&set, 0, (struct entry_id){1, 1}), ENTRY_SETTLING);
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        struct entry_id id = {7, i};
+
+        assert_int_equal(entry_set_add(&set, 0, id, i + 1), 1);
+        assert_int_equal(entry_set_state(&set, 0, id), ENTRY_HELD);
+        entry_set_mark(&set, 0, id, i % 2 == 0 ? ENTRY_LOST : ENTRY_SETTLING);
+    }
+    entry_set_mark(&set, 1, (struct entry_id){7, 0}, ENTRY_LOST);
+    assert_int_equal(set.lost, ENTRIES / 2);
+    for (uint64_t i = 0; i < ENTRIES; i++) {
+        struct entry_id id = {7, i};
+
+        assert_int_equal(entry_set_state(&set, 0, id), i % 2 == 0 ? ENTRY_LOST : ENTRY_SETTLING);
+        assert_int_equal(entry_set_add(&set, 0, id, i + 1), 0);
+        assert_int_equal(entry_set_state(&set, 0, id), i % 2 == 0 ? ENTRY_HELD : ENTRY_SETTLING);
+        entry_set_mark(&set, 0, id, ENTRY_LOST);
+        entry_set_remove(&set, 0, id);
+    }
+    assert_int_equal(set.count, 0);
+    assert_int_equal(set.lost, 0);
+    entry_set_done(&set);
+}
+
 static void values_are_packed_as_messagepack_has_it(void **state)
 {
     struct pack pack = {0};
@@ -238,6 +287,8 @@ int main(void)
         cmocka_unit_test(roster_leaves_an_ailing_queue_alone_for_a_while),
         cmocka_unit_test(entry_ids_are_read_and_nothing_else_is),
         cmocka_unit_test(set_of_entries_holds_what_was_added_and_not_removed),
+        cmocka_unit_test(entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one),
+        cmocka_unit_test(set_of_entries_knows_which_are_settling_and_which_are_lost),
         cmocka_unit_test(values_are_packed_as_messagepack_has_it),
         cmocka_unit_test(times_are_spelled_in_utc_with_milliseconds),
         cmocka_unit_test(arena_gives_aligned_memory_of_any_size_again_and_again),

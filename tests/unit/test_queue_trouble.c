@@ -122,7 +122,7 @@ static void job_whose_entry_a_user_deleted_is_settled_with_what_is_known(void **
     queues_tear_down(queues);
 }
 
-static void outcome_that_cannot_be_written_leaves_its_job_pending_and_hinders_no_other(void **state)
+static void outcome_that_cannot_be_written_waits_and_hinders_no_other(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
     struct settlement settlement;
@@ -152,6 +152,12 @@ static void outcome_that_cannot_be_written_leaves_its_job_pending_and_hinders_no
         "and has to be removed; it is tried again each second",
         queues->server.socket);
     assert_string_equal(queues->problems[0], expected);
+    redis_server_ask(&queues->server, "DEL weft:{q}:job:j1 weft:{q}:job:j2");
+    WAIT_UNTIL(queues, queues_settled(queues));
+    assert_string_equal(redis_server_ask(&queues->server, "HMGET weft:{q}:job:j1 state type attempt duration_us"),
+                        "[done t 1 1500000]");
+    assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1"), "[j2]");
+    assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "0");
     queues_tear_down(queues);
 }
 
@@ -265,7 +271,7 @@ int main(void)
         cmocka_unit_test(job_settled_by_somebody_else_stays_as_it_is),
         cmocka_unit_test(one_job_of_a_batch_that_was_settled_elsewhere_does_not_hinder_the_others),
         cmocka_unit_test(job_whose_entry_a_user_deleted_is_settled_with_what_is_known),
-        cmocka_unit_test(outcome_that_cannot_be_written_leaves_its_job_pending_and_hinders_no_other),
+        cmocka_unit_test(outcome_that_cannot_be_written_waits_and_hinders_no_other),
         cmocka_unit_test(queue_whose_key_is_something_else_holds_up_no_other),
         cmocka_unit_test(reports_of_done_jobs_are_bounded_by_count),
         cmocka_unit_test(slow_job_in_front_of_many_done_ones_stays),

@@ -14,7 +14,7 @@
 
 #include <weft/api.h>
 
-#include "daemon/module_map.h"
+#include "daemon/crash/module_map.h"
 
 #define CRASH_FRAMES_MAX 64
 #define CRASH_NAME_SIZE  129

@@ -1,4 +1,4 @@
-#include "daemon/card.h"
+#include "daemon/crash/card.h"
 
 #include <string.h>
 

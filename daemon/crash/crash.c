@@ -1,4 +1,4 @@
-#include "daemon/crash.h"
+#include "daemon/crash/crash.h"
 
 #include <errno.h>
 #include <execinfo.h>

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "daemon/symbols.h"
+#include "daemon/crash/symbols.h"
 
 int symbols_new(const struct module_map *map, struct symbols **ret_symbols)
 {

@@ -1,4 +1,4 @@
-#include "daemon/symbols.h"
+#include "daemon/crash/symbols.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "daemon/module_map.h"
+#include "daemon/crash/module_map.h"
 
 #include <elf.h>
 #include <link.h>

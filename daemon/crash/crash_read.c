@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "daemon/crash.h"
+#include "daemon/crash/crash.h"
 
 /* Room for the words about where it happened: two names and what stands between. */
 #define PLACE_SIZE (2 * CRASH_NAME_SIZE + 64)

@@ -1,4 +1,4 @@
-#include "daemon/autopsy.h"
+#include "daemon/crash/autopsy.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 #include <weft/log.h>
 
-#include "daemon/backtrace.h"
+#include "daemon/crash/backtrace.h"
 #include "handlers/retry.h"
 #include "queue/client.h"
 #include "queue/clock.h"

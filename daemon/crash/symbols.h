@@ -7,7 +7,7 @@
 
 #include <weft/api.h>
 
-#include "daemon/module_map.h"
+#include "daemon/crash/module_map.h"
 
 struct symbols;
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "daemon/crash.h"
+#include "daemon/crash/crash.h"
 
 /* At the most, of those that are worth naming. */
 #define BACKTRACE_FRAMES_MAX 16

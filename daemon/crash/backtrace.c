@@ -1,4 +1,4 @@
-#include "daemon/backtrace.h"
+#include "daemon/crash/backtrace.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "context/timer.h"
-#include "daemon/symbols.h"
+#include "daemon/crash/symbols.h"
 
 #define WAIT_LIMIT_US (INT64_C(1000) * 1000)
 

@@ -8,7 +8,7 @@
 
 #include "context/frame.h"
 #include "context/name.h"
-#include "daemon/card.h"
+#include "daemon/crash/card.h"
 #include "handlers/attempt.h"
 #include "queue/entry.h"
 
