@@ -13,9 +13,9 @@
 #include "tests/support/checker.h"
 #include "tests/support/runner_support.h"
 
-#include "daemon/backtrace.h"
-#include "daemon/card.h"
-#include "daemon/crash.h"
+#include "daemon/crash/backtrace.h"
+#include "daemon/crash/card.h"
+#include "daemon/crash/crash.h"
 
 enum { CRASH_SUPPORT_CARDS = 8, CRASH_SUPPORT_TEXT = 4096 };
 
