@@ -55,10 +55,14 @@ static int make_list(const redisReply *reply, struct cancel_list *ret_list)
     size_t size = list.count * sizeof(*list.marks);
     char *end;
 
+    if (list.count == 0) {
+        *ret_list = list;
+        return 0;
+    }
     for (size_t i = 0; i < list.count; i++)
         size += reply->element[2 * i]->len + 1;
-    list.marks = list.count > 0 ? malloc(size) : NULL;
-    if (list.count > 0 && !list.marks)
+    list.marks = malloc(size);
+    if (!list.marks)
         return -ENOMEM;
     end = (char *)(list.marks + list.count);
     for (size_t i = 0; i < list.count; i++) {
@@ -68,8 +72,7 @@ static int make_list(const redisReply *reply, struct cancel_list *ret_list)
         memcpy(end, id->str, id->len + 1);
         end += id->len + 1;
     }
-    if (list.count > 1)
-        qsort(list.marks, list.count, sizeof(*list.marks), compare_marks);
+    qsort(list.marks, list.count, sizeof(*list.marks), compare_marks);
     *ret_list = list;
     return 0;
 }

@@ -45,14 +45,14 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
 {
     static const struct redis_events events = {start_stuck_fetch, ignore_wake};
     struct queues *queues = queues_begin(state, 1);
-    struct fetch_target target = {.wake = ignore_wake};
+    struct entry_set held = {0};
     struct trouble trouble;
+    struct fetch_target target = {.trouble = &trouble, .held = &held, .wake = ignore_wake};
     struct queue_keys *keys;
     struct redis *redis;
     struct fetch *fetch;
 
     trouble_init(&trouble, &queues->options, queues_note_problem, queues);
-    target.trouble = &trouble;
     assert_int_equal(queue_keys_new_all(&queues->options, &keys), 0);
     assert_int_equal(redis_new(queues->base, &queues->options, "test", &trouble, &events, &fetch, &redis), 0);
     assert_int_equal(fetch_new(queues->base, redis, &queues->options, keys, "worker1", &target, &fetch), 0);
@@ -63,6 +63,7 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     redis_free(redis);
     fetch_free(fetch);
     queue_keys_free_all(keys, 1);
+    entry_set_done(&held);
     queues_tear_down(queues);
 }
 
