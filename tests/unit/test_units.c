@@ -82,6 +82,9 @@ static void durations_are_read_in_every_unit(void **state)
         {"0.001ms", 1},
         {"1.0s", 1000},
         {"0.000001d", 87},
+        {"0.0000000001s", 1},
+        {"0.000016400511d", 1418},
+        {"1.00000000000000000000001s", 1001},
         {"3650d", 3650 * DAY},
         {"1.1000000000000s", 1100},
         {"87600h", 3650 * DAY},
@@ -116,6 +119,7 @@ static void unreadable_durations_are_refused(void **state)
     (void)state;
     ASSERT_ERRORS(units_parse_duration, texts, -EINVAL);
     assert_error(units_parse_duration, "1s\0", 3, -EINVAL);
+    assert_int_equal(units_parse_duration(NULL, 0, &(int64_t){0}), -EINVAL);
     assert_error(units_parse_duration, "1\0s", 3, -EINVAL);
 }
 
@@ -124,6 +128,7 @@ static void durations_over_ten_years_are_out_of_range(void **state)
     static const char *const texts[] = {
         "3651d",
         "3650.000000001d",
+        "3650.00000000000000000001d",
         "87601h",
         "9223372036854775807ms",
         "9223372036854775808ms",
