@@ -43,6 +43,7 @@ struct supervisor {
     struct crew crew;
     struct reload reload;
     struct notice notice;
+    struct watch watch;
     struct oom oom;
     struct redis_server *redis;
     struct event *signal_events[SIGNALS];
@@ -216,7 +217,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
-    watch_look(&supervisor->crew);
+    watch_look(&supervisor->watch, &supervisor->crew);
     crew_tend(&supervisor->crew);
     end_if_stopped(supervisor);
     notice_look(&supervisor->notice, &supervisor->crew);

@@ -155,10 +155,12 @@ static void look_at_memory(struct child *child)
 
 /* ---- */
 
-static void look_at(struct child *child, int64_t now_us)
+/* Whoever stood still with the supervisor, when the whole host did, cannot be blamed for it. */
+static void look_at(const struct watch *watch, struct child *child, int64_t now_us)
 {
     int64_t beat_us = atomic_load(&child->slot->beat_us);
-    int64_t still_us = beat_us > 0 ? now_us - beat_us : 0;
+    int64_t heard_us = beat_us > watch->resumed_us ? beat_us : watch->resumed_us;
+    int64_t still_us = beat_us > 0 ? now_us - heard_us : 0;
     bool still = still_us > STILL_US;
 
     if (child->watch.fault != CHILD_NO_FAULT) {
@@ -169,7 +171,7 @@ static void look_at(struct child *child, int64_t now_us)
         end_worker(child, CHILD_NEVER_READY, 0, "it has not become ready within a minute");
         return;
     }
-    if (still || beat_us == 0)
+    if (still || beat_us == 0 || beat_us < watch->resumed_us)
         child->watch.steady_us = 0;
     else if (child->watch.steady_us == 0)
         child->watch.steady_us = now_us;
@@ -177,11 +179,15 @@ static void look_at(struct child *child, int64_t now_us)
         look_at_memory(child);
 }
 
-void watch_look(const struct crew *crew)
+void watch_look(struct watch *watch, const struct crew *crew)
 {
     int64_t now_us = timer_now_us();
 
+    if (watch->looked_us > 0 && now_us - watch->looked_us > STILL_US)
+        watch->resumed_us = now_us;
+    watch->looked_us = now_us;
+
     for (struct child *child = crew->children; child; child = child->next)
         if (child_runs(child))
-            look_at(child, now_us);
+            look_at(watch, child, now_us);
 }

@@ -7,5 +7,10 @@
 
 #include "daemon/crew.h"
 
-/* Looks at all workers that run; a few times a second. */
-void watch_look(const struct crew *crew);
+struct watch {
+    int64_t looked_us;  /* the last look */
+    int64_t resumed_us; /* when the supervisor itself had been standing still */
+};
+
+/* Looks at all workers that run; a few times a second. All zero at first. */
+void watch_look(struct watch *watch, const struct crew *crew);
