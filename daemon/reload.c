@@ -144,7 +144,9 @@ static void go_back(struct reload *reload, const char *why)
 
 void reload_worker_ended(struct reload *reload, const struct child *child)
 {
-    if (reload->state == RELOAD_REPLACING && child->generation == reload->next && !crew_has_ready(reload->crew))
+    /* One that was ready may have been brought down by a job, which says nothing of the configuration. */
+    if (reload->state == RELOAD_REPLACING && child->generation == reload->next && !atomic_load(&child->slot->ready) &&
+        !crew_has_ready(reload->crew))
         go_back(reload, "its first worker ended before it was ready");
 }
 
