@@ -14,6 +14,7 @@
 #include "queue/clock.h"
 
 #define PAUSE_MS 50
+#define SEARCHES 4 /* of the stream, until a job counts as unknown */
 
 /* As cancel.lua calls them. */
 static const char *const names[] = {
@@ -141,6 +142,11 @@ static bool is_over(const struct pursuit *pursuit, struct pursuit_sight *sight, 
     return *status != EX_OK || (!pursuit_is_alive(sight->where) && !sight->noted);
 }
 
+static void pause_shortly(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+}
+
 static int wait_for_worker(const struct pursuit *pursuit, struct pursuit_sight *sight, enum pursuit_end *ret_end)
 {
     int64_t limit_ms = clock_steady_ms() + PURSUIT_SECONDS * 1000;
@@ -151,18 +157,24 @@ static int wait_for_worker(const struct pursuit *pursuit, struct pursuit_sight *
             *ret_end = PURSUIT_ASKED;
             return EX_OK;
         }
-        (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+        pause_shortly();
     }
     return status;
 }
 
-/* For a job whose entry nobody knows. */
+/* For a job whose entry nobody knows. One whose workers die is given back under a new entry each time, and may slip
+ * through a single search. */
 static int strike_in_stream(struct pursuit *pursuit, struct pursuit_sight *sight, bool *ret_withdrawn)
 {
     int status = search(pursuit);
 
-    if (status == EX_OK)
+    for (int again = SEARCHES; status == EX_OK; status = search(pursuit)) {
         status = pursuit->entry[0] ? strike(pursuit, sight) : pursuit_look(pursuit, sight);
+        if (status != EX_OK || pursuit_is_alive(sight->where) || sight->where != PURSUIT_UNKNOWN || --again == 0)
+            break;
+        pursuit->entry[0] = '\0';
+        pause_shortly();
+    }
     if (status == EX_OK && !pursuit_is_alive(sight->where) && sight->noted)
         status = withdraw(pursuit, ret_withdrawn);
     return status;

@@ -59,6 +59,6 @@ def probe(compile_plugin):
 def walker(compile_plugin):
     """Settings for a weftd that runs the handlers of plugins/walk.c, which note what runs, each as the type of its name."""
     source = (ROOT / "tests" / "integration" / "plugins" / "walk.c").read_text()
-    names = ["plain", "result", "retry_once", "fail", "crash_once", "hold", "block", "nap"]
+    names = ["plain", "result", "retry_once", "fail", "crash_once", "hold", "nap"]
     return {"plugins": [str(compile_plugin("walk", source))], "jobs": {name: {"chain": [name]} for name in names},
             "defaults": {"attempts": 3, "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}

@@ -2,7 +2,7 @@
 
 walk.py has the scenario. It is played once to learn its commands, and then once for each moment before one of them
 reaches Redis, and once for each after Redis has executed it and before weftd hears of that. What only looks whether there
-is something to do is walked twice in each step of the scenario.
+is something to do is walked once in each step of the scenario.
 """
 
 import re
@@ -16,9 +16,9 @@ from walk import Fault, Walk
 from weft import SANITIZED, Redis
 
 LANES = 8          # walks beside each other: they mostly wait
-SAMPLE = 8         # under a sanitizer: every so manieth boundary
-POLLS_WALKED = 2
-TRIES = 3          # to meet a boundary again that did not come up, because batches were cut otherwise
+SAMPLE = 4         # under a sanitizer: every so manieth boundary
+POLLS = ("claim", "promote", "refresh", "ZRANGE", "XINFO CONSUMERS")  # sent again and again
+TRIES = 3          # for what does not come up each time: batches are cut by chance, and polls sent by the clock
 
 # What must be among the boundaries, or the scenario does not show what it should.
 CORNERSTONES = [
@@ -60,12 +60,17 @@ def play(lanes, tmp_path, walker):
     return play
 
 
+def moves_a_job(mark):
+    return re.search(r" j-[a-z]+", mark) is not None
+
+
 def choose(boundaries):
-    """One mark for each boundary that is worth a walk: the first that has not been seen at that moment."""
+    """One mark for each boundary that is worth a walk: a first one that has not been seen at that moment. Of what moves no
+    job, the first of its kind in each step, or the first two where both connections of a worker send it."""
     chosen = {}
     for moment, marks in boundaries:
-        number = int(marks[0].rpartition(" ")[2])
-        if number <= POLLS_WALKED or moves_a_job(marks[0]):
+        kind, number = re.match(r"\w+: ([\w ]+).* (\d+)$", marks[0]).groups()
+        if moves_a_job(marks[0]) or int(number) <= (1 if kind in POLLS else 2):
             chosen.setdefault((moment, marks[0]))
     return list(chosen)
 
@@ -80,19 +85,22 @@ def walk_over(play, victim, moment, mark):
     return walk.fault.met, text
 
 
-def moves_a_job(mark):
-    return re.search(r" j-[a-z]+", mark) is not None
+def learn(play):
+    """The boundaries of the scenario when nothing dies, once all of it has shown."""
+    for _ in range(TRIES):
+        walk, problems = play()
+        assert problems == []
+        marks = " ".join(mark for _, marks in walk.boundaries for mark in marks)
+        missing = [corner for corner in CORNERSTONES if corner not in marks]
+        if not missing:
+            break
+    assert missing == []
+    return choose(walk.boundaries)
 
 
 @pytest.mark.parametrize("victim", ["worker", "node", "redis"])
 def test_every_job_ends_once_whatever_dies_at_any_command(play, victim):
-    walk, problems = play()
-    assert problems == []
-    marks = " ".join(mark for _, marks in walk.boundaries for mark in marks)
-    assert [corner for corner in CORNERSTONES if corner not in marks] == []
-    boundaries = choose(walk.boundaries)
-    if SANITIZED:
-        boundaries = boundaries[::SAMPLE]
+    boundaries = learn(play)[::SAMPLE if SANITIZED else 1]
     with ThreadPoolExecutor(LANES) as pool:
         results = [*pool.map(lambda boundary: walk_over(play, victim, *boundary), boundaries)]
     failures = [text for _, text in results if text]
@@ -100,4 +108,4 @@ def test_every_job_ends_once_whatever_dies_at_any_command(play, victim):
     missed = [boundary for boundary, (met, _) in zip(boundaries, results) if not met]
     print(f"{len(boundaries)} boundaries, of which did not come up again: {missed}")
     assert [mark for _, mark in missed if moves_a_job(mark)] == []
-    assert len(missed) <= len(boundaries) / 10
+    assert len(missed) <= len(boundaries) / 5

@@ -169,6 +169,24 @@ def test_a_key_of_the_wrong_type_holds_up_only_its_own_queue(redis, proxy, start
     wait_for(lambda: redis.waiting("bad") == 0, "nothing is left")
 
 
+def test_an_outcome_that_redis_has_not_taken_at_the_end_leaves_its_job_to_the_next_start(redis, start_weftd, walker):
+    weftd = start_weftd(**walker, shutdown_timeout="1s")
+    redis.client.set("weft:{default}:job:j", "not a report")
+    redis.enqueue("plain", id="j")
+    weftd.wait_for_line("job done", "j")
+    weftd.wait_for_line(PROBLEM)
+    assert problems(weftd) == [
+        f"Redis at {redis.socket} did not take the outcome of job j: the key weft:{{default}}:job:j holds a string, not "
+        "a hash, and has to be removed; it is tried again each second"]
+    assert weftd.stop() == 0
+    [line] = weftd.find("giving up on outcomes that Redis has not taken; their jobs will be run again")
+    assert line["data"] == {"jobs": 1}
+    assert redis.waiting() == 1
+    redis.client.delete("weft:{default}:job:j")
+    start_weftd(**walker)
+    assert redis.wait_for_state("j", "done")["attempt"] == "1"
+
+
 def test_a_flushed_redis_is_healed(redis, weftd):
     redis.wait_for_state(redis.enqueue("plain", id="before"), "done")
     redis.client.flushall()

@@ -142,7 +142,7 @@ class Walk:
         return "supervisor" if is_child(command.pid) else "worker"
 
     def before(self, command):
-        if self.fault and self.fault.met:
+        if self.struck():
             return None
         marks = self.number(self.sender_of(command), *kind_and_jobs(self.observer, command))
         self.boundaries.append(("before", marks))
@@ -150,7 +150,7 @@ class Walk:
         return CUT if self.strike("before", marks, command) else None
 
     def after(self, command, reply):
-        if self.fault and self.fault.met:
+        if self.struck():
             return None
         marks = self.current.pop(command.number)
         # What a read gives shows only now: it may have waited for it.
@@ -181,7 +181,7 @@ class Walk:
 
     def heal(self):
         """What died is started again; workers are the supervisor's to replace."""
-        if self.fault and self.fault.met:
+        if self.struck():
             if not self.redis.running():
                 self.redis.start()
             if self.fault.victim == "node" and not self.weftd.running():
@@ -225,7 +225,7 @@ class Walk:
             self.weftd.launch()
             self.wait(self.settled(*first), "the first jobs end")
             self.step = "delaying"
-            self.enqueue("j-delayed", delay="60ms")
+            self.enqueue("j-delayed", delay="200ms")
             self.wait(self.settled("j-delayed"), "the delayed job ends")
             self.step = "crashing"
             self.enqueue("j-crash")
@@ -237,13 +237,12 @@ class Walk:
             self.step = "starting again"
             self.weftd.launch()
             self.wait(self.settled("j-hold"), "the job that was sent back ends")
+            struck = self.struck()
             self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
             self.step = "stopping"
             self.stop()
-            if self.fault and self.fault.met and self.fault.step == "stopping":
-                self.weftd.launch()
-                self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
-                self.stop()
+            if self.struck() and not struck:
+                self.launch_to_clean_up()
             return self.check()
         except AssertionError as problem:
             return [str(problem), *self.check()]
@@ -251,6 +250,15 @@ class Walk:
             for pid in self.weftd.pids():
                 os.kill(pid, signal.SIGKILL)
             self.proxy.stop()
+
+    def struck(self):
+        return self.fault is not None and self.fault.met
+
+    def launch_to_clean_up(self):
+        """For what died in the last moment."""
+        self.weftd.launch()
+        self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
+        self.stop()
 
     def only_the_living_are_consumers(self):
         """An idle worker is none before its first job. A name ends in PID-STARTTIME of the worker, in hexadecimal."""

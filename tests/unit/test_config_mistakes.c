@@ -51,6 +51,9 @@ static const struct mistake mistakes[] = {
      "1:1: unknown key \"" SHOWN_100 "\"...; known here: the keys " ROOT_KEYS},
     {"a_key_cannot_forge_a_line", "\"a\\nb\\e[31m\\\"\\u0085\\u009b\": 1\n",
      "1:1: unknown key \"a\\x0ab\\x1b[31m\\\"\\xc2\\x85\\xc2\\x9b\"; known here: the keys " ROOT_KEYS},
+    {"a_key_cannot_separate_lines_or_turn_them_round", "\"\\L\\P\\u202e\\u2066\": 1\n",
+     "1:1: unknown key \"\\xe2\\x80\\xa8\\xe2\\x80\\xa9\\xe2\\x80\\xae\\xe2\\x81\\xa6\"; known here: the "
+     "keys " ROOT_KEYS},
     {"a_key_given_twice_is_refused", "workers: 1\nnode: a\nworkers: 1\n",
      "3:1: the key \"workers\" is given twice; it is on line 1 already"},
     {"a_key_given_twice_in_a_section_is_refused", "keep:\n  done: 1h\n  'done': 1h\n",

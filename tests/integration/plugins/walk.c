@@ -1,6 +1,6 @@
 /*
- * Handlers for walks over faults. Each notes in the file `history` of weftd's folder that it starts and that it ends, so
- * that what ran is known whatever died; lines of one write do not mix.
+ * Handlers for walks over faults. Each notes in the file `history` of weftd's folder that it starts and that it ends,
+ * so that what ran is known whatever died; lines of one write do not mix.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -76,14 +76,6 @@ static int hold(struct weft_job *job)
     return end(job);
 }
 
-/* Holds up its whole worker for as many milliseconds as the payload says. */
-static int block(struct weft_job *job)
-{
-    note(job, "start");
-    usleep((useconds_t)strtoul(weft_job_payload(job, NULL), NULL, 10) * 1000);
-    return end(job);
-}
-
 /* Sleeps for as many milliseconds as the payload says. */
 static int nap(struct weft_job *job)
 {
@@ -93,6 +85,6 @@ static int nap(struct weft_job *job)
     return end(job);
 }
 
-WEFT_PLUGIN("walk", WEFT_HANDLER("plain", plain), WEFT_HANDLER("result", result), WEFT_HANDLER("retry_once", retry_once),
-            WEFT_HANDLER("fail", fail), WEFT_HANDLER("crash_once", crash_once), WEFT_HANDLER("hold", hold),
-            WEFT_HANDLER("block", block), WEFT_HANDLER("nap", nap));
+WEFT_PLUGIN("walk", WEFT_HANDLER("plain", plain), WEFT_HANDLER("result", result),
+            WEFT_HANDLER("retry_once", retry_once), WEFT_HANDLER("fail", fail), WEFT_HANDLER("crash_once", crash_once),
+            WEFT_HANDLER("hold", hold), WEFT_HANDLER("nap", nap));
