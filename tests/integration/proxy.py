@@ -130,7 +130,11 @@ class Connection:
         command = self.waiting.popleft()
         size = self.proxy.after(command, reply) if self.proxy.after else None
         await self.proxy.flowing.wait()
-        passed = await self.write(self.writer, reply if size is None else reply[:size])
+        try:
+            passed = await self.write(self.writer, reply if size is None else reply[:size])
+        except OSError:  # the client has gone, which Redis is to hear of no sooner than the rest
+            await self.proxy.parting.wait()
+            return False
         return passed and size is None
 
     async def write(self, writer, data):
