@@ -75,8 +75,8 @@ static void queue_that_cannot_be_written_does_not_hold_up_another(void **state)
 {
     struct queues *queues = queues_begin(state, 2);
 
-    redis_server_ask(&queues->server, "XADD weft:{q} * type t id stuck delay 20ms");
-    redis_server_ask(&queues->server, "XADD weft:{r} * type t id free delay 20ms");
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id stuck delay 2s");
+    redis_server_ask(&queues->server, "XADD weft:{r} * type t id free delay 2s");
     queues_start_client(queues, 10);
     WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:{q}:delayed weft:{r}:delayed", "2"));
     queues->client = queue_client_free(queues->client);
