@@ -11,9 +11,11 @@
 #include <weft/context.h>
 
 struct current_scope;
+struct operation;
 
 struct current {
     struct weft_context *context; /* one reference */
+    struct operation *operation;  /* whose code is running; NULL: none's */
     struct current_scope *scopes; /* innermost first */
     unsigned sealed;              /* scopes that could not be made: until they end, nothing may be set */
     bool writable;                /* inside a run, task or callback */
@@ -25,12 +27,18 @@ extern _Thread_local struct current current_state;
 /* Makes `context`, a reference that is taken over, current, and remembers in `saved` what was. */
 void current_enter(struct current *saved, struct weft_context *context);
 
+/* The same, for code that `operation` runs. */
+void current_enter_operation(struct current *saved, struct weft_context *context, struct operation *operation);
+
 /* Ends what current_enter() began: scopes left open are closed (and warned of), the context is given back, `saved` is
  * current. */
 void current_leave(const struct current *saved);
 
-/* The state of a new task: `context` is a reference that is taken over. */
-struct current current_fresh(struct weft_context *context);
+/* The same, but gives the reference to the context that was current to the caller. */
+struct weft_context *current_leave_with(const struct current *saved) WEFT_MUST_CHECK;
+
+/* The state of a new task, which is `operation`: `context` is a reference that is taken over. */
+struct current current_fresh(struct weft_context *context, struct operation *operation);
 
 /* Calls a function that releases something: it is code of its own and runs at the root, whatever context let go last.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "context/offload.h"
+#include "context/propagate/propagate.h"
 #include "context/task.h"
 
 static _Thread_local struct weft_loop *loop_of_thread;
@@ -25,7 +26,7 @@ void loop_push(struct weft_loop *loop, struct loop_item *item)
     /* A timer of no time rather than event_active(): libevent runs what is activated meanwhile in the same turn, and a
      * task that yields in a loop would keep it from ever looking at its descriptors. */
     if (was_empty)
-        (void)event_add(loop->ready_event, &(struct timeval){0});
+        (void)propagate_event_add(loop->ready_event, &(struct timeval){0});
 }
 
 /* Runs what was ready when the turn began; what becomes ready meanwhile waits for the next. */
@@ -55,7 +56,7 @@ static void arm_timer(struct weft_loop *loop)
 
     if (!first) {
         if (loop->timer_armed_us)
-            (void)event_del(loop->timer_event);
+            (void)propagate_event_del(loop->timer_event);
         loop->timer_armed_us = 0;
         return;
     }
@@ -66,7 +67,7 @@ static void arm_timer(struct weft_loop *loop)
     struct timeval wait = {0};
     if (left > 0)
         wait = (struct timeval){.tv_sec = left / 1000000, .tv_usec = left % 1000000};
-    (void)event_add(loop->timer_event, &wait);
+    (void)propagate_event_add(loop->timer_event, &wait);
     loop->timer_armed_us = first->deadline_us;
 }
 
@@ -117,12 +118,12 @@ static void trim(evutil_socket_t fd, short what, void *arg)
 void loop_trim_soon(struct weft_loop *loop)
 {
     if (!event_pending(loop->trim_event, EV_TIMEOUT, NULL))
-        (void)event_add(loop->trim_event, &(struct timeval){.tv_sec = 1});
+        (void)propagate_event_add(loop->trim_event, &(struct timeval){.tv_sec = 1});
 }
 
 void loop_trim_now(struct weft_loop *loop)
 {
-    (void)event_del(loop->trim_event);
+    (void)propagate_event_del(loop->trim_event);
     coroutine_pool_trim(loop->coroutines);
 }
 

@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "context/fork_guard.h"
+#include "context/propagate/propagate.h"
 #include "context/signal_stack.h"
 #include "context/task.h"
 #include "context/witness.h"
@@ -87,6 +89,7 @@ static void run_calls(struct offload_pool *pool)
     for (struct offload_call *call = wait_for_work(pool); call; call = wait_for_work(pool)) {
         witness_tell(call->context);
         call->result = weft_run_in(call->context, call->fn, call->arg);
+        fork_guard_check();
         witness_tell(NULL);
         (void)pthread_mutex_lock(&pool->lock);
         list_append(&pool->done, call);
@@ -119,7 +122,11 @@ static int start_thread(struct offload_pool *pool)
 
     signal_stack_others(&others);
     (void)pthread_sigmask(SIG_SETMASK, &others, &old);
+    /* A thread serves whoever comes, not only the job that it is started for. */
+    struct current saved;
+    propagate_suspend(&saved);
     int error = pthread_create(&pool->ids[pool->threads], NULL, thread_main, pool);
+    propagate_resume(&saved);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error)
         return -EAGAIN;
@@ -138,7 +145,7 @@ static int submit(struct offload_pool *pool, struct offload_call *call)
             return r;
     }
     if (pool->outstanding++ == 0)
-        (void)event_add(pool->done_event, NULL);
+        (void)propagate_event_add(pool->done_event, NULL);
 
     (void)pthread_mutex_lock(&pool->lock);
     list_append(&pool->waiting, call);
@@ -161,10 +168,12 @@ static void calls_are_done(evutil_socket_t fd, short what, void *arg)
         if (!call)
             return;
         if (--pool->outstanding == 0)
-            (void)event_del(pool->done_event);
+            (void)propagate_event_del(pool->done_event);
         task_wake(call->task, 0);
     }
 }
+
+static const struct operation_class offload_class = {.kind = "thread"};
 
 int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
 {
@@ -178,10 +187,14 @@ int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
         return task_result(task->interruption);
 
     struct offload_call call = {.fn = fn, .arg = arg, .context = current_state.context, .task = task};
+    struct operation operation = {0};
     int r = submit(task->loop->offloads, &call);
     if (r < 0)
         return task_result(r);
+    if (current_state.context)
+        operation_begin(&operation, &offload_class, OPERATION_PLACE(), OPERATION_BORROWS);
     (void)task_wait_held();
+    operation_end(&operation);
     if (ret_result)
         *ret_result = call.result;
     return task_result(task->interruption);

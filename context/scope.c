@@ -1,4 +1,4 @@
-/* Runs, scopes, captured and bound calls: everything that makes a context current, and takes it away again. */
+/* Runs, scopes and captured contexts: everything that makes a context current, and takes it away again. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,15 +29,20 @@ static atomic_uint_fast64_t last_serial;
 
 /* ---- Entering and leaving ---- */
 
-struct current current_fresh(struct weft_context *context)
+struct current current_fresh(struct weft_context *context, struct operation *operation)
 {
-    return (struct current){.context = context, .writable = true};
+    return (struct current){.context = context, .operation = operation, .writable = true};
+}
+
+void current_enter_operation(struct current *saved, struct weft_context *context, struct operation *operation)
+{
+    *saved = current_state;
+    current_state = current_fresh(context, operation);
 }
 
 void current_enter(struct current *saved, struct weft_context *context)
 {
-    *saved = current_state;
-    current_state = current_fresh(context);
+    current_enter_operation(saved, context, current_state.operation);
 }
 
 /* Ends the innermost scope. */
@@ -54,19 +59,29 @@ static void pop_scope(void)
     (void)weft_context_unref(inner);
 }
 
-void current_leave(const struct current *saved)
+static void end_forgotten_scopes(void)
 {
     unsigned forgotten = 0;
 
     for (; current_state.scopes; forgotten++)
         pop_scope();
-    if (forgotten > 0)
-        weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
-                  forgotten);
+    weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
+              forgotten);
+}
+
+struct weft_context *current_leave_with(const struct current *saved)
+{
+    if (current_state.scopes)
+        end_forgotten_scopes();
 
     struct weft_context *inner = current_state.context;
     current_state = *saved;
-    (void)weft_context_unref(inner);
+    return inner;
+}
+
+void current_leave(const struct current *saved)
+{
+    (void)weft_context_unref(current_leave_with(saved));
 }
 
 void current_release(void (*release)(void *pointer), void *pointer)
@@ -262,42 +277,9 @@ int weft_scope_end(struct weft_scope *scope)
     return result;
 }
 
-/* ---- Captured and bound ---- */
+/* ---- Captured ---- */
 
 struct weft_context *weft_capture(void)
 {
     return weft_context_ref(current_state.context);
-}
-
-void weft_bind(struct weft_bound *bound, int (*fn)(void *arg), void *arg)
-{
-    *bound = (struct weft_bound){.fn = fn, .arg = arg, .context = weft_capture()};
-}
-
-int weft_call(struct weft_bound *bound)
-{
-    return weft_run_in(bound->context, bound->fn, bound->arg);
-}
-
-int weft_call_once(struct weft_bound *bound)
-{
-    struct current saved;
-    int (*fn)(void *arg) = bound->fn;
-    void *arg = bound->arg;
-
-    /* The reference moves out first: the callback may free or rebind `bound`. */
-    current_enter(&saved, bound->context);
-    bound->context = NULL;
-    int result = fn(arg);
-    current_leave(&saved);
-    return result;
-}
-
-void weft_unbind(struct weft_bound *bound)
-{
-    struct weft_context *context = bound->context;
-
-    /* The reference moves out first: `bound` may be part of what goes with the context. */
-    bound->context = NULL;
-    (void)weft_context_unref(context);
 }

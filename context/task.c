@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/fork_guard.h"
 #include "context/witness.h"
+
+const struct operation_class task_class = {.kind = "task"};
 
 static atomic_long tasks_alive;
 
@@ -76,6 +79,7 @@ static void run_function(void *arg)
     if (task->observed && loop->observer && loop->observer->task_started)
         loop->observer->task_started(task, loop->observer->user);
     task->result = task->fn(task->arg);
+    fork_guard_check();
     /* Looked up again: the observer may have changed meanwhile. */
     if (task->observed && loop->observer && loop->observer->task_ended)
         loop->observer->task_ended(task, task->result, loop->observer->user);
@@ -127,11 +131,15 @@ static void run_task(struct loop_item *item)
 
     current_state = task->current;
     loop->running = task;
-    witness_tell(current_state.context);
+    operation_before(&task->operation);
     task->state = TASK_RUNNING;
     coroutine_resume(task->coroutine);
+    fork_guard_check();
     loop->running = NULL;
+    task->operation.told.context = current_state.context;
+    operation_after(&task->operation);
     if (task->state == TASK_ENDED) {
+        operation_end(&task->operation);
         current_leave(&of_loop);
         end_task(task);
     } else {
@@ -165,7 +173,8 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
     task->observed = start->observed;
     task->fn = start->fn;
     task->arg = start->arg;
-    task->current = current_fresh(start->context);
+    task->current = current_fresh(start->context, &task->operation);
+    operation_begin_in(&task->operation, start->class, start->place, OPERATION_BORROWS, start->context, task->name);
     link_task(loop, task);
     loop_push(loop, &task->item);
     *ret_task = task;
@@ -207,7 +216,8 @@ static struct weft_task *fail_spawn(int error)
 struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
 {
     struct weft_loop *loop = loop_current();
-    struct task_start start = {.name = name, .fn = fn, .arg = arg, .observed = true};
+    struct task_start start = {
+        .name = name, .fn = fn, .arg = arg, .observed = true, .class = &task_class, .place = OPERATION_PLACE()};
 
     if (!loop || !name || !fn)
         return fail_spawn(loop ? EINVAL : EPERM);
@@ -266,6 +276,16 @@ int task_wait_held(void)
     return value;
 }
 
+/* Nobody follows what happens at the root. */
+int task_wait_as(struct operation *operation, const struct operation_class *class, const char *name, const void *place)
+{
+    if (current_state.context)
+        operation_begin_in(operation, class, place, OPERATION_BORROWS, current_state.context, name);
+    int r = task_wait();
+    operation_end(operation);
+    return r;
+}
+
 void task_wake(struct weft_task *task, int value)
 {
     if (task->state != TASK_WAITING)
@@ -299,13 +319,16 @@ static void unlink_joiner(struct weft_task *task, const struct task_joiner *join
         }
 }
 
+static const struct operation_class join_class = {.kind = "join"};
+
 /* Waits for a task that has not ended yet. */
-static int wait_for_end(struct weft_task *task, struct weft_task *self)
+static int wait_for_end(struct weft_task *task, struct weft_task *self, const void *place)
 {
     struct task_joiner joiner = {.task = self, .next = task->joiners};
+    struct operation operation = {0};
 
     task->joiners = &joiner;
-    int r = task_wait();
+    int r = task_wait_as(&operation, &join_class, task->name, place);
     unlink_joiner(task, &joiner);
     return r;
 }
@@ -323,7 +346,7 @@ int weft_join(struct weft_task *task, int *ret_result)
 
     /* The handle may be given back by others meanwhile. */
     (void)weft_task_ref(task);
-    int r = task->state == TASK_ENDED ? 0 : wait_for_end(task, self);
+    int r = task->state == TASK_ENDED ? 0 : wait_for_end(task, self, OPERATION_PLACE());
     if (r == 0 && ret_result)
         *ret_result = task->result;
     (void)weft_task_unref(task);

@@ -10,6 +10,7 @@
 
 #include "context/current.h"
 #include "context/loop.h"
+#include "context/operation.h"
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 
@@ -34,6 +35,7 @@ struct weft_task {
     char *name;
     struct coroutine *coroutine;
     struct current current; /* while it is not running */
+    struct operation operation;
     struct task_joiner *joiners;
     struct weft_task *children; /* handles that it holds until it ends */
     struct weft_task *next_child;
@@ -47,6 +49,8 @@ struct task_start {
     void *arg;
     struct weft_context *context; /* a reference that is taken over where it succeeds */
     bool observed;                /* a subtask, which the observer is told about */
+    const struct operation_class *class;
+    const void *place; /* NULL: it was not code of a plugin's that started it */
 };
 
 /* Starts a task; `*ret_task` is a reference of the caller's. Errors: -EAGAIN, -ENOMEM. */
@@ -55,12 +59,22 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
 /* Interrupts a task with -ECANCELED or -ETIME; a cancellation outranks a time-out, and neither is ever taken back. */
 void task_interrupt(struct weft_task *task, int interruption);
 
+/* Tasks as operations. */
+extern const struct operation_class task_class;
+
 /* Suspends the running task until task_wake(), whose value it gives, or an interruption, which it gives instead. Gives
  * -EDEADLK outside of a task; an interruption that has come before, at once. */
 int task_wait(void);
 
 /* The same, but an interruption does not end it; it is seen by the next wait. */
 int task_wait_held(void);
+
+/* As task_wait(), and meanwhile `operation`, on the caller's stack, says what the task waits for. */
+int task_wait_as(struct operation *operation, const struct operation_class *class, const char *name, const void *place);
+
+/* As weft_future_wait(), for what `class` and `name` (may be NULL) say. */
+int task_wait_for(struct weft_future *future, const struct operation_class *class, const char *name, const void *place,
+                  int *ret_result);
 
 /* Ends the wait of a task that waits; does nothing to another. */
 void task_wake(struct weft_task *task, int value);

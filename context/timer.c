@@ -103,3 +103,8 @@ int64_t timer_now_us(void)
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
+
+int64_t timer_deadline_in(uint64_t milliseconds)
+{
+    return timer_now_us() + (int64_t)(milliseconds < TIMER_MAX_MS ? milliseconds : TIMER_MAX_MS) * 1000;
+}

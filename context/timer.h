@@ -38,3 +38,9 @@ struct timer *timer_first(const struct timer_heap *heap);
 
 /* Now, on the clock of the deadlines. */
 int64_t timer_now_us(void);
+
+/* Waits are bounded so that deadlines cannot overflow; a century will do. */
+#define TIMER_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)
+
+/* The deadline in so many milliseconds. */
+int64_t timer_deadline_in(uint64_t milliseconds);

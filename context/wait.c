@@ -1,27 +1,33 @@
-/* What a task can wait for: time, descriptors, futures. And callbacks, which are the other half of futures. */
+/* What a task can wait for: time, descriptors, futures. */
 #include <poll.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <event2/event_struct.h>
 
+#include "context/operation.h"
+#include "context/propagate/propagate.h"
 #include "context/task.h"
-#include "context/witness.h"
-
-/* Sleeps are bounded so that deadlines cannot overflow; a century will do. */
-#define SLEEP_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)
-
-static int64_t deadline_in(uint64_t milliseconds)
-{
-    return timer_now_us() + (int64_t)(milliseconds < SLEEP_MAX_MS ? milliseconds : SLEEP_MAX_MS) * 1000;
-}
 
 /* ---- Time ---- */
 
 struct sleeper {
     struct timer timer; /* first */
     struct weft_task *task;
+    struct operation operation;
 };
+
+static void describe_sleep(const struct operation *operation, char *buffer)
+{
+    const struct sleeper *sleeper =
+        (const struct sleeper *)((uintptr_t)operation - offsetof(struct sleeper, operation));
+    int64_t left_us = sleeper->timer.deadline_us - timer_now_us();
+
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "sleep, %lld ms left",
+                   (long long)(left_us > 0 ? left_us / 1000 : 0));
+}
+
+static const struct operation_class sleep_class = {.kind = "sleep", .describe = describe_sleep};
 
 static void wake_sleeper(struct timer *timer)
 {
@@ -50,21 +56,39 @@ int weft_sleep_ms(uint64_t milliseconds)
         return task_result(yield_once(task));
     if (task->interruption < 0)
         return task_result(task->interruption);
-    int r = loop_start_timer(task->loop, &sleeper.timer, deadline_in(milliseconds));
+    int r = loop_start_timer(task->loop, &sleeper.timer, timer_deadline_in(milliseconds));
     if (r == 0)
-        r = task_wait();
+        r = task_wait_as(&sleeper.operation, &sleep_class, NULL, OPERATION_PLACE());
     loop_stop_timer(task->loop, &sleeper.timer);
     return task_result(r);
 }
 
 /* ---- Descriptors ---- */
 
+struct fd_wait {
+    struct event event;
+    struct weft_task *task;
+    struct operation operation;
+};
+
+static void describe_fd_wait(const struct operation *operation, char *buffer)
+{
+    const struct fd_wait *wait = (const struct fd_wait *)((uintptr_t)operation - offsetof(struct fd_wait, operation));
+    short events = event_get_events(&wait->event);
+
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "fd %d, %s%s%s", (int)event_get_fd(&wait->event),
+                   events & EV_READ ? "read" : "", (events & EV_READ) && (events & EV_WRITE) ? " or " : "",
+                   events & EV_WRITE ? "write" : "");
+}
+
+static const struct operation_class fd_class = {.kind = "fd", .describe = describe_fd_wait};
+
 static void wake_for_fd(evutil_socket_t fd, short what, void *arg)
 {
     int ready = (what & EV_READ ? (int)WEFT_READ : 0) | (what & EV_WRITE ? (int)WEFT_WRITE : 0);
 
     (void)fd;
-    task_wake(arg, ready ? ready : -ETIMEDOUT);
+    task_wake(((struct fd_wait *)arg)->task, ready ? ready : -ETIMEDOUT);
 }
 
 /* What the descriptor is ready for at this moment; 0: nothing. */
@@ -93,8 +117,8 @@ static int ready_always(int fd, mode_t mode, unsigned what)
 int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
 {
     struct weft_task *task = weft_task_current();
-    struct event event;
-    int64_t wait_ms = timeout_ms < (int64_t)SLEEP_MAX_MS ? timeout_ms : (int64_t)SLEEP_MAX_MS;
+    struct fd_wait wait = {.task = task};
+    int64_t wait_ms = timeout_ms < (int64_t)TIMER_MAX_MS ? timeout_ms : (int64_t)TIMER_MAX_MS;
     struct timeval timeout = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 
     if (!task)
@@ -112,12 +136,12 @@ int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
         return ready;
 
     short events = (short)((what & WEFT_READ ? EV_READ : 0) | (what & WEFT_WRITE ? EV_WRITE : 0));
-    if (event_assign(&event, task->loop->base, fd, events, wake_for_fd, task) < 0)
+    if (event_assign(&wait.event, task->loop->base, fd, events, wake_for_fd, &wait) < 0)
         return task_result(-EINVAL);
-    if (event_add(&event, timeout_ms < 0 ? NULL : &timeout) < 0)
+    if (propagate_event_add(&wait.event, timeout_ms < 0 ? NULL : &timeout) < 0)
         return task_result(-ENOMEM);
-    int r = task_wait();
-    (void)event_del(&event);
+    int r = task_wait_as(&wait.operation, &fd_class, NULL, OPERATION_PLACE());
+    (void)propagate_event_del(&wait.event);
     /* In a turn that finds it ready and out of time at once, libevent tells of the time only. */
     if (r == -ETIMEDOUT && (ready = ready_now(fd, what)))
         r = ready;
@@ -141,9 +165,18 @@ void weft_future_complete(struct weft_future *future, int result)
         task_wake(future->waiter, 0);
 }
 
+static const struct operation_class future_class = {.kind = "future"};
+
 int weft_future_wait(struct weft_future *future, int *ret_result)
 {
+    return task_wait_for(future, &future_class, NULL, OPERATION_PLACE(), ret_result);
+}
+
+int task_wait_for(struct weft_future *future, const struct operation_class *class, const char *name, const void *place,
+                  int *ret_result)
+{
     struct weft_task *task = weft_task_current();
+    struct operation operation = {0};
 
     if (!task)
         return task_result(-EDEADLK);
@@ -153,7 +186,7 @@ int weft_future_wait(struct weft_future *future, int *ret_result)
         return task_result(task->interruption);
     if (!future->done) {
         future->waiter = task;
-        int r = task_wait();
+        int r = task_wait_as(&operation, class, name, place);
         future->waiter = NULL;
         if (r < 0)
             return task_result(r);
@@ -161,103 +194,4 @@ int weft_future_wait(struct weft_future *future, int *ret_result)
     if (ret_result)
         *ret_result = future->result;
     return 0;
-}
-
-/* ---- Callbacks ---- */
-
-struct callback {
-    struct loop_item item; /* first */
-    struct timer timer;
-    struct weft_loop *loop;
-    void (*fn)(void *arg);
-    void *arg;
-    struct weft_context *context;
-};
-
-static void run_callback(struct loop_item *item)
-{
-    struct callback *callback = (struct callback *)item;
-    struct current saved;
-
-    current_enter(&saved, callback->context);
-    witness_tell(callback->context);
-    callback->fn(callback->arg);
-    current_leave(&saved);
-    witness_tell(current_state.context);
-    free(callback);
-}
-
-static void callback_is_due(struct timer *timer)
-{
-    struct callback *callback = (struct callback *)((char *)timer - offsetof(struct callback, timer));
-
-    loop_push(callback->loop, &callback->item);
-}
-
-static int callback_new(void (*fn)(void *arg), void *arg, struct callback **ret_callback)
-{
-    struct weft_loop *loop = loop_current();
-
-    if (!loop || !fn)
-        return loop ? -EINVAL : -EPERM;
-
-    struct callback *callback = malloc(sizeof(*callback));
-    if (!callback)
-        return -ENOMEM;
-    *callback = (struct callback){
-        .item.run = run_callback,
-        .timer.fire = callback_is_due,
-        .loop = loop,
-        .fn = fn,
-        .arg = arg,
-        .context = weft_capture(),
-    };
-    *ret_callback = callback;
-    return 0;
-}
-
-static void callback_free(struct callback *callback)
-{
-    (void)weft_context_unref(callback->context);
-    free(callback);
-}
-
-int weft_call_soon(void (*fn)(void *arg), void *arg)
-{
-    struct callback *callback;
-    int r = callback_new(fn, arg, &callback);
-
-    if (r == 0)
-        loop_push(callback->loop, &callback->item);
-    return task_result(r);
-}
-
-int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg)
-{
-    struct callback *callback;
-    int r = callback_new(fn, arg, &callback);
-
-    if (r < 0)
-        return task_result(r);
-    r = loop_start_timer(callback->loop, &callback->timer, deadline_in(milliseconds));
-    if (r < 0)
-        callback_free(callback);
-    return task_result(r);
-}
-
-void task_drop_callbacks(struct weft_loop *loop)
-{
-    while (loop->ready_first) {
-        struct loop_item *item = loop->ready_first;
-
-        loop->ready_first = item->next;
-        if (item->run == run_callback)
-            callback_free((struct callback *)item);
-    }
-    loop->ready_last = &loop->ready_first;
-    for (struct timer *timer = timer_first(&loop->timers); timer; timer = timer_first(&loop->timers)) {
-        timer_stop(&loop->timers, timer);
-        if (timer->fire == callback_is_due)
-            callback_free((struct callback *)((char *)timer - offsetof(struct callback, timer)));
-    }
 }

@@ -161,7 +161,10 @@ static void request_done(int result, const char *text, void *arg)
         weft_future_complete(&request->future, result);
 }
 
-static int send_and_wait(struct runner *runner, const char *queue, const struct message *message, char *ret_id)
+static const struct operation_class enqueue_class = {.kind = "enqueue"};
+
+static int send_and_wait(struct runner *runner, const char *queue, const struct message *message, const void *place,
+                         char *ret_id)
 {
     struct request *request = calloc(1, sizeof(*request));
 
@@ -175,7 +178,7 @@ static int send_and_wait(struct runner *runner, const char *queue, const struct 
     }
 
     int result = 0;
-    r = weft_future_wait(&request->future, &result);
+    r = task_wait_for(&request->future, &enqueue_class, queue, place, &result);
     if (r < 0 && !request->future.done) {
         request->abandoned = true;
         return r;
@@ -247,7 +250,7 @@ int weft_enqueue(const char *type, const void *payload, size_t size, const struc
     const char *queue = options->queue ? options->queue : job ? job->record->queue : "default";
     int r = check_limits(&message, first);
     if (r == 0)
-        r = send_and_wait(runner_of_thread, queue, &message, ret_id);
+        r = send_and_wait(runner_of_thread, queue, &message, OPERATION_PLACE(), ret_id);
     if (r == 0 && ret_id && options->id)
         (void)snprintf(ret_id, WEFT_ID_SIZE, "%s", options->id);
     free(message.fields);

@@ -142,6 +142,8 @@ static int run_attempt(void *arg)
     return 0;
 }
 
+static const struct operation_class job_class = {.kind = "job"};
+
 int runner_start(struct runner *runner, struct job *record, const struct job_type *type)
 {
     struct weft_context *frame;
@@ -151,7 +153,8 @@ int runner_start(struct runner *runner, struct job *record, const struct job_typ
         return r;
 
     struct weft_job *job = frame_owner(frame);
-    struct task_start start = {.name = type->name, .fn = run_attempt, .arg = job, .context = frame};
+    struct task_start start = {
+        .name = type->name, .fn = run_attempt, .arg = job, .context = frame, .class = &job_class};
     struct weft_task *task;
     r = task_start(runner->loop, &start, &task);
     if (r < 0) {

@@ -116,6 +116,7 @@ struct weft_bound {
     int (*fn)(void *arg);
     void *arg;
     struct weft_context *context;
+    uint64_t operation; /* for hooks: see <weft/hooks.h> */
 };
 
 /* Binds fn(arg) to the current context. */

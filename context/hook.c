@@ -1,0 +1,103 @@
+#include "context/hook.h"
+
+#include <pthread.h>
+
+#include "context/current.h"
+
+bool hooks_installed;
+
+/* In the order of their serials. */
+static struct weft_hook *hooks;
+static uint64_t last_serial;
+static pthread_mutex_t hooks_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static _Thread_local bool telling;
+
+static struct weft_hook **find(const struct weft_hook *hook)
+{
+    struct weft_hook **place = &hooks;
+
+    while (*place && *place != hook)
+        place = &(*place)->next;
+    return place;
+}
+
+void weft_hook_add(struct weft_hook *hook)
+{
+    (void)pthread_mutex_lock(&hooks_lock);
+    struct weft_hook **place = find(hook);
+    if (!*place) {
+        hook->next = NULL;
+        hook->serial = ++last_serial;
+        *place = hook;
+        __atomic_store_n(&hooks_installed, true, __ATOMIC_RELAXED);
+    }
+    (void)pthread_mutex_unlock(&hooks_lock);
+}
+
+void weft_hook_remove(struct weft_hook *hook)
+{
+    (void)pthread_mutex_lock(&hooks_lock);
+    struct weft_hook **place = find(hook);
+    if (*place)
+        *place = hook->next;
+    __atomic_store_n(&hooks_installed, hooks != NULL, __ATOMIC_RELAXED);
+    (void)pthread_mutex_unlock(&hooks_lock);
+}
+
+bool hook_listens(void)
+{
+    return !telling;
+}
+
+/* The next hook after `serial`, copied while it is certainly there; false: there is none. Hooks that are added
+ * meanwhile have serials beyond `last`. */
+static bool next_hook(uint64_t serial, uint64_t last, struct weft_hook *ret_hook)
+{
+    (void)pthread_mutex_lock(&hooks_lock);
+    const struct weft_hook *hook = hooks;
+    while (hook && hook->serial <= serial)
+        hook = hook->next;
+    bool found = hook && hook->serial <= last;
+    if (found)
+        *ret_hook = *hook;
+    (void)pthread_mutex_unlock(&hooks_lock);
+    return found;
+}
+
+static uint64_t newest_serial(void)
+{
+    (void)pthread_mutex_lock(&hooks_lock);
+    uint64_t serial = last_serial;
+    (void)pthread_mutex_unlock(&hooks_lock);
+    return serial;
+}
+
+static void call(const struct weft_hook *hook, enum hook_event event, const struct weft_operation *operation)
+{
+    void (*const functions[])(const struct weft_operation *, void *) = {
+        [HOOK_INIT] = hook->init,
+        [HOOK_BEFORE] = hook->before,
+        [HOOK_AFTER] = hook->after,
+        [HOOK_DESTROY] = hook->destroy,
+    };
+
+    if (functions[event])
+        functions[event](operation, hook->user);
+}
+
+void hook_tell(enum hook_event event, const struct weft_operation *operation)
+{
+    struct weft_hook hook = {0};
+    struct current saved;
+
+    if (telling)
+        return;
+    uint64_t last = newest_serial();
+    telling = true;
+    current_enter(&saved, weft_context_ref(operation->context));
+    while (next_hook(hook.serial, last, &hook))
+        call(&hook, event, operation);
+    current_leave(&saved);
+    telling = false;
+}

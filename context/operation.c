@@ -1,0 +1,261 @@
+#include "context/operation.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "context/fork_guard.h"
+#include "context/hook.h"
+#include "context/origin.h"
+#include "context/witness.h"
+
+/* Those of this thread, which only it may touch, and those that any thread may. The newest first. */
+static _Thread_local struct operation *pending_here;
+static struct operation *pending_elsewhere;
+static pthread_mutex_t elsewhere_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- Numbers and times ---- */
+
+/* Each thread has a range of its own, so that counting needs no other. */
+uint64_t operation_next_id(void)
+{
+    static atomic_uint_fast64_t last_range;
+    static _Thread_local uint64_t last_id;
+
+    if (__builtin_expect(last_id == 0, 0))
+        last_id = (atomic_fetch_add_explicit(&last_range, 1, memory_order_relaxed)) << 44;
+    return ++last_id;
+}
+
+/* A clock that costs next to nothing, and ticks every few milliseconds. */
+static int64_t coarse_now_us(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* ---- Lists ---- */
+
+static void link_into(struct operation **list, struct operation *operation)
+{
+    operation->previous = NULL;
+    operation->next = *list;
+    if (operation->next)
+        operation->next->previous = operation;
+    *list = operation;
+}
+
+static void unlink_from(struct operation **list, const struct operation *operation)
+{
+    if (operation->next)
+        operation->next->previous = operation->previous;
+    if (operation->previous)
+        operation->previous->next = operation->next;
+    else
+        *list = operation->next;
+}
+
+static void link_operation(struct operation *operation)
+{
+    if (!(operation->flags & OPERATION_ELSEWHERE)) {
+        link_into(&pending_here, operation);
+        return;
+    }
+    (void)pthread_mutex_lock(&elsewhere_lock);
+    link_into(&pending_elsewhere, operation);
+    (void)pthread_mutex_unlock(&elsewhere_lock);
+}
+
+static void unlink_operation(const struct operation *operation)
+{
+    if (!(operation->flags & OPERATION_ELSEWHERE)) {
+        unlink_from(&pending_here, operation);
+        return;
+    }
+    (void)pthread_mutex_lock(&elsewhere_lock);
+    unlink_from(&pending_elsewhere, operation);
+    (void)pthread_mutex_unlock(&elsewhere_lock);
+}
+
+static int each_in(const struct operation *list, int (*visit)(const struct operation *operation, void *arg), void *arg)
+{
+    int r = 0;
+
+    for (const struct operation *operation = list; operation && r == 0; operation = operation->next)
+        r = visit(operation, arg);
+    return r;
+}
+
+int operation_each(int (*visit)(const struct operation *operation, void *arg), void *arg)
+{
+    int r = each_in(pending_here, visit, arg);
+
+    if (r != 0)
+        return r;
+    (void)pthread_mutex_lock(&elsewhere_lock);
+    r = each_in(pending_elsewhere, visit, arg);
+    (void)pthread_mutex_unlock(&elsewhere_lock);
+    return r;
+}
+
+/* ---- An operation's life ---- */
+
+/* The link for what the running operation begins. It is made once for all of them. */
+static struct origin *origin_of_current(void)
+{
+    struct operation *running = current_state.operation;
+
+    if (!running)
+        return NULL;
+    if (!running->self)
+        running->self = origin_new(&running->told, running->parent);
+    return running->self;
+}
+
+void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
+                        unsigned flags, struct weft_context *context, const char *name)
+{
+    struct origin *origin = origin_of_current();
+
+    *operation = (struct operation){
+        .told =
+            {
+                .id = operation_next_id(),
+                .trigger = weft_operation_current(),
+                .kind = class->kind,
+                .name = name,
+                .place = place,
+                .since_us = coarse_now_us(),
+                .context = context,
+            },
+        .class = class,
+        .parent = flags & OPERATION_ELSEWHERE ? origin_copy(origin) : origin_ref(origin),
+        .flags = (uint8_t)flags,
+    };
+    link_operation(operation);
+    if (__builtin_expect(hooks_installed, 0)) {
+        if (hook_listens())
+            hook_tell(HOOK_INIT, &operation->told);
+        else
+            operation->flags |= OPERATION_UNTOLD;
+    }
+}
+
+void operation_begin(struct operation *operation, const struct operation_class *class, const void *place,
+                     unsigned flags)
+{
+    struct weft_context *context = current_state.context;
+
+    operation_begin_in(operation, class, place, flags, flags & OPERATION_BORROWS ? context : weft_context_ref(context),
+                       NULL);
+}
+
+static void tell(enum hook_event event, const struct operation *operation)
+{
+    if (__builtin_expect(hooks_installed, 0) && !(operation->flags & OPERATION_UNTOLD))
+        hook_tell(event, &operation->told);
+}
+
+void operation_before(const struct operation *operation)
+{
+    witness_tell(operation->told.context);
+    tell(HOOK_BEFORE, operation);
+}
+
+void operation_after(const struct operation *operation)
+{
+    tell(HOOK_AFTER, operation);
+}
+
+void operation_enter(struct operation *operation, struct current *saved)
+{
+    current_enter_operation(saved, weft_context_ref(operation->told.context), operation);
+    operation_before(operation);
+}
+
+void operation_enter_last(struct operation *operation, struct current *saved)
+{
+    operation->flags |= OPERATION_LENT;
+    current_enter_operation(saved, operation->told.context, operation);
+    operation_before(operation);
+}
+
+void operation_leave(struct operation *operation, const struct current *saved)
+{
+    fork_guard_check();
+    struct weft_context *context = current_leave_with(saved);
+
+    if (operation->flags & OPERATION_LENT)
+        operation->told.context = context;
+    operation_after(operation);
+    if (operation->flags & OPERATION_LENT)
+        return;
+    (void)weft_context_unref(context);
+    witness_tell(current_state.context);
+}
+
+void operation_end(struct operation *operation)
+{
+    if (!operation_is_pending(operation))
+        return;
+    unlink_operation(operation);
+    tell(HOOK_DESTROY, operation);
+    operation->class = NULL;
+
+    struct weft_context *context = operation->told.context;
+    operation->told.context = NULL;
+    operation->parent = origin_unref(operation->parent);
+    operation->self = origin_unref(operation->self);
+    if (!(operation->flags & OPERATION_BORROWS))
+        (void)weft_context_unref(context);
+    /* Not before: what is released with its context is still its doing. */
+    if (operation->flags & OPERATION_LENT)
+        witness_tell(current_state.context);
+}
+
+uint64_t weft_operation_current(void)
+{
+    return current_state.operation ? current_state.operation->told.id : 0;
+}
+
+/* ---- In words ---- */
+
+void operation_describe(const struct operation *operation, char *buffer)
+{
+    if (operation->class->describe)
+        operation->class->describe(operation, buffer);
+    else
+        (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s%s%s", operation->told.kind,
+                       operation->told.name ? " " : "", operation->told.name ? operation->told.name : "");
+}
+
+size_t operation_stack(const struct operation *operation, char *buffer, size_t size)
+{
+    const struct weft_operation *told = &operation->told;
+    size_t used = origin_write_one(told->kind, told->name, told->place, "", buffer, size, 0);
+
+    return origin_write(operation->parent, buffer, size, used);
+}
+
+size_t weft_async_stack(char *buffer, size_t size)
+{
+    if (size > 0)
+        buffer[0] = '\0';
+    return current_state.operation ? operation_stack(current_state.operation, buffer, size) : 0;
+}
+
+size_t operation_places(const void **places, size_t max)
+{
+    const struct operation *running = current_state.operation;
+    size_t count = 0;
+
+    if (!running || max == 0)
+        return 0;
+    places[count++] = running->told.place;
+    for (const struct origin *origin = running->parent; origin && count < max; origin = origin->parent)
+        places[count++] = origin->place;
+    return count;
+}

@@ -1,0 +1,76 @@
+/* event_base_loop: which thread runs which base. */
+#include <pthread.h>
+
+#include "context/propagate/followed.h"
+#include "context/propagate/propagate.h"
+
+/* A loop that is being run. On the stack of event_base_loop(). */
+struct running_loop {
+    struct event_base *base;
+    struct running_loop *outer; /* of the same thread */
+    struct running_loop *next;  /* of all threads */
+};
+
+static _Thread_local struct running_loop *loops_here;
+static struct running_loop *loops_everywhere;
+static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void begin_loop(struct running_loop *loop)
+{
+    loop->outer = loops_here;
+    loops_here = loop;
+    (void)pthread_mutex_lock(&loops_lock);
+    loop->next = loops_everywhere;
+    loops_everywhere = loop;
+    (void)pthread_mutex_unlock(&loops_lock);
+}
+
+static void end_loop(struct running_loop *loop)
+{
+    loops_here = loop->outer;
+    (void)pthread_mutex_lock(&loops_lock);
+    struct running_loop **place = &loops_everywhere;
+    while (*place != loop)
+        place = &(*place)->next;
+    *place = loop->next;
+    (void)pthread_mutex_unlock(&loops_lock);
+}
+
+static bool is_run_elsewhere(const struct event_base *base)
+{
+    (void)pthread_mutex_lock(&loops_lock);
+    const struct running_loop *loop = loops_everywhere;
+    while (loop && loop->base != base)
+        loop = loop->next;
+    (void)pthread_mutex_unlock(&loops_lock);
+    return loop != NULL;
+}
+
+enum base_owner propagate_owner(struct event_base *base)
+{
+    for (const struct running_loop *loop = loops_here; loop; loop = loop->outer)
+        if (loop->base == base)
+            return BASE_RUN_HERE;
+    return is_run_elsewhere(base) ? BASE_RUN_ELSEWHERE : BASE_IDLE;
+}
+
+bool propagate_runs_loop(void)
+{
+    return loops_here != NULL;
+}
+
+/* A loop runs at the root, also where a callback runs another one: what fires there is not the waiting code's. */
+PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
+{
+    struct running_loop loop = {.base = base};
+    struct current saved;
+
+    begin_loop(&loop);
+    propagate_suspend(&saved);
+    int r = REAL(event_base_loop)(base, flags);
+    propagate_resume(&saved);
+    end_loop(&loop);
+    if (!loops_here)
+        followed_drain();
+    return r;
+}

@@ -1,0 +1,44 @@
+/*
+ * Followed events: events and calls of event_base_once() whose callbacks run in the context that they were scheduled
+ * in. While an event is followed, its callback and argument are weft's; they are the user's again before the callback
+ * runs for the last time.
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+
+#include "context/propagate/propagate.h"
+
+struct followed {
+    struct operation operation; /* first: describe() turns it into this by a cast */
+    struct event_base *base;
+    struct event *event; /* NULL: a call of event_base_once() */
+    event_callback_fn callback;
+    void *arg;
+    unsigned running; /* calls of the callback that have not returned */
+    bool dropped;     /* nothing refers to it any more; freed when the last call returns */
+};
+
+/* Where an event keeps its callback and argument. */
+#define followed_callback_of(event_) ((event_)->ev_evcallback.evcb_cb_union.evcb_callback)
+#define followed_arg_of(event_)      ((event_)->ev_evcallback.evcb_arg)
+
+/* The record of an event, or NULL: it is not followed. */
+struct followed *followed_of(const struct event *event);
+
+/* Makes an event followed, in the current context. NULL when there is no memory. */
+struct followed *followed_new(struct event *event, const void *place);
+
+/* The same for a call of event_base_once(), which the caller makes with followed_run_once() as its callback. */
+struct followed *followed_once_new(struct event_base *base, event_callback_fn callback, void *arg, const void *place);
+void followed_run_once(evutil_socket_t fd, short what, void *arg);
+
+/* Gives the event its own callback back, releases the context, and frees the record (after the callback, if that is
+ * running). */
+void followed_drop(struct followed *followed);
+
+/* Drops all that belong to a base which is about to be freed. */
+void followed_drop_all(const struct event_base *base);
+
+/* Frees the records that this thread keeps to use again. */
+void followed_drain(void);

@@ -1,0 +1,177 @@
+#include "context/propagate/propagate.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The functions behind the wrappers ---- */
+
+struct search {
+    const char *name;
+    void *found;
+};
+
+/* A library that was loaded for its loader only is not in the search order of the executable. */
+static int search_in(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct search *search = arg;
+    Dl_info own, candidate;
+
+    (void)size;
+    if (!info->dlpi_name || !*info->dlpi_name)
+        return 0;
+    void *library = dlopen(info->dlpi_name, RTLD_LAZY | RTLD_NOLOAD);
+    if (!library)
+        return 0;
+    void *function = dlsym(library, search->name);
+    (void)dlclose(library);
+    if (!function || !dladdr((void *)(uintptr_t)propagate_real, &own) || !dladdr(function, &candidate) ||
+        own.dli_fbase == candidate.dli_fbase)
+        return 0;
+    search->found = function;
+    return 1;
+}
+
+void *propagate_real(const char *name)
+{
+    struct search search = {.name = name, .found = dlsym(RTLD_NEXT, name)};
+
+    if (!search.found)
+        (void)dl_iterate_phdr(search_in, &search);
+    if (!search.found) {
+        (void)fprintf(stderr, "weft: %s() was called, but no library that is loaded has it\n", name);
+        abort();
+    }
+    return search.found;
+}
+
+/* ---- Infrastructure ---- */
+
+/* The executable and the shared objects that callbacks have been seen of. Beyond the last, the linker is asked again
+ * each time. */
+enum { OBJECTS_MAX = 64 };
+
+struct object {
+    uintptr_t begin, end;
+    bool is_exempt;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct object objects[OBJECTS_MAX];
+    unsigned count;
+    unsigned last; /* where the last search ended */
+} known = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_in(const struct object *object, uintptr_t address)
+{
+    return address - object->begin < object->end - object->begin;
+}
+
+static bool is_libevent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strncmp(slash ? slash + 1 : path, "libevent", strlen("libevent")) == 0;
+}
+
+struct question {
+    uintptr_t address;
+    struct object answer;
+};
+
+static int answer(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct question *question = arg;
+    struct object object = {.begin = UINTPTR_MAX};
+
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+
+        if (segment->p_type != PT_LOAD)
+            continue;
+        if (begin < object.begin)
+            object.begin = begin;
+        if (begin + segment->p_memsz > object.end)
+            object.end = begin + segment->p_memsz;
+    }
+    if (!is_in(&object, question->address))
+        return 0;
+    object.is_exempt = is_libevent(info->dlpi_name);
+    question->answer = object;
+    return 1;
+}
+
+/* Readers take no lock: an object is complete before it is counted. */
+static void remember(const struct object *object)
+{
+    (void)pthread_mutex_lock(&known.lock);
+    unsigned place = 0;
+    while (place < known.count && known.objects[place].begin != object->begin)
+        place++;
+    if (place < known.count) {
+        if (object->is_exempt)
+            __atomic_store_n(&known.objects[place].is_exempt, true, __ATOMIC_RELAXED);
+    } else if (place < OBJECTS_MAX) {
+        known.objects[place] = *object;
+        __atomic_store_n(&known.count, place + 1, __ATOMIC_RELEASE);
+    }
+    (void)pthread_mutex_unlock(&known.lock);
+}
+
+static bool ask_linker(uintptr_t address)
+{
+    struct question question = {.address = address};
+
+    if (dl_iterate_phdr(answer, &question) == 0)
+        return false;
+    remember(&question.answer);
+    return question.answer.is_exempt;
+}
+
+void propagate_exempt(const void *address)
+{
+    struct question question = {.address = (uintptr_t)address};
+
+    if (dl_iterate_phdr(answer, &question) == 0)
+        return;
+    question.answer.is_exempt = true;
+    remember(&question.answer);
+}
+
+bool propagate_exempts(const void *callback)
+{
+    uintptr_t address = (uintptr_t)callback;
+    unsigned count = __atomic_load_n(&known.count, __ATOMIC_ACQUIRE);
+    unsigned last = __atomic_load_n(&known.last, __ATOMIC_RELAXED);
+
+    if (!callback)
+        return true;
+    if (last < count && is_in(&known.objects[last], address))
+        return __atomic_load_n(&known.objects[last].is_exempt, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < count; i++)
+        if (is_in(&known.objects[i], address)) {
+            __atomic_store_n(&known.last, i, __ATOMIC_RELAXED);
+            return __atomic_load_n(&known.objects[i].is_exempt, __ATOMIC_RELAXED);
+        }
+    return ask_linker(address);
+}
+
+/* ---- Inside of a wrapper ---- */
+
+void propagate_suspend(struct current *saved)
+{
+    *saved = current_state;
+    current_state = (struct current){0};
+}
+
+void propagate_resume(const struct current *saved)
+{
+    current_leave(saved);
+}

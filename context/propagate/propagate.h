@@ -1,0 +1,65 @@
+/*
+ * Propagation: how contexts get through libraries that know nothing of them. The files of this folder define functions
+ * of libevent, hiredis and libc; being part of the executable, they are found before the libraries' own, for the
+ * libraries' inner calls as well. Each does what the library's own does, and sees to it that what is scheduled in a
+ * context runs in that context.
+ *
+ * Code at the root passes straight on. So do callbacks of infrastructure: libevent's own, and those of what
+ * propagate_exempt() was told of; only callbacks that users wrote are followed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "context/operation.h"
+
+/* The wrappers are found by the dynamic linker. */
+#define PROPAGATE_EXPORT __attribute__((visibility("default")))
+
+/* The library's own function of that name: the next in the search order, or one of a library that was loaded later and
+ * for its loader only. Aborts with a sentence where there is none, as the dynamic linker would have. */
+void *propagate_real(const char *name);
+
+/* Declares and looks up, once, the real function behind a wrapper: REAL(event_add)(event, timeout). */
+#define REAL(function_)                                                                                                \
+    ({                                                                                                                 \
+        static __typeof__(&(function_)) real_;                                                                         \
+        __typeof__(&(function_)) found_ = __atomic_load_n(&real_, __ATOMIC_RELAXED);                                   \
+        if (__builtin_expect(!found_, 0)) {                                                                            \
+            found_ = (__typeof__(&(function_)))propagate_real(#function_);                                             \
+            __atomic_store_n(&real_, found_, __ATOMIC_RELAXED);                                                        \
+        }                                                                                                              \
+        found_;                                                                                                        \
+    })
+
+/* Whether a callback is infrastructure's, which runs at the root whoever scheduled it. NULL is. */
+bool propagate_exempts(const void *callback);
+
+/* From now on all callbacks in the executable or shared object that `address` is in are infrastructure's. */
+void propagate_exempt(const void *address);
+
+/* Whether what is scheduled now is to be followed: inside a context, for a callback that is not exempt. */
+static inline bool propagate_follows(const void *callback)
+{
+    return current_state.context && !propagate_exempts(callback);
+}
+
+/* While code of a library runs inside of a wrapper, at the root, what it schedules is its own. Between the two calls
+ * the thread has no context. */
+void propagate_suspend(struct current *saved);
+void propagate_resume(const struct current *saved);
+
+/* libevent's own functions, for events of weft's own that must not be followed whoever adds them. */
+int propagate_event_add(struct event *event, const struct timeval *timeout);
+int propagate_event_del(struct event *event);
+
+/* Who runs the loop of a base: only its thread may change its events without a lock. */
+enum base_owner { BASE_IDLE, BASE_RUN_HERE, BASE_RUN_ELSEWHERE };
+
+enum base_owner propagate_owner(struct event_base *base);
+
+/* Whether this thread runs the loop of any. */
+bool propagate_runs_loop(void);
