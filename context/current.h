@@ -10,6 +10,8 @@
 
 #include <weft/context.h>
 
+#include "context/frame.h"
+
 struct current_scope;
 struct operation;
 
@@ -24,21 +26,62 @@ struct current {
 /* The state of this thread. A fiber never moves to another thread, so its address may be kept across switches. */
 extern _Thread_local struct current current_state;
 
-/* Makes `context`, a reference that is taken over, current, and remembers in `saved` what was. */
-void current_enter(struct current *saved, struct weft_context *context);
-
-/* The same, for code that `operation` runs. */
-void current_enter_operation(struct current *saved, struct weft_context *context, struct operation *operation);
-
-/* Ends what current_enter() began: scopes left open are closed (and warned of), the context is given back, `saved` is
- * current. */
-void current_leave(const struct current *saved);
-
-/* The same, but gives the reference to the context that was current to the caller. */
-struct weft_context *current_leave_with(const struct current *saved) WEFT_MUST_CHECK;
-
 /* The state of a new task, which is `operation`: `context` is a reference that is taken over. */
-struct current current_fresh(struct weft_context *context, struct operation *operation);
+static inline struct current current_fresh(struct weft_context *context, struct operation *operation)
+{
+    return (struct current){.context = context, .operation = operation, .writable = true};
+}
+
+/* Field by field: as one block it would be read in other pieces than it has just been written in, which makes a processor
+ * wait for its own stores. */
+static inline void current_copy(struct current *to, const struct current *from)
+{
+    to->context = from->context;
+    to->operation = from->operation;
+    to->scopes = from->scopes;
+    to->sealed = from->sealed;
+    to->writable = from->writable;
+}
+
+/* Makes `context`, a reference that is taken over, current for code that `operation` runs, and remembers in `saved`
+ * what was. */
+static inline void current_enter_operation(struct current *saved, struct weft_context *context,
+                                           struct operation *operation)
+{
+    current_copy(saved, &current_state);
+    current_state.context = context;
+    current_state.operation = operation;
+    current_state.scopes = NULL;
+    current_state.sealed = 0;
+    current_state.writable = true;
+}
+
+/* The same, for code that is part of what runs already. */
+static inline void current_enter(struct current *saved, struct weft_context *context)
+{
+    current_enter_operation(saved, context, current_state.operation);
+}
+
+/* Ends scopes that were left open, with a warning. */
+void current_end_scopes(void);
+
+/* Ends what current_enter() began: scopes left open are ended, `saved` is current, and the reference to the context
+ * that was is given to the caller. */
+static inline struct weft_context *current_leave_with(const struct current *saved)
+{
+    if (__builtin_expect(current_state.scopes != NULL, 0))
+        current_end_scopes();
+
+    struct weft_context *inner = current_state.context;
+    current_copy(&current_state, saved);
+    return inner;
+}
+
+/* The same, and gives the reference back. */
+static inline void current_leave(const struct current *saved)
+{
+    frame_unref(current_leave_with(saved));
+}
 
 /* Calls a function that releases something: it is code of its own and runs at the root, whatever context let go last.
  */

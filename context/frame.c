@@ -20,15 +20,6 @@ struct frame_value {
     char text[];
 };
 
-struct weft_context {
-    atomic_uint references;
-    uint16_t count;
-    uint16_t capacity;
-    uint32_t bytes; /* names and values that were set */
-    struct seed *seed;
-    struct frame_value *values[];
-};
-
 /* Spare places in a copy, so that a few sets in a row do not copy each time. */
 enum { FRAME_SPARE = 3 };
 
@@ -141,32 +132,34 @@ int frame_new(const struct frame_entry *entries, size_t count, void *owner, void
         return -ENOMEM;
     }
     seed_own(seed, owner, release);
+    frame->owner = owner;
     *ret_frame = frame;
     return 0;
 }
 
-void *frame_owner(const struct weft_context *frame)
+const struct seed *frame_seed(const struct weft_context *frame)
 {
-    return frame ? seed_owner(frame->seed) : NULL;
+    return frame->seed;
 }
 
 struct weft_context *weft_context_ref(struct weft_context *context)
 {
-    if (context)
-        reference_take(&context->references);
-    return context;
+    return frame_ref(context);
 }
 
 struct weft_context *weft_context_unref(struct weft_context *context)
 {
-    if (!context || !reference_drop(&context->references))
-        return NULL;
-    for (size_t i = 0; i < context->count; i++)
-        value_unref(context->values[i]);
-    (void)seed_unref(context->seed);
-    free(context);
-    atomic_fetch_sub_explicit(&frames_alive, 1, memory_order_relaxed);
+    frame_unref(context);
     return NULL;
+}
+
+void frame_free(struct weft_context *frame)
+{
+    for (size_t i = 0; i < frame->count; i++)
+        value_unref(frame->values[i]);
+    (void)seed_unref(frame->seed);
+    free(frame);
+    atomic_fetch_sub_explicit(&frames_alive, 1, memory_order_relaxed);
 }
 
 static struct frame_value *const *frame_find_set(const struct weft_context *frame, const struct frame_key *key)
@@ -217,6 +210,7 @@ static struct weft_context *frame_copy(const struct weft_context *frame, size_t 
     for (size_t i = 0; i < count; i++)
         copy->values[i] = value_ref(frame->values[i]);
     copy->count = (uint16_t)count;
+    copy->owner = frame_owner(frame);
     copy->bytes = frame ? frame->bytes : 0;
     return copy;
 }

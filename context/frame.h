@@ -15,6 +15,38 @@
 
 #include <weft/context.h>
 
+#include "context/reference.h"
+
+struct frame_value;
+struct seed;
+
+/* Known here so that capturing a context, and seeing whose it is, costs no call. */
+struct weft_context {
+    atomic_uint references;
+    uint16_t count;
+    uint16_t capacity;
+    uint32_t bytes; /* names and values that were set */
+    void *owner;    /* the seed's */
+    struct seed *seed;
+    struct frame_value *values[];
+};
+
+/* As weft_context_ref() and weft_context_unref(). */
+static inline struct weft_context *frame_ref(struct weft_context *frame)
+{
+    if (frame)
+        reference_take(&frame->references);
+    return frame;
+}
+
+void frame_free(struct weft_context *frame); /* when the last reference has been dropped */
+
+static inline void frame_unref(struct weft_context *frame)
+{
+    if (frame && reference_drop(&frame->references))
+        frame_free(frame);
+}
+
 /* One value of a seed. Both strings are borrowed from the seed's owner and NUL-terminated. */
 struct frame_entry {
     const char *name;
@@ -30,7 +62,13 @@ int frame_new(const struct frame_entry *entries, size_t count, void *owner, void
               struct weft_context **ret_frame) WEFT_MUST_CHECK;
 
 /* The owner of the frame's seed, or NULL. */
-void *frame_owner(const struct weft_context *frame);
+static inline void *frame_owner(const struct weft_context *frame)
+{
+    return frame ? frame->owner : NULL;
+}
+
+/* The seed that the frame shares with all others of its flow of work: see seed_count_frames(). */
+const struct seed *frame_seed(const struct weft_context *frame);
 
 /* What a name is looked up by. */
 struct frame_key {

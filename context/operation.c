@@ -115,33 +115,35 @@ static struct origin *origin_of_current(void)
     return running->self;
 }
 
+static void tell_of_new(struct operation *operation)
+{
+    if (operation->told.since_us == 0)
+        operation->told.since_us = coarse_now_us();
+    if (hook_listens())
+        hook_tell(HOOK_INIT, &operation->told);
+    else
+        operation->flags |= OPERATION_UNTOLD;
+}
+
 void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
                         unsigned flags, struct weft_context *context, const char *name)
 {
     struct origin *origin = origin_of_current();
 
-    *operation = (struct operation){
-        .told =
-            {
-                .id = operation_next_id(),
-                .trigger = weft_operation_current(),
-                .kind = class->kind,
-                .name = name,
-                .place = place,
-                .since_us = coarse_now_us(),
-                .context = context,
-            },
-        .class = class,
-        .parent = flags & OPERATION_ELSEWHERE ? origin_copy(origin) : origin_ref(origin),
-        .flags = (uint8_t)flags,
-    };
+    operation->told.id = operation_next_id();
+    operation->told.trigger = current_state.operation ? current_state.operation->told.id : 0;
+    operation->told.kind = class->kind;
+    operation->told.name = name;
+    operation->told.place = place;
+    operation->told.since_us = flags & OPERATION_UNTIMED ? 0 : coarse_now_us();
+    operation->told.context = context;
+    operation->class = class;
+    operation->parent = flags & OPERATION_ELSEWHERE ? origin_copy(origin) : origin_ref(origin);
+    operation->self = NULL;
+    operation->flags = (uint8_t)flags;
     link_operation(operation);
-    if (__builtin_expect(hooks_installed, 0)) {
-        if (hook_listens())
-            hook_tell(HOOK_INIT, &operation->told);
-        else
-            operation->flags |= OPERATION_UNTOLD;
-    }
+    if (__builtin_expect(hooks_installed, 0))
+        tell_of_new(operation);
 }
 
 void operation_begin(struct operation *operation, const struct operation_class *class, const void *place,
@@ -172,7 +174,7 @@ void operation_after(const struct operation *operation)
 
 void operation_enter(struct operation *operation, struct current *saved)
 {
-    current_enter_operation(saved, weft_context_ref(operation->told.context), operation);
+    current_enter_operation(saved, frame_ref(operation->told.context), operation);
     operation_before(operation);
 }
 
@@ -193,8 +195,19 @@ void operation_leave(struct operation *operation, const struct current *saved)
     operation_after(operation);
     if (operation->flags & OPERATION_LENT)
         return;
-    (void)weft_context_unref(context);
+    frame_unref(context);
     witness_tell(current_state.context);
+}
+
+bool operation_renew(struct operation *operation, const void *place)
+{
+    if (hooks_installed || operation->told.place != place || operation->told.context != current_state.context)
+        return false;
+    if (operation->flags & OPERATION_LENT) {
+        operation->flags &= (uint8_t)~OPERATION_LENT;
+        operation->told.context = frame_ref(current_state.context);
+    }
+    return true;
 }
 
 void operation_end(struct operation *operation)
@@ -207,10 +220,12 @@ void operation_end(struct operation *operation)
 
     struct weft_context *context = operation->told.context;
     operation->told.context = NULL;
-    operation->parent = origin_unref(operation->parent);
-    operation->self = origin_unref(operation->self);
+    if (operation->parent)
+        operation->parent = origin_unref(operation->parent);
+    if (operation->self)
+        operation->self = origin_unref(operation->self);
     if (!(operation->flags & OPERATION_BORROWS))
-        (void)weft_context_unref(context);
+        frame_unref(context);
     /* Not before: what is released with its context is still its doing. */
     if (operation->flags & OPERATION_LENT)
         witness_tell(current_state.context);
@@ -219,6 +234,13 @@ void operation_end(struct operation *operation)
 uint64_t weft_operation_current(void)
 {
     return current_state.operation ? current_state.operation->told.id : 0;
+}
+
+int64_t operation_since_us(const struct operation *operation)
+{
+    if (operation->told.since_us != 0 || !operation->class->since_us)
+        return operation->told.since_us;
+    return operation->class->since_us(operation);
 }
 
 /* ---- In words ---- */
@@ -247,15 +269,15 @@ size_t weft_async_stack(char *buffer, size_t size)
     return current_state.operation ? operation_stack(current_state.operation, buffer, size) : 0;
 }
 
-size_t operation_places(const void **places, size_t max)
+size_t operation_links(struct operation_link *links, size_t max)
 {
     const struct operation *running = current_state.operation;
     size_t count = 0;
 
     if (!running || max == 0)
         return 0;
-    places[count++] = running->told.place;
+    links[count++] = (struct operation_link){running->told.kind, running->told.name, running->told.place};
     for (const struct origin *origin = running->parent; origin && count < max; origin = origin->parent)
-        places[count++] = origin->place;
+        links[count++] = (struct operation_link){origin->kind, origin->name, origin->place};
     return count;
 }

@@ -28,12 +28,15 @@ struct operation_class {
      * all. `buffer` has OPERATION_DESCRIPTION_SIZE bytes. Only called on the operation's own thread, or, for
      * OPERATION_ELSEWHERE, under the lock of those. */
     void (*describe)(const struct operation *operation, char *buffer);
+    /* For kinds that can tell by themselves when they began, and are begun with OPERATION_UNTIMED. */
+    int64_t (*since_us)(const struct operation *operation);
 };
 
 enum operation_flags {
     OPERATION_ELSEWHERE = 1, /* any thread may end it */
     OPERATION_BORROWS = 2,   /* its context is held by something that lasts longer, such as a task that waits */
     OPERATION_UNTOLD = 4,    /* set by operation_begin(): hooks are not told of it */
+    OPERATION_UNTIMED = 16,  /* told.since_us is 0 unless a hook is installed: see operation_since_us() */
     OPERATION_LENT = 8,      /* set by operation_enter_last(): its reference is the current state's */
 };
 
@@ -76,12 +79,19 @@ void operation_leave(struct operation *operation, const struct current *saved);
 void operation_before(const struct operation *operation);
 void operation_after(const struct operation *operation);
 
+/* Has an operation that operation_enter_last() runs begin again where it was begun before: it goes on, in the current
+ * context. Gives false, and does nothing, where that would be another operation. */
+bool operation_renew(struct operation *operation, const void *place);
+
 /* Ends it: calls `destroy`, gives back the context. Harmless where it has not begun or has ended. */
 void operation_end(struct operation *operation);
 
 /* Calls `visit` for every pending operation of this thread and all that are elsewhere, the newest first, until it gives
  * non-zero, which is then given. It must not begin or end any. */
 int operation_each(int (*visit)(const struct operation *operation, void *arg), void *arg);
+
+/* When it began, on CLOCK_MONOTONIC, to within a few milliseconds. */
+int64_t operation_since_us(const struct operation *operation);
 
 /* A number that no operation of this process has. */
 uint64_t operation_next_id(void);
@@ -92,8 +102,15 @@ void operation_describe(const struct operation *operation, char *buffer);
 /* As weft_async_stack(), for what led to an operation. */
 size_t operation_stack(const struct operation *operation, char *buffer, size_t size);
 
-/* The addresses of the places, the latest first, at most `max`; gives their number. For crash records: may be called by
- * a signal handler, and follows pointers of the running operation only. */
-size_t operation_places(const void **places, size_t max);
+/* One of the operations that led to the code that is running; borrowed. */
+struct operation_link {
+    const char *kind;
+    const char *name; /* NULL or empty: none */
+    const void *place;
+};
+
+/* Those operations, the latest first, at most `max`; gives their number. For crash records: may be called by a signal
+ * handler, and follows pointers of the running operation only. */
+size_t operation_links(struct operation_link *links, size_t max);
 
 #define OPERATION_PLACE() __builtin_return_address(0)

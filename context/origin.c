@@ -59,8 +59,9 @@ struct origin *origin_copy(const struct origin *origin)
 
 static bool is_the_same_again(const struct origin *origin, const struct weft_operation *told)
 {
-    return origin->place == told->place && origin->kind == told->kind &&
-           strncmp(origin->name, told->name ? told->name : "", ORIGIN_NAME_SIZE - 1) == 0;
+    if (origin->place != told->place || origin->kind != told->kind)
+        return false;
+    return told->name ? strncmp(origin->name, told->name, ORIGIN_NAME_SIZE - 1) == 0 : !*origin->name;
 }
 
 struct origin *origin_new(const struct weft_operation *told, struct origin *parent)

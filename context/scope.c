@@ -29,22 +29,6 @@ static atomic_uint_fast64_t last_serial;
 
 /* ---- Entering and leaving ---- */
 
-struct current current_fresh(struct weft_context *context, struct operation *operation)
-{
-    return (struct current){.context = context, .operation = operation, .writable = true};
-}
-
-void current_enter_operation(struct current *saved, struct weft_context *context, struct operation *operation)
-{
-    *saved = current_state;
-    current_state = current_fresh(context, operation);
-}
-
-void current_enter(struct current *saved, struct weft_context *context)
-{
-    current_enter_operation(saved, context, current_state.operation);
-}
-
 /* Ends the innermost scope. */
 static void pop_scope(void)
 {
@@ -59,7 +43,7 @@ static void pop_scope(void)
     (void)weft_context_unref(inner);
 }
 
-static void end_forgotten_scopes(void)
+void current_end_scopes(void)
 {
     unsigned forgotten = 0;
 
@@ -67,21 +51,6 @@ static void end_forgotten_scopes(void)
         pop_scope();
     weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
               forgotten);
-}
-
-struct weft_context *current_leave_with(const struct current *saved)
-{
-    if (current_state.scopes)
-        end_forgotten_scopes();
-
-    struct weft_context *inner = current_state.context;
-    current_state = *saved;
-    return inner;
-}
-
-void current_leave(const struct current *saved)
-{
-    (void)weft_context_unref(current_leave_with(saved));
 }
 
 void current_release(void (*release)(void *pointer), void *pointer)

@@ -90,9 +90,9 @@ void seed_own(struct seed *seed, void *owner, void (*release)(void *owner))
     seed->release = release;
 }
 
-void *seed_owner(const struct seed *seed)
+unsigned seed_count_frames(const struct seed *seed)
 {
-    return seed ? seed->owner : NULL;
+    return atomic_load_explicit(&seed->references, memory_order_relaxed);
 }
 
 struct seed *seed_ref(struct seed *seed)

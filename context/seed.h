@@ -16,8 +16,8 @@ int seed_new(const struct frame_entry *entries, size_t count, struct seed **ret_
 /* From now on release(owner) is called when the last reference is gone. */
 void seed_own(struct seed *seed, void *owner, void (*release)(void *owner));
 
-/* NULL where there is none. */
-void *seed_owner(const struct seed *seed);
+/* How many frames there are of the seed: contexts of one flow of work that are alive. */
+unsigned seed_count_frames(const struct seed *seed);
 
 struct seed *seed_ref(struct seed *seed);   /* takes NULL */
 struct seed *seed_unref(struct seed *seed); /* takes NULL, gives NULL */

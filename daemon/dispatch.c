@@ -1,12 +1,14 @@
 #include "daemon/dispatch.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weft/log.h>
 
 #include "context/task.h"
 #include "daemon/lifecycle.h"
+#include "daemon/snapshot.h"
 #include "queue/clock.h"
 
 /* Jobs that run for longer than this are shown as running in their report. */
@@ -99,6 +101,19 @@ static void job_lost(const char *queue, const char *entry, void *user)
     (void)runner_lose(&dispatch->runner, queue, entry);
 }
 
+/* Whoever gets no answer says so. */
+static void inquired(const struct queue_inquiry *inquiry, void *user)
+{
+    struct dispatch *dispatch = user;
+    const struct snapshot_question question = {.node = dispatch->node, .queue = inquiry->queue, .id = inquiry->id};
+    size_t size;
+    char *text = snapshot_take(&dispatch->runner.living, &question, &size);
+
+    if (text)
+        (void)!queue_client_answer(dispatch->client, inquiry, text, size);
+    free(text);
+}
+
 static void redis_state(const char *problem, void *user)
 {
     struct dispatch *dispatch = user;
@@ -121,6 +136,7 @@ static const struct queue_events queue_events = {
     .cancelled = job_cancelled,
     .discarded = job_discarded,
     .lost = job_lost,
+    .inquired = inquired,
     .redis_state = redis_state,
     .drained = drained,
 };
@@ -226,6 +242,7 @@ void dispatch_show_running(struct dispatch *dispatch)
 int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
                    const struct config *config, const char *consumer)
 {
+    dispatch->node = config->node;
     runner_init(&dispatch->runner, loop, &runner_events, dispatch);
     int r = queue_client_new(base, &config->queue_options, consumer, &queue_events, dispatch, &dispatch->client);
 

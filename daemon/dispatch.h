@@ -18,6 +18,7 @@ struct dispatch {
     struct scoreboard_slot *slot;
     struct card_table *cards;
     const struct job_types *types;
+    const char *node; /* the name of this weftd */
     struct queue_client *client;
     struct runner runner;
     bool drained;                /* the queues have nothing more of ours */

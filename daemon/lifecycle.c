@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weft/hooks.h>
 #include <weft/log.h>
 
 #include "context/frame.h"
@@ -14,17 +15,21 @@ void lifecycle_started(const struct weft_job *job)
         weft_warn("traceparent is not a valid W3C trace parent and is ignored");
 }
 
-static void log_failure(const struct attempt_outcome *outcome)
-{
-    enum weft_level level = outcome->outcome == JOB_DEAD ? WEFT_ERROR : WEFT_WARN;
+/* Room for what led to a failure. */
+enum { STACK_SIZE = 2048 };
 
-    weft_log_with(level, "job failed", WEFT_TEXT("error", outcome->error));
+/* With an error, and what led to it where that is known. */
+static void log_error(enum weft_level level, const char *message, const char *error, const char *stack)
+{
+    const struct weft_field fields[] = {WEFT_TEXT("error", error), WEFT_TEXT("stack", stack)};
+
+    weft_log_fields(level, message, fields, stack ? 2 : 1);
 }
 
 void lifecycle_ended(const struct attempt_outcome *outcome)
 {
     if (outcome->failed)
-        log_failure(outcome);
+        log_error(outcome->outcome == JOB_DEAD ? WEFT_ERROR : WEFT_WARN, "job failed", outcome->error, outcome->stack);
     switch (outcome->outcome) {
     case JOB_DONE:
         weft_log_with(WEFT_INFO, "job done", WEFT_REAL("duration_ms", (double)outcome->duration_us / 1000));
@@ -33,7 +38,7 @@ void lifecycle_ended(const struct attempt_outcome *outcome)
         weft_log_with(WEFT_INFO, "retry scheduled", WEFT_INT("in_ms", outcome->retry_ms));
         break;
     case JOB_DEAD:
-        weft_log_with(WEFT_ERROR, "job dead", WEFT_TEXT("error", outcome->error));
+        log_error(WEFT_ERROR, "job dead", outcome->error, outcome->stack);
         break;
     case JOB_CANCELLED:
         weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", outcome->error));
@@ -54,14 +59,24 @@ void lifecycle_subtask_started(void)
     weft_log_fields(WEFT_INFO, "subtask started", NULL, 0);
 }
 
+static void log_failed_subtask(int result)
+{
+    char stack[STACK_SIZE];
+    const struct weft_field fields[] = {
+        result < 0 ? WEFT_TEXT("error", strerror(-result)) : WEFT_INT("result", result),
+        WEFT_TEXT("stack", stack),
+    };
+
+    (void)weft_async_stack(stack, sizeof(stack));
+    weft_log_fields(WEFT_WARN, "subtask failed", fields, 2);
+}
+
 void lifecycle_subtask_ended(int result)
 {
     if (result == 0)
         weft_log_fields(WEFT_INFO, "subtask done", NULL, 0);
-    else if (result < 0)
-        weft_log_with(WEFT_WARN, "subtask failed", WEFT_TEXT("error", strerror(-result)));
     else
-        weft_log_with(WEFT_WARN, "subtask failed", WEFT_INT("result", result));
+        log_failed_subtask(result);
 }
 
 static int log_rejected(void *arg)

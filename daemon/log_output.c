@@ -27,7 +27,8 @@ struct destination {
 
 struct log_output {
     const struct config *config;
-    struct scoreboard_slot *slot; /* whose buffers collect the lines of this process */
+    struct scoreboard_slot *slot;     /* whose buffers collect the lines of this process; NULL: none yet */
+    struct scoreboard_slot *own_slot; /* one that this process has made for itself; NULL: none */
     struct destination destinations[SCOREBOARD_OUTPUTS_MAX];
     size_t count;
     struct event *flush_event; /* NULL: every line is written at once */
@@ -91,7 +92,7 @@ static int write_buffer(struct scoreboard_buffer *buffer, int fd)
 static void flush_locked(struct log_output *output)
 {
     output->flush_pending = false;
-    for (size_t i = 0; i < output->count; i++)
+    for (size_t i = 0; i < output->count && output->slot; i++)
         output->destinations[i].error = write_buffer(&output->slot->outputs[i], output->destinations[i].fd);
 }
 
@@ -163,13 +164,22 @@ static void append(struct scoreboard_buffer *buffer, struct destination *destina
     atomic_store_explicit(&buffer->end, end + size, memory_order_release);
 }
 
+/* In a process that was forked since: a slot of its own. */
+static void make_slot(struct log_output *output)
+{
+    if (scoreboard_slot_new(0, &output->own_slot) == 0)
+        output->slot = output->own_slot;
+}
+
 /* The logger's sink. */
 static void take_line(const struct log_record *record, void *user)
 {
     struct log_output *output = user;
 
     (void)pthread_mutex_lock(&output->lock);
-    for (size_t i = 0; i < output->count; i++)
+    if (!output->slot)
+        make_slot(output);
+    for (size_t i = 0; i < output->count && output->slot; i++)
         append(&output->slot->outputs[i], &output->destinations[i], record);
     if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread) ||
         record->time_us - output->flushed_us >= FLUSH_PERIOD_US) {
@@ -187,6 +197,28 @@ static void flush_in_turn(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     log_output_flush(arg);
+}
+
+/* ---- Forks ---- */
+
+/* What is in the buffers is still the other process's to write, and so are the buffers; no loop of it runs here. Lines
+ * of the new process are written at once, until it moves. */
+static void leave_slot(void)
+{
+    struct log_output *output = installed;
+
+    if (!output)
+        return;
+    /* Another thread, which is not here, may have held it. */
+    (void)pthread_mutex_init(&output->lock, NULL);
+    output->slot = NULL;
+    output->own_slot = scoreboard_slot_free(output->own_slot);
+    output->flush_event = NULL;
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, leave_slot);
 }
 
 /* ---- Opening ---- */
@@ -273,6 +305,9 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
 
 static void install(struct log_output *output)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, watch_forks);
     installed = output;
     log_configure(&(struct log_options){
         .level = (enum weft_level)output->config->log.level,
@@ -302,6 +337,7 @@ int log_output_move(struct log_output *output, struct scoreboard_slot *slot, str
         return -ENOMEM;
     install(output);
     output->slot = slot;
+    output->own_slot = scoreboard_slot_free(output->own_slot);
     output->loop_thread = pthread_self();
     return 0;
 }
@@ -329,6 +365,7 @@ struct log_output *log_output_free(struct log_output *output)
         if (output->destinations[i].owned)
             (void)close(output->destinations[i].fd);
     (void)pthread_mutex_destroy(&output->lock);
+    (void)scoreboard_slot_free(output->own_slot);
     free(output->fields);
     free(output);
     return NULL;

@@ -10,11 +10,13 @@
 #include <event2/event.h>
 #include <weft/log.h>
 
+#include "context/propagate/propagate.h"
 #include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/plugin_check.h"
 #include "daemon/scoreboard.h"
 #include "daemon/supervisor.h"
+#include "handlers/variables.h"
 
 static const char usage[] = "Usage: weftd [-c FILE] [--check] [--version] [--help]\n"
                             "Runs jobs from Redis streams, in the foreground.\n"
@@ -129,6 +131,9 @@ int main(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    /* What weftd itself schedules belongs to no job, whoever made it do so. */
+    propagate_exempt((const void *)(uintptr_t)main);
+    variables_install();
     if (!arguments.check)
         hold_signals_back();
     int r = config_load(arguments.config, &config, &message);

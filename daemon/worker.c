@@ -9,9 +9,12 @@
 
 #include <event2/event.h>
 
+#include "context/propagate/child.h"
 #include "context/task.h"
 #include "context/timer.h"
+#include "daemon/crash/location.h"
 #include "daemon/dispatch.h"
+#include "daemon/forked.h"
 #include "daemon/job_types.h"
 #include "daemon/orphan.h"
 
@@ -130,6 +133,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
         atomic_store(&worker->options->slot->beat_us, timer_now_us());
     dispatch_show_running(&worker->dispatch);
     stop_if_finished(worker);
+    child_tend();
     log_output_flush(worker->options->output);
 }
 
@@ -189,6 +193,12 @@ static int start_events(struct worker *worker)
     return 0;
 }
 
+/* Where it cannot be done, places have the names that the dynamic linker knows. */
+static void name_places(const struct crash_record *record)
+{
+    (void)!location_name_places(&record->crash.modules);
+}
+
 static int start(struct worker *worker)
 {
     const struct worker_options *options = worker->options;
@@ -201,8 +211,12 @@ static int start(struct worker *worker)
         r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
     if (r == 0)
         r = crash_install(&options->slot->crash);
+    if (r == 0)
+        name_places(&options->slot->crash);
     if (r == 0) {
+        forked_prepare(worker->base);
         r = start_plugins(worker);
+        forked_check();
         worker->plugins_failed = r < 0;
     }
     crash_note_modules(&options->slot->crash);
@@ -238,6 +252,7 @@ static void finish(struct worker *worker)
     crash_note_clean_end();
     registry_stop(&worker->registry);
     dispatch_done(&worker->dispatch);
+    child_forget_all();
     /* Tasks that did not end are left where they are: their stacks cannot be unwound from outside. */
     if (weft_tasks_alive() == 0)
         worker->loop = weft_loop_free(worker->loop);
@@ -246,6 +261,7 @@ static void finish(struct worker *worker)
     atomic_store(&slot->live_jobs, runner_jobs_alive());
     job_types_done(&worker->types);
     registry_done(&worker->registry);
+    location_name_places_no_more();
     free_event(worker->stop_event);
     free_event(worker->quit_event);
     free_event(worker->beat_event);
@@ -262,6 +278,7 @@ int worker_run(const struct worker_options *options)
 
     if (r == 0)
         (void)event_base_dispatch(worker.base);
+    forked_check();
     finish(&worker);
     return r == 0 ? EX_OK : worker.plugins_failed ? EX_CONFIG : EX_SOFTWARE;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context/current.h"
+#include "context/fork_guard.h"
 #include "context/frame.h"
 #include "handlers/runner.h"
 
@@ -23,8 +24,9 @@ long runner_jobs_alive(void)
 static void attempt_free(void *owner)
 {
     struct weft_job *job = owner;
-    const struct runner *runner = job->runner;
+    struct runner *runner = job->runner;
 
+    living_remove(&runner->living, job);
     /* One without its record never started. */
     if (job->record && runner->events->forgotten)
         runner->events->forgotten(job, runner->user);
@@ -88,6 +90,8 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
         free(job);
         return r;
     }
+    job->seed = frame_seed(*ret_frame);
+    living_add(&runner->living, job);
     atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
     return 0;
 }
@@ -113,6 +117,7 @@ void attempt_set_error(struct weft_job *job, const char *format, ...)
 
     va_start(args, format);
     job->error = memory_vprintf(&job->memory, format, args);
+    job->stack = NULL;
     va_end(args);
 }
 
@@ -139,6 +144,7 @@ int attempt_run_chain(struct weft_job *job)
         int result = current_set_own("weft.handler", handler->name);
         if (result == 0)
             result = handler->run(job);
+        fork_guard_check();
         if (result > 0) {
             attempt_set_error(job, "%s: returned %d, which is neither 0 nor a negative errno", handler->name, result);
             result = -EPROTO;
@@ -150,6 +156,7 @@ int attempt_run_chain(struct weft_job *job)
         /* What it may have swallowed is over: a later failure has reasons of its own. */
         job->verdict = VERDICT_NONE;
         job->error = NULL;
+        job->stack = NULL;
         job->culprit = NULL;
     }
     return 0;

@@ -15,6 +15,7 @@
 #include "handlers/retry.h"
 
 struct runner;
+struct seed;
 
 /* How the jobs of one type are run. */
 struct job_type {
@@ -53,6 +54,8 @@ struct weft_job {
     const struct job_type *type;
     struct weft_task *task;           /* while the chain runs */
     struct weft_job *previous, *next; /* in the runner's list of those */
+    struct weft_job *older, *newer;   /* among the living */
+    const struct seed *seed;          /* of its context: tells how much of that is left */
     struct memory memory;
     struct deferred *deferred;
     size_t position; /* in the chain: the next handler */
@@ -61,6 +64,7 @@ struct weft_job {
     enum interruption interruption;
     uint64_t retry_ms;
     char *error;                        /* in the job's memory */
+    char *stack;                        /* likewise: what led to an error that is not of the chain itself; or NULL */
     const struct weft_handler *culprit; /* the handler that failed */
     int culprit_result;
     char *result;

@@ -48,36 +48,6 @@ const void *weft_job_payload(const struct weft_job *job, size_t *ret_size)
     return job->record->payload;
 }
 
-/* ---- How it fails ---- */
-
-WEFT_PRINTF(3, 0)
-static void set_verdict(struct weft_job *job, enum verdict verdict, const char *format, va_list args)
-{
-    job->verdict = verdict;
-    job->error = memory_vprintf(&job->memory, format, args);
-}
-
-int weft_fail(struct weft_job *job, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    set_verdict(job, VERDICT_FAIL, format, args);
-    va_end(args);
-    return -EBADMSG;
-}
-
-int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    set_verdict(job, VERDICT_RETRY, format, args);
-    va_end(args);
-    job->retry_ms = milliseconds < INT64_MAX / 2 ? milliseconds : INT64_MAX / 2;
-    return -EAGAIN;
-}
-
 /* ---- What it leaves behind ---- */
 
 int weft_result(struct weft_job *job, const char *text)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "context/current.h"
+#include "context/fork_guard.h"
 #include "context/frame.h"
 #include "context/task.h"
 
@@ -38,6 +39,7 @@ static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome
 {
     outcome->failed = true;
     outcome->error = job->error ? job->error : "out of memory";
+    outcome->stack = job->stack;
     if (job->verdict == VERDICT_FAIL || job->record->attempt >= attempt_limit(job)) {
         outcome->outcome = JOB_DEAD;
         return;
@@ -130,6 +132,7 @@ static int run_attempt(void *arg)
     if (result == 0)
         result = attempt_run_chain(job);
     attempt_run_deferred(job);
+    fork_guard_check();
     loop_stop_timer(runner->loop, &job->timeout);
     unlink_running(runner, job);
 
@@ -218,6 +221,7 @@ static void subtask_ended(struct weft_task *task, int result, void *user)
 void runner_init(struct runner *runner, struct weft_loop *loop, const struct runner_events *events, void *user)
 {
     *runner = (struct runner){.loop = loop, .events = events, .user = user};
+    living_init(&runner->living);
     runner->observer = (struct loop_observer){
         .task_spawned = subtask_spawned,
         .task_started = subtask_started,

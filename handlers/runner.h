@@ -12,6 +12,7 @@
 #include "context/job.h"
 #include "context/loop.h"
 #include "handlers/attempt.h"
+#include "handlers/living.h"
 
 /* How an attempt ended. Borrowed during the call. */
 struct attempt_outcome {
@@ -19,6 +20,7 @@ struct attempt_outcome {
     bool failed;       /* the attempt failed, whatever comes of it */
     bool lost;         /* another worker has the job, and decides about it; JOB_RETURNED */
     const char *error; /* why; NULL unless it failed or was cancelled */
+    const char *stack; /* what led to it, where that was not the chain; NULL: nothing else */
     int64_t retry_ms;  /* JOB_RETRY: the delay */
     int64_t duration_us;
 };
@@ -51,6 +53,7 @@ struct runner {
     void *user;
     struct loop_observer observer;
     struct weft_job *running; /* whose chains run */
+    struct living living;     /* all, whoever has ended too */
     uint64_t random[2];
 };
 

@@ -151,6 +151,7 @@ static void send_reads(struct cancel *cancel)
         cancel->outstanding++;
     }
     cancel->complete = sent == setup->queue_count;
+    setup->events->reading(setup->user);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -23,6 +23,8 @@ struct cancel_events {
     void (*cancelled)(size_t queue, const char *id, void *user);
     /* All queues have been read for the first time on this connection. */
     void (*known)(void *user);
+    /* The reads have just been sent: what is sent now shares their round trip. */
+    void (*reading)(void *user);
 };
 
 /* Everything is borrowed and must outlive what is made of it. */

@@ -8,6 +8,7 @@
 #include "queue/enqueue.h"
 #include "queue/fetch.h"
 #include "queue/group.h"
+#include "queue/inquiry.h"
 #include "queue/intake.h"
 #include "queue/lease.h"
 #include "queue/loss.h"
@@ -41,6 +42,7 @@ struct queue_client {
     struct settle *settle;
     struct enqueue *enqueue;
     struct cancel *cancel;
+    struct inquiry *inquiry;
     struct lease *lease;
     struct loss *loss;
     struct group_maker *groups; /* over `commands`, to see that Redis can be written to */
@@ -113,7 +115,7 @@ static const struct group_events group_events = {0};
 static const struct redis_events commands_events = {on_commands_up, on_commands_down};
 static const struct redis_events reads_events = {on_reads_up, on_reads_down};
 
-/* ---- Cancelling ---- */
+/* ---- Cancelling, inquiries ---- */
 
 static void on_cancelled(size_t queue, const char *id, void *user)
 {
@@ -122,7 +124,22 @@ static void on_cancelled(size_t queue, const char *id, void *user)
     client->events->cancelled(client->options->queues[queue].name, id, client->user);
 }
 
-static const struct cancel_events cancel_events = {on_cancelled, wake};
+static void on_reading(void *user)
+{
+    struct queue_client *client = user;
+
+    inquiry_read(client->inquiry);
+}
+
+static const struct cancel_events cancel_events = {on_cancelled, wake, on_reading};
+
+static void on_inquired(const struct queue_inquiry *inquiry, void *user)
+{
+    struct queue_client *client = user;
+
+    if (client->events->inquired)
+        client->events->inquired(inquiry, client->user);
+}
 
 /* ---- Losing ---- */
 
@@ -246,6 +263,11 @@ int queue_client_enqueue(struct queue_client *client, const struct queue_message
     return enqueue_add(client->enqueue, message, done, arg);
 }
 
+int queue_client_answer(struct queue_client *client, const struct queue_inquiry *inquiry, const char *text, size_t size)
+{
+    return inquiry_answer(client->inquiry, inquiry, text, size);
+}
+
 bool queue_client_is_moving(struct queue_client *client)
 {
     return fetch_is_moving(client->fetch, cancel_is_known(client->cancel));
@@ -293,6 +315,9 @@ static int make_parts(struct queue_client *client, struct event_base *base)
                                               .events = &cancel_events,
                                               .user = client},
                        &client->cancel);
+    if (r == 0)
+        r = inquiry_new(client->commands, client->keys, options->queue_count, client->consumer, on_inquired, client,
+                        &client->inquiry);
     client->intake.settle = client->settle;
     client->intake.cancel = client->cancel;
     if (r == 0)
@@ -354,6 +379,7 @@ struct queue_client *queue_client_free(struct queue_client *client)
     settle_free(client->settle);
     enqueue_free(client->enqueue);
     cancel_free(client->cancel);
+    inquiry_free(client->inquiry);
     group_maker_free(client->groups);
     lease_free(client->lease);
     loss_free(client->loss);

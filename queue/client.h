@@ -27,6 +27,14 @@ struct queue_rejection {
     const char *reason; /* one sentence */
 };
 
+/* What `weft ps` asks a worker; borrowed during the event. */
+struct queue_inquiry {
+    size_t number; /* of the queue */
+    const char *queue;
+    const char *text; /* the inquiry as a whole */
+    const char *id;   /* the job that it is about; NULL: all of the queue */
+};
+
 /* Called by the client; `user` is what queue_client_new() was given. */
 struct queue_events {
     /* A job to run, which takes one place of the room. The record becomes the receiver's. */
@@ -48,6 +56,10 @@ struct queue_events {
      * effect. It is settled all the same, so that it is known when it is over here. Jobs whose outcome was given to
      * queue_client_settle() before are not told. */
     void (*lost)(const char *queue, const char *entry, void *user);
+
+    /* Somebody wants to know which jobs of a queue are here, and what they do: to be answered from inside the event, by
+     * queue_client_answer(). NULL: nobody answers. */
+    void (*inquired)(const struct queue_inquiry *inquiry, void *user);
 
     /* Redis stopped answering as it should (`problem` says what, in one sentence), or is well again (NULL). */
     void (*redis_state)(const char *problem, void *user);
@@ -113,6 +125,10 @@ struct queue_message {
  * `text`); not when the client is freed before. Errors: -ENOMEM, -ENOTCONN. */
 int queue_client_enqueue(struct queue_client *client, const struct queue_message *message,
                          void (*done)(int result, const char *text, void *arg), void *arg)
+    __attribute__((warn_unused_result));
+
+/* Answers an inquiry with `size` bytes, which are copied. Errors: -ENOTCONN, -ENOMEM. */
+int queue_client_answer(struct queue_client *client, const struct queue_inquiry *inquiry, const char *text, size_t size)
     __attribute__((warn_unused_result));
 
 /* Whether everything that was given so far has been written: outcomes, reports, late subtasks, child jobs. Subtasks go

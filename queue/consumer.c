@@ -24,6 +24,7 @@ struct process {
 };
 
 struct consumer {
+    size_t number;
     uint32_t host;
     struct process supervisor;
     struct process worker;
@@ -183,8 +184,23 @@ static bool parse_name(const char *name, struct consumer *ret_consumer)
         !take_number(&text, 16, '.', &host) || host > UINT32_MAX || !take_process(&text, '.', &consumer.supervisor) ||
         !take_process(&text, '\0', &consumer.worker))
         return false;
+    consumer.number = (size_t)number;
     consumer.host = (uint32_t)host;
     *ret_consumer = consumer;
+    return true;
+}
+
+bool consumer_read(const char *name, struct consumer_identity *ret_identity)
+{
+    struct consumer consumer;
+
+    if (!parse_name(name, &consumer))
+        return false;
+    *ret_identity = (struct consumer_identity){
+        .node_size = (size_t)(find_parts(name, PARTS) - 1 - name),
+        .number = consumer.number,
+        .worker = consumer.worker.pid,
+    };
     return true;
 }
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,16 @@ enum consumer_life {
     CONSUMER_DEAD,      /* of this host, and neither lives */
     CONSUMER_ELSEWHERE, /* of another host, or a name that is not ours */
 };
+
+/* What a name says of the worker behind it. */
+struct consumer_identity {
+    size_t node_size; /* bytes of the name that are its node's */
+    size_t number;    /* 0: the supervisor itself, which runs no jobs */
+    pid_t worker;
+};
+
+/* Reads a name; gives whether it is one of ours. */
+bool consumer_read(const char *name, struct consumer_identity *ret_identity) __attribute__((warn_unused_result));
 
 /* The HOST of this process; 0: it cannot be told. Reads /proc. */
 uint32_t consumer_host(void);

@@ -10,7 +10,7 @@
 static const char *const suffixes[QUEUE_KEY_COUNT] = {
     [QUEUE_KEY_STREAM] = "",        [QUEUE_KEY_DELAYED] = ":delayed", [QUEUE_KEY_DEAD] = ":dead",
     [QUEUE_KEY_BODIES] = ":bodies", [QUEUE_KEY_DONE] = ":done",       [QUEUE_KEY_FAILED] = ":failed",
-    [QUEUE_KEY_CANCEL] = ":cancel",
+    [QUEUE_KEY_CANCEL] = ":cancel", [QUEUE_KEY_PS] = ":ps",
 };
 
 int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue)

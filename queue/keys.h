@@ -17,6 +17,7 @@ enum queue_key {
     QUEUE_KEY_DONE,    /* list: job IDs of the reports of done jobs, the oldest first */
     QUEUE_KEY_FAILED,  /* list: the same for dead jobs */
     QUEUE_KEY_CANCEL,  /* sorted set: IDs of jobs that are to be cancelled, by the time when that is forgotten */
+    QUEUE_KEY_PS,      /* sorted set: inquiries of `weft ps`, by the time when they are forgotten */
     QUEUE_KEY_COUNT
 };
 

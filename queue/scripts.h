@@ -19,3 +19,6 @@ extern const struct queue_script queue_script_release;
 extern const struct queue_script queue_script_cancel;
 extern const struct queue_script queue_script_revive;
 extern const struct queue_script queue_script_erase;
+extern const struct queue_script queue_script_inquire;
+extern const struct queue_script queue_script_answer;
+extern const struct queue_script queue_script_holdings;

@@ -4,14 +4,7 @@
 #include "context/propagate/followed.h"
 #include "context/propagate/propagate.h"
 
-/* A loop that is being run. On the stack of event_base_loop(). */
-struct running_loop {
-    struct event_base *base;
-    struct running_loop *outer; /* of the same thread */
-    struct running_loop *next;  /* of all threads */
-};
-
-static _Thread_local struct running_loop *loops_here;
+_Thread_local struct running_loop *loops_here;
 static struct running_loop *loops_everywhere;
 static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -46,7 +39,7 @@ static bool is_run_elsewhere(const struct event_base *base)
     return loop != NULL;
 }
 
-enum base_owner propagate_owner(struct event_base *base)
+enum base_owner propagate_owner_of_other(const struct event_base *base)
 {
     for (const struct running_loop *loop = loops_here; loop; loop = loop->outer)
         if (loop->base == base)

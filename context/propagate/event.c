@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "context/propagate/followed.h"
+#include "context/propagate/registration.h"
 
 int propagate_event_add(struct event *event, const struct timeval *timeout)
 {
@@ -23,12 +24,16 @@ static void drop_if_any(struct followed *followed)
 
 /* The record that the event has from now on, or NULL. An event that is followed in the same context already, as one
  * that is armed by its own callback, keeps its record. */
-static struct followed *follow(struct event *event, struct followed *old, const void *place)
+static struct followed *follow(struct event *event, struct followed *old, const struct timeval *timeout,
+                               const void *place)
 {
     if (old && old->operation.told.context == current_state.context)
         return old;
     drop_if_any(old);
-    return propagate_follows((void *)followed_callback_of(event)) ? followed_new(event, place) : NULL;
+    struct followed *again = followed_again(event, timeout, place);
+    if (again)
+        return again;
+    return propagate_follows((void *)followed_callback_of(event)) ? followed_new(event, timeout, place) : NULL;
 }
 
 PROPAGATE_EXPORT int event_add(struct event *event, const struct timeval *timeout)
@@ -38,7 +43,7 @@ PROPAGATE_EXPORT int event_add(struct event *event, const struct timeval *timeou
     if ((!old && !current_state.context) || propagate_owner(event->ev_base) == BASE_RUN_ELSEWHERE)
         return REAL(event_add)(event, timeout);
 
-    struct followed *followed = follow(event, old, OPERATION_PLACE());
+    struct followed *followed = follow(event, old, timeout, OPERATION_PLACE());
     int r = REAL(event_add)(event, timeout);
     if (r < 0 && followed && followed != old)
         followed_drop(followed);
@@ -50,8 +55,8 @@ PROPAGATE_EXPORT void event_active(struct event *event, int what, short calls)
 {
     if (current_state.context && !followed_of(event) && propagate_owner(event->ev_base) != BASE_RUN_ELSEWHERE &&
         !event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT | EV_SIGNAL, NULL) &&
-        propagate_follows((void *)followed_callback_of(event)))
-        (void)followed_new(event, OPERATION_PLACE());
+        !followed_again(event, NULL, OPERATION_PLACE()) && propagate_follows((void *)followed_callback_of(event)))
+        (void)followed_new(event, NULL, OPERATION_PLACE());
     REAL(event_active)(event, what, calls);
 }
 
@@ -125,13 +130,13 @@ PROPAGATE_EXPORT int event_free_finalize(unsigned flags, struct event *event, ev
 PROPAGATE_EXPORT void event_base_free(struct event_base *base)
 {
     followed_drop_all(base);
-    REAL(event_base_free)(base);
+    registration_free_base(base, REAL(event_base_free));
 }
 
 PROPAGATE_EXPORT void event_base_free_nofinalize(struct event_base *base)
 {
     followed_drop_all(base);
-    REAL(event_base_free_nofinalize)(base);
+    registration_free_base(base, REAL(event_base_free_nofinalize));
 }
 
 /* ---- Asking ---- */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
+#include "context/timer.h"
+
 /* ---- Records ---- */
 
 /* Records of a thread that are free, so that an event costs no allocation. */
@@ -11,6 +13,9 @@ enum { SPARE_MAX = 256 };
 
 static _Thread_local struct followed *spare;
 static _Thread_local unsigned spare_count;
+
+/* The record whose callback is being run for what was the last time when it began; the innermost. */
+static _Thread_local struct followed *firing;
 
 static struct followed *record_new(void)
 {
@@ -48,15 +53,18 @@ void followed_drain(void)
 
 /* ---- In words ---- */
 
-static long milliseconds_until(const struct timeval *when)
+static int64_t in_us(const struct timeval *time)
 {
-    struct timeval now, left;
+    return (int64_t)time->tv_sec * 1000000 + time->tv_usec;
+}
+
+/* `when` is a time of day, as libevent gives it. */
+static int64_t us_until(const struct timeval *when)
+{
+    struct timeval now;
 
     (void)gettimeofday(&now, NULL);
-    if (!evutil_timercmp(when, &now, >))
-        return 0;
-    evutil_timersub(when, &now, &left);
-    return (long)(left.tv_sec * 1000 + left.tv_usec / 1000);
+    return in_us(when) - in_us(&now);
 }
 
 static const char *what_in_words(const struct event *event)
@@ -83,11 +91,21 @@ static void describe(const struct operation *operation, char *buffer)
     else
         used = snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s", operation->told.kind);
     if (event_pending(event, EV_TIMEOUT, &when))
-        (void)snprintf(buffer + used, OPERATION_DESCRIPTION_SIZE - (size_t)used, ", %ld ms left",
-                       milliseconds_until(&when));
+        (void)snprintf(buffer + used, OPERATION_DESCRIPTION_SIZE - (size_t)used, ", %lld ms left",
+                       us_until(&when) > 0 ? (long long)(us_until(&when) / 1000) : 0);
 }
 
-static const struct operation_class timer_class = {.kind = "timer", .describe = describe};
+/* Timers are many, and reading a clock would be a good part of what following one costs. */
+static int64_t timer_since_us(const struct operation *operation)
+{
+    const struct followed *followed = (const struct followed *)operation;
+    struct timeval when;
+    int64_t left_us = event_pending(followed->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
+
+    return timer_now_us() - (followed->timeout_us - left_us);
+}
+
+static const struct operation_class timer_class = {.kind = "timer", .describe = describe, .since_us = timer_since_us};
 static const struct operation_class fd_class = {.kind = "fd", .describe = describe};
 static const struct operation_class signal_class = {.kind = "signal", .describe = describe};
 static const struct operation_class once_class = {.kind = "once"};
@@ -101,9 +119,10 @@ static const struct operation_class *class_of(const struct event *event)
 
 /* ---- Following ---- */
 
-static unsigned flags_for(struct event_base *base)
+static unsigned flags_for(struct event_base *base, const struct operation_class *class)
 {
-    return propagate_owner(base) == BASE_RUN_HERE ? 0 : OPERATION_ELSEWHERE;
+    return (propagate_owner(base) == BASE_RUN_HERE ? 0 : OPERATION_ELSEWHERE) |
+           (class == &timer_class ? OPERATION_UNTIMED : 0);
 }
 
 /* Whether the callback may be called once more after the call that has just begun. */
@@ -141,14 +160,21 @@ static void run_repeatedly(struct followed *followed, evutil_socket_t fd, short 
         let_go(followed);
 }
 
+/* The callback may arm its event again, which makes it the event's record again. */
 static void run_last(struct followed *followed, evutil_socket_t fd, short what)
 {
+    struct followed *outer = firing;
     struct current saved;
 
+    firing = followed;
+    followed->running++;
     operation_enter_last(&followed->operation, &saved);
     followed->callback(fd, what, followed->arg);
     operation_leave(&followed->operation, &saved);
-    let_go(followed);
+    firing = outer;
+    followed->fired = NULL;
+    if (--followed->running == 0 && (followed->dropped || !followed->event))
+        let_go(followed);
 }
 
 static void run_followed(evutil_socket_t fd, short what, void *arg)
@@ -158,6 +184,8 @@ static void run_followed(evutil_socket_t fd, short what, void *arg)
     if (is_still_to_run(followed->event) || followed->running > 0) {
         run_repeatedly(followed, fd, what);
     } else {
+        /* Before the callback, which may free the memory of an event that waits for nothing any more. */
+        followed->fired = followed->event;
         restore(followed);
         run_last(followed, fd, what);
     }
@@ -183,22 +211,37 @@ static struct followed *begin(struct event_base *base, const struct operation_cl
     followed->event = NULL;
     followed->running = 0;
     followed->dropped = false;
-    operation_begin(&followed->operation, class, place, flags_for(base));
+    followed->fired = NULL;
+    operation_begin(&followed->operation, class, place, flags_for(base, class));
     return followed;
 }
 
-struct followed *followed_new(struct event *event, const void *place)
+static struct followed *install(struct followed *followed, struct event *event, const struct timeval *timeout)
 {
-    struct followed *followed = begin(event->ev_base, class_of(event), place);
-
-    if (!followed)
-        return NULL;
     followed->event = event;
+    followed->timeout_us = timeout ? in_us(timeout) : 0;
     followed->callback = followed_callback_of(event);
     followed->arg = followed_arg_of(event);
     followed_callback_of(event) = run_followed;
     followed_arg_of(event) = followed;
     return followed;
+}
+
+struct followed *followed_again(struct event *event, const struct timeval *timeout, const void *place)
+{
+    struct followed *followed = firing;
+
+    if (!followed || followed->fired != event || !operation_renew(&followed->operation, place))
+        return NULL;
+    followed->dropped = false;
+    return install(followed, event, timeout);
+}
+
+struct followed *followed_new(struct event *event, const struct timeval *timeout, const void *place)
+{
+    struct followed *followed = begin(event->ev_base, class_of(event), place);
+
+    return followed ? install(followed, event, timeout) : NULL;
 }
 
 struct followed *followed_once_new(struct event_base *base, event_callback_fn callback, void *arg, const void *place)
@@ -214,28 +257,29 @@ struct followed *followed_once_new(struct event_base *base, event_callback_fn ca
 
 /* ---- Dropping ---- */
 
-static void drop_on_its_thread(evutil_socket_t fd, short what, void *arg)
+static void drop_here(evutil_socket_t fd, short what, void *arg)
 {
+    struct followed *followed = arg;
+
     (void)fd;
     (void)what;
-    let_go(arg);
+    if (followed->running > 0)
+        followed->dropped = true;
+    else
+        let_go(followed);
 }
 
+/* The record is its loop's thread's. */
 void followed_drop(struct followed *followed)
 {
+    static const struct timeval at_once;
+
     if (followed->event)
         restore(followed);
-    if (followed->running > 0) {
-        followed->dropped = true;
-        return;
-    }
-    if (!(followed->operation.flags & OPERATION_ELSEWHERE) && propagate_owner(followed->base) == BASE_RUN_ELSEWHERE) {
-        static const struct timeval at_once;
-
-        (void)REAL(event_base_once)(followed->base, -1, EV_TIMEOUT, drop_on_its_thread, followed, &at_once);
-        return;
-    }
-    let_go(followed);
+    if (propagate_owner(followed->base) == BASE_RUN_ELSEWHERE)
+        (void)REAL(event_base_once)(followed->base, -1, EV_TIMEOUT, drop_here, followed, &at_once);
+    else
+        drop_here(-1, 0, followed);
 }
 
 struct of_base {

@@ -15,8 +15,10 @@ struct followed {
     struct event *event; /* NULL: a call of event_base_once() */
     event_callback_fn callback;
     void *arg;
-    unsigned running; /* calls of the callback that have not returned */
-    bool dropped;     /* nothing refers to it any more; freed when the last call returns */
+    int64_t timeout_us;  /* as it was armed with */
+    struct event *fired; /* while the callback runs for the last time: the event that it may arm again */
+    unsigned running;    /* calls of the callback that have not returned */
+    bool dropped;        /* nothing refers to it any more; freed when the last call returns */
 };
 
 /* Where an event keeps its callback and argument. */
@@ -26,8 +28,13 @@ struct followed {
 /* The record of an event, or NULL: it is not followed. */
 struct followed *followed_of(const struct event *event);
 
-/* Makes an event followed, in the current context. NULL when there is no memory. */
-struct followed *followed_new(struct event *event, const void *place);
+/* Makes an event followed, in the current context, which is armed with `timeout` (may be NULL). NULL when there is no
+ * memory. */
+struct followed *followed_new(struct event *event, const struct timeval *timeout, const void *place);
+
+/* The same for an event that its own callback arms again in the same place, which is what most timers do: it goes on as
+ * it was. NULL where it is not one. */
+struct followed *followed_again(struct event *event, const struct timeval *timeout, const void *place);
 
 /* The same for a call of event_base_once(), which the caller makes with followed_run_once() as its callback. */
 struct followed *followed_once_new(struct event_base *base, event_callback_fn callback, void *arg, const void *place);

@@ -59,7 +59,22 @@ int propagate_event_del(struct event *event);
 /* Who runs the loop of a base: only its thread may change its events without a lock. */
 enum base_owner { BASE_IDLE, BASE_RUN_HERE, BASE_RUN_ELSEWHERE };
 
-enum base_owner propagate_owner(struct event_base *base);
+/* A loop that is being run. On the stack of event_base_loop(). */
+struct running_loop {
+    struct event_base *base;
+    struct running_loop *outer; /* of the same thread */
+    struct running_loop *next;  /* of all threads */
+};
+
+extern _Thread_local struct running_loop *loops_here;
+
+/* For a base that is not the one whose loop this thread is in. */
+enum base_owner propagate_owner_of_other(const struct event_base *base);
+
+static inline enum base_owner propagate_owner(const struct event_base *base)
+{
+    return loops_here && loops_here->base == base ? BASE_RUN_HERE : propagate_owner_of_other(base);
+}
 
 /* Whether this thread runs the loop of any. */
 bool propagate_runs_loop(void);

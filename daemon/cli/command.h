@@ -35,3 +35,4 @@ extern const struct command command_status;
 extern const struct command command_queues;
 extern const struct command command_dead;
 extern const struct command command_cancel;
+extern const struct command command_ps;

@@ -14,15 +14,14 @@ const struct option_row options_global[] = {
     static const struct command variable_ = {.name = (name_), .synopsis = (synopsis_), .summary = (summary_)}
 
 LATER(later_trace, "trace", "ID", "Show the spans of one job as a tree");
-LATER(later_ps, "ps", "", "List the jobs in flight, and what each awaits");
 LATER(later_nodes, "nodes", "", "List the nodes");
 LATER(later_pause, "pause", "QUEUE", "Stop taking jobs from a queue");
 LATER(later_resume, "resume", "QUEUE", "Take jobs from a queue again");
 LATER(later_top, "top", "", "Watch the queues and the nodes");
 
 const struct command *const commands[] = {
-    &command_enqueue, &command_logs, &command_status, &command_cancel, &command_queues, &command_dead,
-    &later_trace,     &later_ps,     &later_nodes,    &later_pause,    &later_resume,   &later_top,
+    &command_enqueue, &command_logs, &command_status, &command_ps,  &command_cancel, &command_queues,
+    &command_dead,    &later_trace,  &later_nodes,    &later_pause, &later_resume,   &later_top,
 };
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
 

@@ -54,6 +54,24 @@ int table_add_number(struct table *table, long long number)
     return table_add(table, text, (size_t)size);
 }
 
+int table_add_note(struct table *table, int indent, const char *text)
+{
+    size_t size = (size_t)indent + strlen(text) + 1;
+    struct table_note *note = malloc(sizeof(*note) + size);
+
+    if (!note)
+        return -ENOMEM;
+    note->next = NULL;
+    note->cell_count = table->cell_count;
+    (void)snprintf(note->text, size, "%*s%s", indent, "", text);
+    if (table->last_note)
+        table->last_note->next = note;
+    else
+        table->first_note = note;
+    table->last_note = note;
+    return 0;
+}
+
 static void widen(size_t *width, const char *cell)
 {
     /* The escapes have been written already, and stay as they are. */
@@ -83,8 +101,14 @@ void table_print(const struct table *table)
     for (size_t i = 0; i < table->cell_count; i++)
         widen(&widths[i % table->column_count], table->cells[i]);
     print_row(table, table->titles, widths);
-    for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count)
+    const struct table_note *note = table->first_note;
+    for (size_t i = 0; i + table->column_count <= table->cell_count; i += table->column_count) {
         print_row(table, (const char *const *)table->cells + i, widths);
+        for (; note && note->cell_count <= i + table->column_count; note = note->next) {
+            (void)print_escaped(stdout, note->text, strlen(note->text));
+            putchar('\n');
+        }
+    }
 }
 
 void table_done(struct table *table)
@@ -92,4 +116,10 @@ void table_done(struct table *table)
     for (size_t i = 0; i < table->cell_count; i++)
         free(table->cells[i]);
     free(table->cells);
+    while (table->first_note) {
+        struct table_note *note = table->first_note;
+
+        table->first_note = note->next;
+        free(note);
+    }
 }

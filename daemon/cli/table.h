@@ -7,12 +7,21 @@
 
 #define TABLE_COLUMNS_MAX 8
 
+/* A line below a row. */
+struct table_note {
+    struct table_note *next;
+    size_t cell_count; /* of the table, when it was added */
+    char text[];
+};
+
 struct table {
     const char *const *titles; /* of the columns; borrowed */
     size_t column_count;
     char **cells; /* escaped; row after row */
     size_t cell_count;
     size_t cells_capacity;
+    struct table_note *first_note; /* in the order of their rows */
+    struct table_note *last_note;
 };
 
 /* A table that is all zero but for its titles is empty and ready. */
@@ -20,6 +29,9 @@ struct table {
 /* Adds a cell: the rows fill themselves from left to right. Errors: -ENOMEM. */
 int table_add(struct table *table, const char *bytes, size_t size) __attribute__((warn_unused_result));
 int table_add_number(struct table *table, long long number) __attribute__((warn_unused_result));
+
+/* Adds a line, indented by so many columns, below the row that was added last. It is escaped. Errors: -ENOMEM. */
+int table_add_note(struct table *table, int indent, const char *text) __attribute__((warn_unused_result));
 
 /* Writes the titles and the rows on stdout; the last column may be of any width. */
 void table_print(const struct table *table);

@@ -13,15 +13,14 @@
 #include "queue/client.h"
 #include "queue/clock.h"
 
-#define REASON_SIZE    512
-#define BACKTRACE_SIZE 2048
+#define REASON_SIZE 512
 
 struct autopsy {
     const struct child *child;
     const struct card *culprit; /* NULL: nobody */
     struct crash crash;         /* all zero without a record */
     char reason[REASON_SIZE];
-    char backtrace[BACKTRACE_SIZE];
+    struct backtrace backtrace;
 };
 
 /* ---- Who it was ---- */
@@ -66,13 +65,18 @@ static uintptr_t find_culprit(const struct child *child, bool killed_by_kernel)
 static int log_crash(void *arg)
 {
     struct autopsy *autopsy = arg;
-    const struct weft_field fields[] = {
+    const struct backtrace *backtrace = &autopsy->backtrace;
+    struct weft_field fields[4] = {
         WEFT_TEXT("error", autopsy->reason),
         WEFT_INT("worker_pid", autopsy->child->pid),
-        WEFT_TEXT("backtrace", autopsy->backtrace),
     };
+    size_t count = 2;
 
-    weft_log_fields(WEFT_ERROR, "worker crashed", fields, autopsy->backtrace[0] ? 3 : 2);
+    if (backtrace->frames[0])
+        fields[count++] = WEFT_TEXT("backtrace", backtrace->frames);
+    if (backtrace->stack[0])
+        fields[count++] = WEFT_TEXT("stack", backtrace->stack);
+    weft_log_fields(WEFT_ERROR, "worker crashed", fields, count);
     return 0;
 }
 
@@ -212,7 +216,7 @@ bool autopsy_perform(const struct child *child, bool killed_by_kernel)
     crash_describe(record, child->status, killed_by_kernel ? "memory had run out" : explain_fault(child->watch.fault),
                    autopsy.reason, sizeof(autopsy.reason));
     if (crash_read(record, &autopsy.crash) == 0)
-        backtrace_describe(&autopsy.crash, autopsy.backtrace, sizeof(autopsy.backtrace));
+        backtrace_describe(&autopsy.crash, &autopsy.backtrace);
     log_end(&autopsy);
     if (autopsy.culprit) {
         log_in_context(&autopsy, autopsy.culprit, log_crash);

@@ -11,12 +11,9 @@
 #include <unistd.h>
 
 #include "context/timer.h"
-#include "daemon/crash/symbols.h"
+#include "daemon/crash/location.h"
 
 #define WAIT_LIMIT_US (INT64_C(1000) * 1000)
-
-/* Room for the words about one frame. */
-#define FRAME_SIZE 256
 
 /* ---- One frame ---- */
 
@@ -39,59 +36,22 @@ static const struct machinery *find_machinery(const char *function)
     return NULL;
 }
 
-struct frame {
-    const struct module *module; /* NULL: the address is nobody's */
-    const struct machinery *machinery;
-    char words[FRAME_SIZE];
-};
-
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/* Compilers cut functions into parts (load.part.0, load.cold), and linkers add versions (abort@@GLIBC_2.2.5): names
- * that nobody has written. */
-static int written_size(const char *function)
-{
-    size_t size = strcspn(function + 1, ".@") + 1;
-
-    return size < FRAME_SIZE ? (int)size : FRAME_SIZE;
-}
-
-static void name_frame(struct frame *frame, const struct symbol *symbol)
-{
-    int size = written_size(symbol->function);
-
-    if (symbol->file)
-        (void)snprintf(frame->words, sizeof(frame->words), "%.*s (%s:%d)", size, symbol->function,
-                       last_part(symbol->file), symbol->line);
-    else
-        (void)snprintf(frame->words, sizeof(frame->words), "%.*s (%s)", size, symbol->function,
-                       module_name(frame->module));
-}
-
-static struct frame read_frame(const struct crash *crash, struct symbols *symbols, size_t place)
+static struct location read_frame(const struct crash *crash, struct symbols *symbols, size_t place)
 {
     uintptr_t address = crash->frames[place];
     /* A call returns to what follows it, which may be another line or another function. */
     uintptr_t within = place == 0 && crash->exact_first ? address : address - 1;
-    struct frame frame = {.module = module_map_find(&crash->modules, within)};
-    struct symbol symbol;
+    struct location location = location_find(&crash->modules, symbols, within);
 
-    if (symbols && symbols_find(symbols, within, &symbol) == 0 && symbol.function[0]) {
-        if (frame.module == &crash->modules.modules[0])
-            frame.machinery = find_machinery(symbol.function);
-        name_frame(&frame, &symbol);
-    } else if (frame.module) {
-        (void)snprintf(frame.words, sizeof(frame.words), "%s+0x%llx", module_name(frame.module),
-                       (unsigned long long)(within - frame.module->bias));
-    } else {
-        (void)snprintf(frame.words, sizeof(frame.words), "0x%llx", (unsigned long long)address);
-    }
-    return frame;
+    if (!location.module)
+        (void)snprintf(location.words, sizeof(location.words), "0x%llx", (unsigned long long)address);
+    return location;
+}
+
+/* NULL: the frame is none of weft's own. */
+static const struct machinery *find_own(const struct crash *crash, const struct location *frame)
+{
+    return frame->function && frame->module == &crash->modules.modules[0] ? find_machinery(frame->function) : NULL;
 }
 
 /* ---- All of them ---- */
@@ -102,7 +62,7 @@ struct text {
     size_t used;
     unsigned frames;
     unsigned times; /* that the last frame came in a row */
-    char last[FRAME_SIZE];
+    char last[LOCATION_SIZE];
 };
 
 static void add_words(struct text *text, const char *words)
@@ -147,7 +107,7 @@ static bool begins_with(const char *text, const char *beginning)
 }
 
 /* What says nothing: how the C library goes about abort() and exit(), and what a broken stack was taken for. */
-static bool is_noise(const struct crash *crash, const struct frame *frame, size_t place)
+static bool is_noise(const struct crash *crash, const struct location *frame, size_t place)
 {
     bool is_fault = crash->kind == CRASH_SIGNAL && crash->code > 0;
 
@@ -157,39 +117,64 @@ static bool is_noise(const struct crash *crash, const struct frame *frame, size_
            (begins_with(frame->words, "__") || begins_with(frame->words, "libc.so"));
 }
 
-/* `symbols` NULL: modules and offsets. */
-static size_t describe_frames(const struct crash *crash, struct symbols *symbols, char *buffer, size_t size)
+static void describe_frames(const struct crash *crash, struct symbols *symbols, char *buffer)
 {
-    struct text text = {.buffer = buffer, .size = size};
+    struct text text = {.buffer = buffer, .size = BACKTRACE_SIZE};
 
     buffer[0] = '\0';
     for (size_t i = 0; i < crash->frame_count; i++) {
-        struct frame frame = read_frame(crash, symbols, i);
+        struct location frame = read_frame(crash, symbols, i);
+        const struct machinery *own = find_own(crash, &frame);
 
-        if (frame.machinery && frame.machinery->is_bottom)
+        if (own && own->is_bottom)
             break;
-        if (frame.machinery || is_noise(crash, &frame, i))
+        if (own || is_noise(crash, &frame, i))
             continue;
         if (text.frames == BACKTRACE_FRAMES_MAX && strcmp(frame.words, text.last) != 0)
             break;
         add_frame(&text, frame.words);
     }
     end_repeats(&text);
-    return text.used;
+}
+
+/* As context/operation.h has it for processes that live. */
+static void describe_stack(const struct crash *crash, struct symbols *symbols, char *buffer)
+{
+    struct text text = {.buffer = buffer, .size = BACKTRACE_SIZE};
+
+    buffer[0] = '\0';
+    for (size_t i = 0; i < crash->link_count; i++) {
+        const struct crash_link *link = &crash->links[i];
+        struct location place = location_find(&crash->modules, symbols, link->place - 1);
+        char words[LOCATION_SIZE + 2 * CRASH_NAME_SIZE];
+
+        (void)snprintf(words, sizeof(words), "%s%s%s%s%s%s", i > 0 ? ", started by " : "", link->kind,
+                       link->name[0] ? " " : "", link->name, link->place ? " at " : "", link->place ? place.words : "");
+        add_words(&text, words);
+    }
+}
+
+/* `symbols` NULL: modules and offsets. */
+static void describe(const struct crash *crash, struct symbols *symbols, struct backtrace *ret_backtrace)
+{
+    describe_frames(crash, symbols, ret_backtrace->frames);
+    describe_stack(crash, symbols, ret_backtrace->stack);
 }
 
 /* ---- In a process of its own ---- */
 
-__attribute__((noreturn)) static void describe_in_child(const struct crash *crash, char *buffer, size_t size, int fd)
+/* All of the texts go through the pipe at once, which has room for them. */
+__attribute__((noreturn)) static void describe_in_child(const struct crash *crash, int fd)
 {
+    struct backtrace found = {0};
     struct symbols *symbols;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_DUMPABLE, 0);
     if (symbols_new(&crash->modules, &symbols) < 0)
         _exit(1);
-    size_t used = describe_frames(crash, symbols, buffer, size);
-    _exit(write(fd, buffer, used) == (ssize_t)used ? 0 : 1);
+    describe(crash, symbols, &found);
+    _exit(write(fd, &found, sizeof(found)) == (ssize_t)sizeof(found) ? 0 : 1);
 }
 
 /* Reads what the child writes until it ends, or `size` bytes, or time is up. */
@@ -213,41 +198,46 @@ static size_t read_until(int fd, char *buffer, size_t size, int64_t limit_us)
     return used;
 }
 
-/* Gives the length of the text, or a negative errno where there is none. */
-static ssize_t ask_child(const struct crash *crash, char *buffer, size_t size)
+/* Gives whether there are texts. */
+static bool ask_child(const struct crash *crash, struct backtrace *ret_backtrace)
 {
     int64_t limit_us = timer_now_us() + WAIT_LIMIT_US;
+    struct backtrace found;
     sigset_t all, before;
     int ends[2], status = 0;
 
     if (pipe(ends) < 0)
-        return -errno;
+        return false;
     /* The child has the supervisor's handlers of signals, which would speak for the supervisor. */
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid_t child = fork();
     if (child == 0)
-        describe_in_child(crash, buffer, size, ends[1]);
+        describe_in_child(crash, ends[1]);
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[1]);
-    size_t used = child > 0 ? read_until(ends[0], buffer, size - 1, limit_us) : 0;
+    size_t used = child > 0 ? read_until(ends[0], (char *)&found, sizeof(found), limit_us) : 0;
     (void)close(ends[0]);
     if (child < 0)
-        return -EAGAIN;
-    /* Its text is there, or it will never be: it has nothing more to do. */
-    if (used == 0)
+        return false;
+    /* Its texts are there, or they will never be: it has nothing more to do. */
+    if (used < sizeof(found))
         (void)kill(child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    buffer[used] = '\0';
-    return status == 0 && used > 0 ? (ssize_t)used : -ENOENT;
+    if (status != 0 || used < sizeof(found))
+        return false;
+    *ret_backtrace = found;
+    ret_backtrace->frames[BACKTRACE_SIZE - 1] = '\0';
+    ret_backtrace->stack[BACKTRACE_SIZE - 1] = '\0';
+    return true;
 }
 
-size_t backtrace_describe(const struct crash *crash, char *buffer, size_t size)
+void backtrace_describe(const struct crash *crash, struct backtrace *ret_backtrace)
 {
-    buffer[0] = '\0';
-    if (crash->frame_count == 0)
-        return 0;
-    ssize_t used = ask_child(crash, buffer, size);
-    return used > 0 ? (size_t)used : describe_frames(crash, NULL, buffer, size);
+    *ret_backtrace = (struct backtrace){0};
+    if (crash->frame_count == 0 && crash->link_count == 0)
+        return;
+    if (!ask_child(crash, ret_backtrace))
+        describe(crash, NULL, ret_backtrace);
 }

@@ -14,6 +14,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/operation.h"
 #include "context/signal_stack.h"
 #include "context/task.h"
 #include "context/witness.h"
@@ -89,6 +90,23 @@ static void note_overflow(const struct scene *scene)
     if (scene->info && scene->info->si_code > 0 && task && task->coroutine &&
         coroutine_guards(task->coroutine, scene->info->si_addr))
         scene->crash->overflow = LOOP_STACK_SIZE;
+}
+
+static void note_links(const struct scene *scene)
+{
+    struct crash *crash = scene->crash;
+    struct operation_link links[CRASH_LINKS_MAX];
+    size_t count = operation_links(links, CRASH_LINKS_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        struct crash_link *link = &crash->links[i];
+
+        link->place = (uintptr_t)links[i].place;
+        (void)stpncpy(link->kind, links[i].kind, CRASH_LINK_SIZE - 1);
+        if (links[i].name)
+            (void)stpncpy(link->name, links[i].name, CRASH_LINK_SIZE - 1);
+        crash->link_count = (uint32_t)i + 1;
+    }
 }
 
 /* ---- The backtrace ---- */
@@ -174,7 +192,7 @@ static void note_backtrace(const struct scene *scene)
 
 /* The most important first: a later one may not come to its end. */
 static void (*const steps[])(const struct scene *scene) = {
-    note_culprit, note_overflow, note_handler, note_task, note_backtrace,
+    note_culprit, note_overflow, note_handler, note_task, note_links, note_backtrace,
 };
 
 static void run_steps(const struct scene *scene)

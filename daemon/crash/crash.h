@@ -18,10 +18,20 @@
 
 #define CRASH_FRAMES_MAX 64
 #define CRASH_NAME_SIZE  129
+#define CRASH_LINKS_MAX  16
+#define CRASH_LINK_SIZE  32
 
 enum crash_kind {
     CRASH_SIGNAL, /* a signal that a handler brought on, or was sent */
     CRASH_EXIT,   /* exit() was called before crash_note_clean_end() */
+};
+
+/* How an operation was begun that led to the crash: its kind, its name if it has one, and where the call returned to.
+ */
+struct crash_link {
+    uintptr_t place; /* 0: not known */
+    char kind[CRASH_LINK_SIZE];
+    char name[CRASH_LINK_SIZE];
 };
 
 /* What happened. Plain numbers, since their reader does not trust them. */
@@ -41,6 +51,8 @@ struct crash {
     uint32_t frame_count;
     uint32_t exact_first;               /* the first frame is where it happened, not where a call returns to */
     uintptr_t frames[CRASH_FRAMES_MAX]; /* innermost first */
+    uint32_t link_count;
+    struct crash_link links[CRASH_LINKS_MAX]; /* the operation whose code was running first, then what began it */
     struct module_map modules;
 };
 

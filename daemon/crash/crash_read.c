@@ -12,9 +12,9 @@
 #define PLACE_SIZE (2 * CRASH_NAME_SIZE + 64)
 
 /* Names are words of plugins, and may be anything. */
-static void bound_name(char *name)
+static void bound_name(char *name, size_t size)
 {
-    name[CRASH_NAME_SIZE - 1] = '\0';
+    name[size - 1] = '\0';
     for (char *letter = name; *letter; letter++)
         if ((unsigned char)*letter < ' ' || *letter == 0x7f)
             *letter = '?';
@@ -26,8 +26,14 @@ int crash_read(const struct crash_record *record, struct crash *ret_crash)
     if (atomic_load(&record->state) == 0)
         return -ENOENT;
     *ret_crash = record->crash;
-    bound_name(ret_crash->handler);
-    bound_name(ret_crash->task);
+    bound_name(ret_crash->handler, CRASH_NAME_SIZE);
+    bound_name(ret_crash->task, CRASH_NAME_SIZE);
+    if (ret_crash->link_count > CRASH_LINKS_MAX)
+        ret_crash->link_count = 0;
+    for (size_t i = 0; i < ret_crash->link_count; i++) {
+        bound_name(ret_crash->links[i].kind, CRASH_LINK_SIZE);
+        bound_name(ret_crash->links[i].name, CRASH_LINK_SIZE);
+    }
     if (ret_crash->frame_count > CRASH_FRAMES_MAX)
         ret_crash->frame_count = 0;
     module_map_bound(&ret_crash->modules);

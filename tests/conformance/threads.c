@@ -51,6 +51,7 @@ static void c52_offloaded_work_and_its_completion_see_the_submitters_context(voi
 struct visitor {
     struct weft_context *context;
     const char *wanted;
+    const char *starters; /* the value of `harness` */
     pthread_barrier_t *barrier;
 };
 
@@ -71,9 +72,11 @@ static void *visit_on_thread(void *arg)
 {
     const struct visitor *visitor = arg;
 
-    EXPECT(weft_capture() == NULL); /* a new thread begins at the root */
+    /* A new thread begins in the context of the code that starts it. */
+    EXPECT_TEXT(weft_get("harness"), visitor->starters);
     EXPECT_EQUAL(weft_run_in(visitor->context, visit, arg), 0);
-    EXPECT(weft_capture() == NULL);
+    EXPECT_TEXT(weft_get("harness"), visitor->starters);
+    EXPECT_TEXT(weft_get("a"), NULL);
     return NULL;
 }
 
@@ -94,7 +97,7 @@ static void c53_each_thread_has_a_current_context_of_its_own(void)
 
     assert_int_equal(pthread_barrier_init(&barrier, NULL, 3), 0);
     for (size_t i = 0; i < 3; i++)
-        visitors[i] = (struct visitor){context_with(values[i]), values[i], &barrier};
+        visitors[i] = (struct visitor){context_with(values[i]), values[i], weft_get("harness"), &barrier};
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, visit_on_thread, &visitors[i]), 0);
     EXPECT_TEXT(weft_get("a"), NULL);

@@ -22,7 +22,7 @@ MAY_INCLUDE = {
 }
 LIBRARIES = {"event2": "libevent", "hiredis": "hiredis", "yaml.h": "yaml", "jansson.h": "jansson", "cmocka.h": "cmocka",
              "systemd": "libsystemd", "elfutils": "libdw"}
-PACKAGES = {"libevent_core", "libevent", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd", "libdw"}
+PACKAGES = {"libevent_core", "libevent", "libevent_extra", "libevent_pthreads", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd", "libdw"}
 LINES_MAX = 400
 
 REGISTRIES = ("deb debian", "security debian", "ftp debian", "snapshot debian", "archive ubuntu", "pypi org", "pythonhosted org",

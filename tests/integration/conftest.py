@@ -36,9 +36,9 @@ def start_weftd(request, tmp_path):
 @pytest.fixture
 def compile_plugin(tmp_path):
     """Compiles C source against the headers of the tree and gives the plugin's path."""
-    def build(name, source):
+    def build(name, source, *flags):
         (tmp_path / f"{name}.c").write_text(source)
-        done = run("cc", "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
+        done = run("cc", *flags, "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
                    f"-I{ROOT}/handlers/include", "-o", tmp_path / f"{name}.so", tmp_path / f"{name}.c")
         assert done.returncode == 0, done.stderr
         return tmp_path / f"{name}.so"

@@ -8,7 +8,7 @@ import pytest
 
 from weft import PATIENCE, WEFT, run
 
-COMMANDS = ["enqueue", "logs", "status", "cancel", "queues", "dead"]
+COMMANDS = ["enqueue", "logs", "status", "ps", "cancel", "queues", "dead"]
 
 
 @pytest.fixture

@@ -170,15 +170,26 @@ static inline const char *reason(void)
     return reason_because(NULL);
 }
 
-static inline const char *backtrace_text(void)
+/* What the child's record says in words; valid until the next call. */
+static inline const struct backtrace *backtrace_read(void)
 {
-    static char text[CRASH_SUPPORT_TEXT];
+    static struct backtrace backtrace;
     struct crash crash;
 
-    text[0] = '\0';
-    size_t size = crash_read(remains.record, &crash) == 0 ? backtrace_describe(&crash, text, sizeof(text)) : 0;
-    assert_int_equal(size, strlen(text));
-    return text;
+    backtrace = (struct backtrace){0};
+    if (crash_read(remains.record, &crash) == 0)
+        backtrace_describe(&crash, &backtrace);
+    return &backtrace;
+}
+
+static inline const char *backtrace_text(void)
+{
+    return backtrace_read()->frames;
+}
+
+static inline const char *stack_text(void)
+{
+    return backtrace_read()->stack;
 }
 
 /* The ID of the job that is the culprit, or "nobody". */

@@ -48,6 +48,9 @@ struct queues {
     size_t reclaims;
     char lost[256];
     size_t lost_count;
+    char inquired[256]; /* the queue, the job and the words of an inquiry, which is answered with `told` */
+    size_t inquiries;
+    const char *told;
     char answer[256]; /* to what was enqueued */
     int answer_result;
     size_t answers;
@@ -134,6 +137,17 @@ static inline void queues_note_reclaimed(const char *queue, const char *consumer
     queues->reclaims++;
 }
 
+static inline void queues_note_inquiry(const struct queue_inquiry *inquiry, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->inquired, sizeof(queues->inquired), "%s %s %s", inquiry->queue,
+                   inquiry->id ? inquiry->id : "-", inquiry->text);
+    queues->inquiries++;
+    if (queues->told)
+        assert_int_equal(queue_client_answer(queues->client, inquiry, queues->told, strlen(queues->told)), 0);
+}
+
 static inline void queues_note_answer(int result, const char *text, void *arg)
 {
     struct queues *queues = arg;
@@ -150,6 +164,7 @@ static const struct queue_events queues_events = {
     .cancelled = queues_note_cancelled,
     .discarded = queues_note_discarded,
     .lost = queues_note_lost,
+    .inquired = queues_note_inquiry,
     .redis_state = queues_note_problem,
     .drained = queues_note_drained,
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "daemon/crash/location.h"
 #include "tests/support/crash_support.h"
 #include "tests/support/mischief.h"
 
@@ -134,7 +135,73 @@ static void exit_and_abort_are_traced_to_who_called_them(void **state)
     assert_non_null(strstr(backtrace_text(), "gives_up (test_backtrace.c:"));
 }
 
+/* ---- How it came to that ---- */
+
+static void fall(void *arg)
+{
+    (void)arg;
+    (void)read_nowhere();
+}
+
+/* Whatever a function ends with is not to take its place. */
+static void schedule_fall(void *arg)
+{
+    (void)arg;
+    mischief_zero += weft_call_later(1, fall, NULL);
+}
+
+static int audit_soon(void *arg)
+{
+    (void)arg;
+    return weft_call_soon(schedule_fall, NULL) + mischief_zero;
+}
+
+static int load_orders(struct weft_job *job)
+{
+    (void)job;
+    return weft_spawn("audit", audit_soon, NULL) ? 0 : -errno;
+}
+
+/* What stands between two parts depends on the compiler: the line. */
+static void expect_parts(const char *text, const char *const *parts)
+{
+    for (; *parts; parts++) {
+        const char *found = strstr(text, *parts);
+
+        if (!found)
+            fail_msg("\"%s\" has no \"%s\"", text, *parts);
+        text = found + strlen(*parts);
+    }
+}
+
+#define EXPECT_PARTS(text_, ...) expect_parts((text_), (const char *const[]){__VA_ARGS__, NULL})
+
+static void the_stack_names_each_operation_that_led_to_the_crash(void **state)
+{
+    (void)state;
+    IN_JOB("load_orders", load_orders);
+    assert_int_equal(strncmp(stack_text(), "call at schedule_fall (test_backtrace.c:", 40), 0);
+    EXPECT_PARTS(stack_text(), "), started by call at audit_soon (test_backtrace.c:",
+                 "), started by task audit at load_orders (test_backtrace.c:", "), started by job test");
+    assert_int_equal(strcmp(strstr(stack_text(), "job test"), "job test"), 0);
+}
+
+static void a_handler_of_the_chain_was_led_to_by_the_job_only(void **state)
+{
+    (void)state;
+    IN_JOB("load_profile", load_profile);
+    assert_string_equal(stack_text(), "job test");
+}
+
 /* ---- Records that hold anything ---- */
+
+static struct backtrace described;
+
+static const char *frames_of(const struct crash *crash)
+{
+    backtrace_describe(crash, &described);
+    return described.frames;
+}
 
 /* A record as if of a crash here, whose parts are to be spoilt. */
 static struct crash crash_here(void)
@@ -149,54 +216,71 @@ static struct crash crash_here(void)
 static void a_file_that_is_gone_or_another_leaves_module_and_offset(void **state)
 {
     struct crash crash = crash_here();
-    char text[CRASH_SUPPORT_TEXT], wanted[512];
+    char wanted[512];
     const struct module *program = &crash.modules.modules[0];
 
     (void)state;
     if (RUNNING_ON_VALGRIND)
         skip(); /* too slow to read all the symbols in time */
-    assert_true(backtrace_describe(&crash, text, sizeof(text)) > 0);
-    assert_non_null(strstr(text, "crash_here ("));
+    assert_non_null(strstr(frames_of(&crash), "crash_here ("));
     (void)snprintf(wanted, sizeof(wanted), "%s+0x%llx", module_name(program),
                    (unsigned long long)(crash.frames[0] - program->bias));
     if (program->build_id_size > 0) {
         crash.modules.modules[0].build_id[0] ^= 1;
-        assert_true(backtrace_describe(&crash, text, sizeof(text)) > 0);
-        assert_string_equal(text, wanted);
+        assert_string_equal(frames_of(&crash), wanted);
     }
     (void)strcpy(crash.modules.modules[0].path, "/nowhere/plugin.so");
-    assert_true(backtrace_describe(&crash, text, sizeof(text)) > 0);
-    assert_non_null(strstr(text, "plugin.so+0x"));
+    assert_non_null(strstr(frames_of(&crash), "plugin.so+0x"));
 }
 
 static void a_file_that_is_none_is_not_waited_for(void **state)
 {
     struct crash crash = crash_here();
-    char text[CRASH_SUPPORT_TEXT], folder[] = "/tmp/weft-test-backtrace-XXXXXX", path[64];
+    char folder[] = "/tmp/weft-test-backtrace-XXXXXX", path[64];
 
     (void)state;
     assert_non_null(mkdtemp(folder));
     (void)snprintf(path, sizeof(path), "%s/pipe", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     (void)strcpy(crash.modules.modules[0].path, path);
-    assert_true(backtrace_describe(&crash, text, sizeof(text)) > 0);
-    assert_non_null(strstr(text, "pipe+0x"));
+    assert_non_null(strstr(frames_of(&crash), "pipe+0x"));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
 
-static void a_small_buffer_takes_what_fits(void **state)
+static void what_does_not_fit_is_left_out_as_a_whole(void **state)
 {
     struct crash crash = crash_here();
-    const size_t sizes[] = {1, 2, 16, 64};
-    char text[64];
+    struct module *program = &crash.modules.modules[0];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        assert_true(backtrace_describe(&crash, text, sizes[i]) < sizes[i]);
+    (void)memset(program->path, 0, sizeof(program->path));
+    (void)memset(program->path, 'x', 200);
+    crash.link_count = CRASH_LINKS_MAX;
+    crash.frame_count = CRASH_FRAMES_MAX;
+    for (uint32_t i = 0; i < CRASH_FRAMES_MAX; i++)
+        crash.frames[i] = crash.frames[0] + i * 16;
+    for (uint32_t i = 0; i < CRASH_LINKS_MAX; i++) {
+        (void)strcpy(crash.links[i].kind, "timer");
+        crash.links[i].place = crash.frames[i];
+    }
+    backtrace_describe(&crash, &described);
+    size_t size = strlen(described.frames);
+    assert_true(size > BACKTRACE_SIZE - 2 * LOCATION_SIZE && size < BACKTRACE_SIZE);
+    assert_non_null(strstr(described.frames, " < "));
+    assert_true(strncmp(described.stack, "timer at xxx", 12) == 0);
+    assert_true(strlen(described.stack) < BACKTRACE_SIZE);
+}
+
+static void without_frames_and_links_there_is_no_text(void **state)
+{
+    struct crash crash = crash_here();
+
+    (void)state;
     crash.frame_count = 0;
-    assert_int_equal(backtrace_describe(&crash, text, sizeof(text)), 0);
-    assert_string_equal(text, "");
+    backtrace_describe(&crash, &described);
+    assert_string_equal(described.frames, "");
+    assert_string_equal(described.stack, "");
 }
 
 static uint64_t fuzz_state = 7;
@@ -221,8 +305,11 @@ static void describe_all(const struct crash_record *record, bool with_backtrace)
     (void)crash_culprit(record);
     crash_describe(record, (int)draw(), draw() % 2 ? "because" : NULL, text, sizeof(text));
     assert_true(strlen(text) < sizeof(text));
-    if (crash_read(record, &crash) == 0 && with_backtrace)
-        assert_true(backtrace_describe(&crash, text, sizeof(text)) < sizeof(text));
+    if (crash_read(record, &crash) < 0 || !with_backtrace)
+        return;
+    backtrace_describe(&crash, &described);
+    assert_true(strlen(described.frames) < BACKTRACE_SIZE);
+    assert_true(strlen(described.stack) < BACKTRACE_SIZE);
 }
 
 static void no_record_brings_its_reader_down(void **state)
@@ -239,6 +326,7 @@ static void no_record_brings_its_reader_down(void **state)
         for (uint32_t i = 0; i < CRASH_FRAMES_MAX; i++)
             record.crash.frames[i] = record.crash.frames[0] + i * 32;
         record.crash.frame_count = CRASH_FRAMES_MAX;
+        record.crash.link_count = CRASH_LINKS_MAX;
         if (random)
             spoil(&record, sizeof(record), sizeof(record) * 2);
         else
@@ -258,7 +346,10 @@ int main(void)
         cmocka_unit_test(exit_and_abort_are_traced_to_who_called_them),
         cmocka_unit_test(a_file_that_is_gone_or_another_leaves_module_and_offset),
         cmocka_unit_test(a_file_that_is_none_is_not_waited_for),
-        cmocka_unit_test(a_small_buffer_takes_what_fits),
+        cmocka_unit_test(the_stack_names_each_operation_that_led_to_the_crash),
+        cmocka_unit_test(a_handler_of_the_chain_was_led_to_by_the_job_only),
+        cmocka_unit_test(what_does_not_fit_is_left_out_as_a_whole),
+        cmocka_unit_test(without_frames_and_links_there_is_no_text),
         cmocka_unit_test(no_record_brings_its_reader_down),
     };
 

@@ -49,6 +49,12 @@ WEFT_API int weft_fail(struct weft_job *job, const char *format, ...) WEFT_PRINT
  * last one allowed, the job is a dead letter. To be returned: gives a negative errno. */
 WEFT_API int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, ...) WEFT_PRINTF(3, 4);
 
+/* For code whose result nobody gets, such as a callback of libevent's: logs `callback failed` under the job of the
+ * current context, with printf's words and what `error` (a negative errno, or a positive one; 0: none) stands for, and
+ * with what led here, and counts it among the job's failed subtasks. On a thread other than the loop's it is logged and
+ * not counted. Does not wait, and keeps errno. */
+WEFT_API void weft_report_error(int error, const char *format, ...) WEFT_PRINTF(2, 3);
+
 /* ---- The job ---- */
 
 /* What the job is, valid as long as the job. */

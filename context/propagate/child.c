@@ -1,0 +1,153 @@
+#include "context/propagate/child.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "context/propagate/sanitizer.h"
+
+SANITIZED(waitid);
+
+struct child {
+    struct operation operation; /* first */
+    pid_t pid;
+    struct child *next;
+};
+
+/* The count is read without the lock: who waits for a child of its own has seen it begin. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_once_t once;
+    struct child *first;
+    unsigned count;
+} children = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
+
+static void describe(const struct operation *operation, char *buffer)
+{
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "child %d", (int)((const struct child *)operation)->pid);
+}
+
+static const struct operation_class child_class = {.kind = "child", .describe = describe};
+
+/* ---- The list ---- */
+
+static void lock(void)
+{
+    (void)pthread_mutex_lock(&children.lock);
+}
+
+static void unlock(void)
+{
+    (void)pthread_mutex_unlock(&children.lock);
+}
+
+/* A child has no children yet, and no thread that could hold the lock. */
+static void in_child(void)
+{
+    (void)pthread_mutex_init(&children.lock, NULL);
+    children.first = NULL;
+    children.count = 0;
+}
+
+static void start_once(void)
+{
+    (void)pthread_atfork(NULL, NULL, in_child);
+}
+
+static void set_count(unsigned count)
+{
+    __atomic_store_n(&children.count, count, __ATOMIC_RELAXED);
+}
+
+/* Takes the first out that `matches`; NULL: there is none. */
+static struct child *take(bool (*matches)(const struct child *child, pid_t pid), pid_t pid)
+{
+    if (__atomic_load_n(&children.count, __ATOMIC_RELAXED) == 0)
+        return NULL;
+
+    lock();
+    struct child **place = &children.first;
+    while (*place && !matches(*place, pid))
+        place = &(*place)->next;
+    struct child *child = *place;
+    if (child) {
+        *place = child->next;
+        set_count(children.count - 1);
+    }
+    unlock();
+    return child;
+}
+
+/* Without the lock: it runs hooks, and whatever releases the context's values. */
+static void end(struct child *child)
+{
+    operation_end(&child->operation);
+    free(child);
+}
+
+/* ---- A child's life ---- */
+
+static bool has_pid(const struct child *child, pid_t pid)
+{
+    return child->pid == pid;
+}
+
+static bool is_any(const struct child *child, pid_t pid)
+{
+    (void)child;
+    (void)pid;
+    return true;
+}
+
+/* One that has ended is waited for by its parent, and still is afterwards; or nobody can wait for it any more. */
+static bool has_ended(const struct child *child, pid_t pid)
+{
+    siginfo_t info = {0};
+    int r = REAL_OR_SANITIZED(waitid)(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+
+    (void)pid;
+    return r < 0 ? errno == ECHILD : info.si_pid != 0;
+}
+
+void child_begin(pid_t pid, const void *place)
+{
+    struct child *child = calloc(1, sizeof(*child));
+
+    if (!child)
+        return;
+    (void)pthread_once(&children.once, start_once);
+    /* The number is free again, so whoever had it is gone. */
+    child_reaped(pid);
+    child->pid = pid;
+    operation_begin(&child->operation, &child_class, place, OPERATION_ELSEWHERE);
+    lock();
+    child->next = children.first;
+    children.first = child;
+    set_count(children.count + 1);
+    unlock();
+}
+
+void child_reaped(pid_t pid)
+{
+    struct child *child = take(has_pid, pid);
+
+    if (child)
+        end(child);
+}
+
+void child_tend(void)
+{
+    int error = errno;
+
+    for (struct child *child = take(has_ended, 0); child; child = take(has_ended, 0))
+        end(child);
+    errno = error;
+}
+
+void child_forget_all(void)
+{
+    for (struct child *child = take(is_any, 0); child; child = take(is_any, 0))
+        end(child);
+}

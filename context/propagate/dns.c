@@ -1,0 +1,254 @@
+/* The resolver: each lookup's callback runs in the context of the call that asked. libevent always calls them from the
+ * loop, or before that call returns, so that those which are asked at the root need nothing. */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include <event2/dns.h>
+#include <event2/dns_compat.h>
+#include <event2/event_struct.h>
+#include <event2/util.h>
+
+#include "context/propagate/registration.h"
+
+/* Filed under its resolver, until it is called. */
+struct lookup {
+    struct registration registration;
+    struct evdns_base *resolver;
+    evdns_callback_type callback;
+    evdns_getaddrinfo_cb address_callback;
+    void *arg;
+    char name[OPERATION_DESCRIPTION_SIZE];
+};
+
+static void describe(const struct operation *operation, char *buffer)
+{
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "dns %.*s", OPERATION_DESCRIPTION_SIZE - 5,
+                   ((const struct lookup *)operation)->name);
+}
+
+static const struct operation_class lookup_class = {.kind = "dns", .describe = describe};
+
+/* Of a note under a resolver, which tells its base. */
+static const struct operation_class resolver_class = {.kind = "resolver"};
+
+/* ---- In place of the user's callbacks ---- */
+
+/* The call was the only one, unless the resolver was freed meanwhile by somebody who has seen to the lookup's end. */
+static void lookup_end(struct lookup *lookup)
+{
+    if (registration_take_this(&lookup->registration, lookup->resolver))
+        registration_drop(&lookup->registration);
+}
+
+static void run_lookup(int result, char type, int count, int ttl, void *addresses, void *arg)
+{
+    struct lookup *lookup = arg;
+    struct current saved;
+
+    registration_enter(&lookup->registration, &saved);
+    lookup->callback(result, type, count, ttl, addresses, lookup->arg);
+    registration_leave(&lookup->registration, &saved);
+    lookup_end(lookup);
+}
+
+static void run_address_lookup(int result, struct evutil_addrinfo *addresses, void *arg)
+{
+    struct lookup *lookup = arg;
+    struct current saved;
+
+    registration_enter(&lookup->registration, &saved);
+    lookup->address_callback(result, addresses, lookup->arg);
+    registration_leave(&lookup->registration, &saved);
+    lookup_end(lookup);
+}
+
+/* ---- Asking ---- */
+
+static struct event_base *base_of(struct evdns_base *resolver)
+{
+    struct registration *note = registration_find(resolver, &resolver_class);
+    struct event_base *base = note ? note->base : NULL;
+
+    if (note)
+        registration_unref(note);
+    return base;
+}
+
+static struct lookup *lookup_new(struct evdns_base *resolver, const char *name, void *arg, const void *place)
+{
+    struct event_base *base = base_of(resolver);
+    struct lookup *lookup = base ? registration_new(sizeof(*lookup), &lookup_class, base, place) : NULL;
+
+    if (!lookup)
+        return NULL;
+    lookup->resolver = resolver;
+    lookup->arg = arg;
+    (void)snprintf(lookup->name, sizeof(lookup->name), "%s", name ? name : "");
+    registration_file(&lookup->registration, resolver);
+    return lookup;
+}
+
+static struct lookup *follow_name(struct evdns_base *resolver, const char *name, evdns_callback_type callback,
+                                  void *arg, const void *place)
+{
+    struct lookup *lookup = propagate_follows((void *)callback) ? lookup_new(resolver, name, arg, place) : NULL;
+
+    if (lookup)
+        lookup->callback = callback;
+    return lookup;
+}
+
+static struct lookup *follow_address(struct evdns_base *resolver, int family, const void *address,
+                                     evdns_callback_type callback, void *arg, const void *place)
+{
+    char name[INET6_ADDRSTRLEN] = "";
+
+    if (!propagate_follows((void *)callback))
+        return NULL;
+    (void)inet_ntop(family, address, name, sizeof(name));
+    return follow_name(resolver, name, callback, arg, place);
+}
+
+/* A lookup that could not be begun calls nobody. */
+static struct evdns_request *begun(struct lookup *lookup, struct evdns_request *request)
+{
+    if (lookup && !request)
+        lookup_end(lookup);
+    return request;
+}
+
+PROPAGATE_EXPORT struct evdns_request *evdns_base_resolve_ipv4(struct evdns_base *resolver, const char *name, int flags,
+                                                               evdns_callback_type callback, void *arg)
+{
+    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
+
+    return begun(lookup, REAL(evdns_base_resolve_ipv4)(resolver, name, flags, lookup ? run_lookup : callback,
+                                                       lookup ? lookup : arg));
+}
+
+PROPAGATE_EXPORT struct evdns_request *evdns_base_resolve_ipv6(struct evdns_base *resolver, const char *name, int flags,
+                                                               evdns_callback_type callback, void *arg)
+{
+    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
+
+    return begun(lookup, REAL(evdns_base_resolve_ipv6)(resolver, name, flags, lookup ? run_lookup : callback,
+                                                       lookup ? lookup : arg));
+}
+
+PROPAGATE_EXPORT struct evdns_request *evdns_base_resolve_reverse(struct evdns_base *resolver,
+                                                                  const struct in_addr *address, int flags,
+                                                                  evdns_callback_type callback, void *arg)
+{
+    struct lookup *lookup = follow_address(resolver, AF_INET, address, callback, arg, OPERATION_PLACE());
+
+    return begun(lookup, REAL(evdns_base_resolve_reverse)(resolver, address, flags, lookup ? run_lookup : callback,
+                                                          lookup ? lookup : arg));
+}
+
+PROPAGATE_EXPORT struct evdns_request *evdns_base_resolve_reverse_ipv6(struct evdns_base *resolver,
+                                                                       const struct in6_addr *address, int flags,
+                                                                       evdns_callback_type callback, void *arg)
+{
+    struct lookup *lookup = follow_address(resolver, AF_INET6, address, callback, arg, OPERATION_PLACE());
+
+    return begun(lookup, REAL(evdns_base_resolve_reverse_ipv6)(resolver, address, flags, lookup ? run_lookup : callback,
+                                                               lookup ? lookup : arg));
+}
+
+/* Gives NULL where the callback has been called already. evdns_getaddrinfo_cancel() has it called, too. */
+PROPAGATE_EXPORT struct evdns_getaddrinfo_request *evdns_getaddrinfo(struct evdns_base *resolver, const char *node,
+                                                                     const char *service,
+                                                                     const struct evutil_addrinfo *hints,
+                                                                     evdns_getaddrinfo_cb callback, void *arg)
+{
+    struct lookup *lookup = NULL;
+
+    if (propagate_follows((void *)callback))
+        lookup = lookup_new(resolver ? resolver : REAL(evdns_get_global_base)(), node, arg, OPERATION_PLACE());
+    if (!lookup)
+        return REAL(evdns_getaddrinfo)(resolver, node, service, hints, callback, arg);
+    lookup->address_callback = callback;
+    return REAL(evdns_getaddrinfo)(resolver, node, service, hints, run_address_lookup, lookup);
+}
+
+/* ---- The same, of the one resolver of a program in the older style ---- */
+
+static int succeeds(const struct evdns_request *request)
+{
+    return request ? 0 : -1;
+}
+
+PROPAGATE_EXPORT int evdns_resolve_ipv4(const char *name, int flags, evdns_callback_type callback, void *arg)
+{
+    struct evdns_base *resolver = REAL(evdns_get_global_base)();
+    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
+
+    return succeeds(begun(lookup, REAL(evdns_base_resolve_ipv4)(resolver, name, flags, lookup ? run_lookup : callback,
+                                                                lookup ? lookup : arg)));
+}
+
+PROPAGATE_EXPORT int evdns_resolve_ipv6(const char *name, int flags, evdns_callback_type callback, void *arg)
+{
+    struct evdns_base *resolver = REAL(evdns_get_global_base)();
+    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
+
+    return succeeds(begun(lookup, REAL(evdns_base_resolve_ipv6)(resolver, name, flags, lookup ? run_lookup : callback,
+                                                                lookup ? lookup : arg)));
+}
+
+PROPAGATE_EXPORT int evdns_resolve_reverse(const struct in_addr *address, int flags, evdns_callback_type callback,
+                                           void *arg)
+{
+    struct evdns_base *resolver = REAL(evdns_get_global_base)();
+    struct lookup *lookup = follow_address(resolver, AF_INET, address, callback, arg, OPERATION_PLACE());
+
+    return succeeds(
+        begun(lookup, REAL(evdns_base_resolve_reverse)(resolver, address, flags, lookup ? run_lookup : callback,
+                                                       lookup ? lookup : arg)));
+}
+
+PROPAGATE_EXPORT int evdns_resolve_reverse_ipv6(const struct in6_addr *address, int flags, evdns_callback_type callback,
+                                                void *arg)
+{
+    struct evdns_base *resolver = REAL(evdns_get_global_base)();
+    struct lookup *lookup = follow_address(resolver, AF_INET6, address, callback, arg, OPERATION_PLACE());
+
+    return succeeds(
+        begun(lookup, REAL(evdns_base_resolve_reverse_ipv6)(resolver, address, flags, lookup ? run_lookup : callback,
+                                                            lookup ? lookup : arg)));
+}
+
+/* ---- Resolvers ---- */
+
+/* For libevent, none is the one base of a program in the older style. */
+static struct event_base *base_or_global(struct event_base *base)
+{
+    struct event probe;
+
+    if (base || REAL(event_assign)(&probe, NULL, -1, 0, NULL, NULL) < 0)
+        return base;
+    REAL(event_debug_unassign)(&probe);
+    return probe.ev_base;
+}
+
+PROPAGATE_EXPORT struct evdns_base *evdns_base_new(struct event_base *base, int flags)
+{
+    struct evdns_base *resolver = REAL(evdns_base_new)(base, flags);
+    struct registration *note = resolver ? registration_new_note(&resolver_class, base_or_global(base)) : NULL;
+
+    if (note)
+        registration_file(note, resolver);
+    return resolver;
+}
+
+/* Those that are not to be told are forgotten. But libevent may have put off telling some the answer by now. */
+PROPAGATE_EXPORT void evdns_base_free(struct evdns_base *resolver, int tell)
+{
+    struct registration *lookups = registration_take_all(resolver, &lookup_class);
+    struct registration *note = registration_take(resolver, &resolver_class, NULL, NULL);
+
+    REAL(evdns_base_free)(resolver, tell);
+    registration_end_all(lookups, registration_retire);
+    if (note)
+        registration_unref(note);
+}

@@ -1,0 +1,272 @@
+/* HTTP requests of clients: all of a request's callbacks run in the context of the evhttp_make_request() that sent it,
+ * which is given back when it is over. Connections hold none. Requests that a server gets are nobody's. */
+#include <stdio.h>
+
+#include <event2/http.h>
+#include <event2/http_struct.h>
+
+#include "context/propagate/http.h"
+
+/* A request on its way. Until it is over, its callbacks and their argument are weft's. */
+struct exchange {
+    struct registration registration;
+    struct evhttp_request *request; /* NULL: freed */
+    void (*done)(struct evhttp_request *request, void *arg);
+    void (*chunk)(struct evhttp_request *request, void *arg);
+    int (*header)(struct evhttp_request *request, void *arg);
+    void (*error)(enum evhttp_request_error error, void *arg);
+    void *arg;
+    bool is_over;
+    bool done_follows; /* libevent will call `done`, though the request may be freed by then */
+    char target[OPERATION_DESCRIPTION_SIZE];
+};
+
+static void describe(const struct operation *operation, char *buffer)
+{
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "http %.*s", OPERATION_DESCRIPTION_SIZE - 6,
+                   ((const struct exchange *)operation)->target);
+}
+
+static const struct operation_class exchange_class = {.kind = "http", .describe = describe};
+
+static const struct {
+    enum evhttp_cmd_type command;
+    const char *name;
+} methods[] = {
+    {EVHTTP_REQ_GET, "GET"},     {EVHTTP_REQ_POST, "POST"},       {EVHTTP_REQ_HEAD, "HEAD"},
+    {EVHTTP_REQ_PUT, "PUT"},     {EVHTTP_REQ_DELETE, "DELETE"},   {EVHTTP_REQ_OPTIONS, "OPTIONS"},
+    {EVHTTP_REQ_TRACE, "TRACE"}, {EVHTTP_REQ_CONNECT, "CONNECT"}, {EVHTTP_REQ_PATCH, "PATCH"},
+};
+
+static const char *name_of_method(enum evhttp_cmd_type command)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (methods[i].command == command)
+            return methods[i].name;
+    return "?";
+}
+
+static void write_target(struct exchange *exchange, struct evhttp_connection *connection, enum evhttp_cmd_type command,
+                         const char *uri)
+{
+    char *host = NULL;
+    ev_uint16_t port = 0;
+
+    REAL(evhttp_connection_get_peer)(connection, &host, &port);
+    /* A proxy is sent the whole URI. */
+    if (uri[0] == '/')
+        (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s:%u%s", name_of_method(command), host, port,
+                       uri);
+    else
+        (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s by way of %s:%u", name_of_method(command),
+                       uri, host, port);
+}
+
+/* ---- In place of the user's callbacks ---- */
+
+static void exchange_end(struct exchange *exchange);
+
+static void run_done(struct evhttp_request *request, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct current saved;
+
+    registration_enter(&exchange->registration, &saved);
+    exchange->done_follows = false;
+    exchange_end(exchange);
+    exchange->done(request, exchange->arg);
+    registration_leave(&exchange->registration, &saved);
+}
+
+static void run_chunk(struct evhttp_request *request, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct current saved;
+
+    registration_enter(&exchange->registration, &saved);
+    exchange->chunk(request, exchange->arg);
+    registration_leave(&exchange->registration, &saved);
+}
+
+static int run_header(struct evhttp_request *request, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct current saved;
+
+    registration_enter(&exchange->registration, &saved);
+    int r = exchange->header(request, exchange->arg);
+    registration_leave(&exchange->registration, &saved);
+    return r;
+}
+
+/* libevent has freed the request before, and calls `done` after, except for a cancelled one. */
+static void run_error(enum evhttp_request_error error, void *arg)
+{
+    struct exchange *exchange = arg;
+    struct current saved;
+
+    exchange->done_follows = error != EVREQ_HTTP_REQUEST_CANCEL;
+    registration_enter(&exchange->registration, &saved);
+    exchange->error(error, exchange->arg);
+    registration_leave(&exchange->registration, &saved);
+}
+
+/* ---- An exchange's life ---- */
+
+static struct exchange *exchange_of(const struct evhttp_request *request)
+{
+    return request->cb == run_done ? request->cb_arg : NULL;
+}
+
+static void take_over(struct exchange *exchange, struct evhttp_request *request)
+{
+    exchange->request = request;
+    exchange->done = request->cb;
+    exchange->chunk = request->chunk_cb;
+    exchange->header = request->header_cb;
+    exchange->error = request->error_cb;
+    exchange->arg = request->cb_arg;
+    request->cb = run_done;
+    request->chunk_cb = exchange->chunk ? run_chunk : NULL;
+    request->header_cb = exchange->header ? run_header : NULL;
+    request->error_cb = exchange->error ? run_error : NULL;
+    request->cb_arg = exchange;
+}
+
+static void give_back(struct exchange *exchange)
+{
+    struct evhttp_request *request = exchange->request;
+
+    exchange->request = NULL;
+    request->cb = exchange->done;
+    request->chunk_cb = exchange->chunk;
+    request->header_cb = exchange->header;
+    request->error_cb = exchange->error;
+    request->cb_arg = exchange->arg;
+}
+
+static void exchange_end(struct exchange *exchange)
+{
+    if (exchange->is_over || exchange->done_follows)
+        return;
+    exchange->is_over = true;
+    if (exchange->request)
+        give_back(exchange);
+    registration_drop(&exchange->registration);
+}
+
+static struct exchange *exchange_new(struct evhttp_connection *connection, struct evhttp_request *request,
+                                     enum evhttp_cmd_type command, const char *uri, const void *place)
+{
+    if (propagate_exempts((void *)request->cb))
+        return NULL;
+
+    struct exchange *exchange =
+        registration_new(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection), place);
+    if (!exchange)
+        return NULL;
+    if (operation_is_pending(&exchange->registration.operation))
+        write_target(exchange, connection, command, uri);
+    take_over(exchange, request);
+    return exchange;
+}
+
+PROPAGATE_EXPORT int evhttp_make_request(struct evhttp_connection *connection, struct evhttp_request *request,
+                                         enum evhttp_cmd_type command, const char *uri)
+{
+    struct exchange *exchange = exchange_new(connection, request, command, uri, OPERATION_PLACE());
+
+    if (!exchange)
+        return REAL(evhttp_make_request)(connection, request, command, uri);
+
+    /* It may be over before this returns. */
+    (void)registration_ref(&exchange->registration);
+    int r = REAL(evhttp_make_request)(connection, request, command, uri);
+    if (r < 0)
+        exchange_end(exchange);
+    registration_unref(&exchange->registration);
+    return r;
+}
+
+/* Calls the error callback of a request whose turn it was, and nothing for one that was still waiting. */
+PROPAGATE_EXPORT void evhttp_cancel_request(struct evhttp_request *request)
+{
+    struct exchange *exchange = exchange_of(request);
+
+    if (!exchange) {
+        REAL(evhttp_cancel_request)(request);
+        return;
+    }
+    (void)registration_ref(&exchange->registration);
+    REAL(evhttp_cancel_request)(request);
+    exchange_end(exchange);
+    registration_unref(&exchange->registration);
+}
+
+/* ---- Freeing ---- */
+
+/* The connection that this thread is freeing, with the requests that wait for it. */
+static _Thread_local const struct evhttp_connection *connection_being_freed;
+
+/* libevent frees a request before it reports its failure, so that this is not the end of it. */
+PROPAGATE_EXPORT void evhttp_request_free(struct evhttp_request *request)
+{
+    struct exchange *exchange = exchange_of(request);
+    struct registration *reply = http_reply_of(request);
+
+    if ((!exchange && !reply) || request->flags & EVHTTP_REQ_DEFER_FREE) {
+        REAL(evhttp_request_free)(request);
+        return;
+    }
+    bool is_owner = request->flags & EVHTTP_USER_OWNED;
+    bool is_forgotten = request->evcon && request->evcon == connection_being_freed;
+    if (exchange)
+        exchange->request = NULL;
+    REAL(evhttp_request_free)(request);
+    if (exchange && (is_owner || is_forgotten))
+        exchange_end(exchange);
+    registration_drop(reply);
+}
+
+PROPAGATE_EXPORT void evhttp_connection_free(struct evhttp_connection *connection)
+{
+    const struct evhttp_connection *outer = connection_being_freed;
+    struct registration *closing = http_connection_forget(connection);
+
+    connection_being_freed = connection;
+    REAL(evhttp_connection_free)(connection);
+    connection_being_freed = outer;
+    registration_end_all(closing, registration_drop);
+}
+
+/* ---- Callbacks that are set while it is on its way ---- */
+
+PROPAGATE_EXPORT void evhttp_request_set_chunked_cb(struct evhttp_request *request,
+                                                    void (*callback)(struct evhttp_request *request, void *arg))
+{
+    struct exchange *exchange = exchange_of(request);
+
+    if (exchange)
+        exchange->chunk = callback;
+    REAL(evhttp_request_set_chunked_cb)(request, exchange && callback ? run_chunk : callback);
+}
+
+PROPAGATE_EXPORT void evhttp_request_set_header_cb(struct evhttp_request *request,
+                                                   int (*callback)(struct evhttp_request *request, void *arg))
+{
+    struct exchange *exchange = exchange_of(request);
+
+    if (exchange)
+        exchange->header = callback;
+    REAL(evhttp_request_set_header_cb)(request, exchange && callback ? run_header : callback);
+}
+
+PROPAGATE_EXPORT void evhttp_request_set_error_cb(struct evhttp_request *request,
+                                                  void (*callback)(enum evhttp_request_error error, void *arg))
+{
+    struct exchange *exchange = exchange_of(request);
+
+    if (exchange)
+        exchange->error = callback;
+    REAL(evhttp_request_set_error_cb)(request, exchange && callback ? run_error : callback);
+}

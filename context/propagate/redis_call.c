@@ -1,0 +1,122 @@
+#include "context/propagate/redis_call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "context/propagate/redis_connection.h"
+
+/* Calls that have ended during a turn. */
+static _Thread_local struct {
+    unsigned depth;
+    struct redis_call *ended;
+} turns;
+
+static void describe(const struct operation *operation, char *buffer)
+{
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "redis %s", ((const struct redis_call *)operation)->name);
+}
+
+static const struct operation_class redis_class = {.kind = "redis", .describe = describe};
+
+static void copy_name(char name[static REDIS_CALL_NAME_SIZE], const struct redis_word *word)
+{
+    size_t size = word->size < REDIS_CALL_NAME_SIZE ? word->size : REDIS_CALL_NAME_SIZE - 1;
+
+    for (size_t i = 0; i < size; i++)
+        name[i] = word->text[i] > ' ' && word->text[i] <= '~' ? word->text[i] : '?';
+    name[size] = '\0';
+}
+
+struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct redis_word *name, const void *place)
+{
+    struct redis_call *call = malloc(sizeof(*call));
+
+    if (!call)
+        return NULL;
+    *call = (struct redis_call){.fn = fn, .arg = arg};
+    copy_name(call->name, name);
+    /* A connection may be handed to another thread, but hardly by one that runs a loop itself. */
+    if (propagate_follows((const void *)(uintptr_t)fn))
+        operation_begin(&call->operation, &redis_class, place, propagate_runs_loop() ? 0 : OPERATION_ELSEWHERE);
+    return call;
+}
+
+void redis_call_end(struct redis_call *call)
+{
+    if (call->has_ended)
+        return;
+    call->has_ended = true;
+    operation_end(&call->operation);
+    if (turns.depth == 0) {
+        free(call);
+        return;
+    }
+    call->next = turns.ended;
+    turns.ended = call;
+}
+
+void redis_turn_begin(struct redis_turn *turn)
+{
+    propagate_suspend(&turn->saved);
+    turns.depth++;
+}
+
+void redis_turn_end(const struct redis_turn *turn)
+{
+    if (--turns.depth == 0)
+        while (turns.ended) {
+            struct redis_call *call = turns.ended;
+
+            turns.ended = call->next;
+            free(call);
+        }
+    propagate_resume(&turn->saved);
+}
+
+/* ---- Replies ---- */
+
+void redis_call_run(struct redis_call *call, struct redisAsyncContext *connection, void *reply)
+{
+    struct current saved;
+
+    if (!operation_is_pending(&call->operation)) {
+        call->fn(connection, reply, call->arg);
+        return;
+    }
+    operation_enter(&call->operation, &saved);
+    call->fn(connection, reply, call->arg);
+    operation_leave(&call->operation, &saved);
+}
+
+static void run_last(struct redis_call *call, struct redisAsyncContext *connection, void *reply)
+{
+    struct current saved;
+
+    operation_enter_last(&call->operation, &saved);
+    call->fn(connection, reply, call->arg);
+    operation_leave(&call->operation, &saved);
+}
+
+void redis_call_answer(struct redisAsyncContext *connection, void *reply, void *arg)
+{
+    struct redis_call *call = arg;
+
+    if (!operation_is_pending(&call->operation)) {
+        call->fn(connection, reply, call->arg);
+        return;
+    }
+    run_last(call, connection, reply);
+    /* hiredis calls everything again that it has on a connection which monitors. */
+    struct redis_connection *monitoring = redis_connection_monitoring(connection);
+    if (monitoring) {
+        operation_end(&call->operation);
+        redis_connection_keep(monitoring, call);
+    } else {
+        redis_call_end(call);
+    }
+}
+
+void redis_call_answer_again(struct redisAsyncContext *connection, void *reply, void *call)
+{
+    redis_call_run(call, connection, reply);
+}

@@ -1,0 +1,47 @@
+/*
+ * Calls: commands for Redis whose callbacks hiredis calls by way of a record of ours. One that was sent at the root has
+ * a record too where hiredis may call it more than once; its operation has not begun.
+ */
+#pragma once
+
+#include "context/propagate/propagate.h"
+#include "context/propagate/redis_command.h"
+#include "context/propagate/redis_library.h"
+
+enum { REDIS_CALL_NAME_SIZE = 24 };
+
+struct redis_connection;
+
+struct redis_call {
+    struct operation operation; /* first: describe() turns it into this by a cast */
+    redis_reply_fn *fn;
+    void *arg;
+    struct redis_connection *connection; /* of one that is called more than once */
+    unsigned running;                    /* calls of `fn` that have not returned */
+    unsigned channels;                   /* how many subscriptions have it as their callback */
+    bool has_ended;
+    struct redis_call *next; /* in a list of those that are kept */
+    char name[REDIS_CALL_NAME_SIZE];
+};
+
+/* A record for a command that is about to be sent, in the current context. NULL when there is no memory. */
+struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct redis_word *name, const void *place);
+
+/* Ends it, and releases its context. Its memory goes when hiredis has surely forgotten it. */
+void redis_call_end(struct redis_call *call);
+
+/* Calls the user's function, in its context. */
+void redis_call_run(struct redis_call *call, struct redisAsyncContext *connection, void *reply);
+
+/* What hiredis calls with a struct redis_call for commands that have one reply, and for those that last. */
+void redis_call_answer(struct redisAsyncContext *connection, void *reply, void *call);
+void redis_call_answer_again(struct redisAsyncContext *connection, void *reply, void *call);
+
+/* While hiredis handles what has happened on a connection, at the root. It may call a callback again that it has
+ * forgotten otherwise, until it returns (0.14 does where a reply belongs to nobody). */
+struct redis_turn {
+    struct current saved;
+};
+
+void redis_turn_begin(struct redis_turn *turn);
+void redis_turn_end(const struct redis_turn *turn);

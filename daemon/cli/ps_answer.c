@@ -1,0 +1,90 @@
+#include "daemon/cli/ps_answer.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/cli/print.h"
+#include "queue/consumer.h"
+
+/* ---- Of those that answer ---- */
+
+/* The worker's words come first in each object. */
+static int take_job(json_t *jobs, const json_t *answer, json_t *job)
+{
+    if (!json_is_object(job))
+        return -EBADMSG;
+    if (json_object_set(job, "node", json_object_get(answer, "node")) < 0 ||
+        json_object_set(job, "pid", json_object_get(answer, "pid")) < 0 || json_array_append(jobs, job) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_left_out)
+{
+    json_t *answer = json_loadb(bytes, size, 0, NULL);
+    const json_t *told = json_object_get(answer, "jobs");
+    int r = json_is_array(told) && json_is_string(json_object_get(answer, "node")) &&
+                    json_is_integer(json_object_get(answer, "pid"))
+                ? 0
+                : -EBADMSG;
+
+    for (size_t i = 0; i < json_array_size(told) && r == 0; i++)
+        r = take_job(jobs, answer, json_array_get(told, i));
+    if (r == 0)
+        *ret_left_out = json_integer_value(json_object_get(answer, "left_out"));
+    json_decref(answer);
+    return r;
+}
+
+/* ---- Of those that do not ---- */
+
+/* A job as holdings.lua has it. */
+enum { HELD_ID, HELD_TYPE, HELD_ATTEMPT, HELD_FOR, HELD_VALUES };
+
+static bool is_held(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements == HELD_VALUES && reply->element[HELD_ID]->str &&
+           reply->element[HELD_TYPE]->str && reply->element[HELD_ATTEMPT]->type == REDIS_REPLY_INTEGER &&
+           reply->element[HELD_FOR]->type == REDIS_REPLY_INTEGER;
+}
+
+static bool is_asked_for(const struct ps_silence *silence, const redisReply *id)
+{
+    return !silence->id ||
+           ((size_t)id->len == strlen(silence->id) && memcmp(id->str, silence->id, (size_t)id->len) == 0);
+}
+
+static json_t *make_job(const struct ps_silence *silence, redisReply *const *held)
+{
+    struct consumer_identity identity = {.node_size = strlen(silence->consumer)};
+    const redisReply *id = held[HELD_ID], *type = held[HELD_TYPE];
+
+    if (!consumer_read(silence->consumer, &identity))
+        identity.worker = 0;
+    return json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:i, s:I}", "id", print_make_json(id->str, (size_t)id->len),
+                     "type", print_make_json(type->str, (size_t)type->len), "queue", silence->queue, "state",
+                     PS_UNANSWERED, "attempt", (json_int_t)held[HELD_ATTEMPT]->integer, "for_ms",
+                     (json_int_t)held[HELD_FOR]->integer, "node",
+                     print_make_json(silence->consumer, identity.node_size), "pid", (int)identity.worker, "silent_ms",
+                     (json_int_t)silence->silent_ms);
+}
+
+int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, json_t *jobs)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY)
+        return -EBADMSG;
+    silence->silent_ms = reply->element[0]->integer;
+    for (size_t i = 0; i < reply->element[1]->elements; i++) {
+        const redisReply *held = reply->element[1]->element[i];
+
+        if (!is_held(held))
+            return -EBADMSG;
+        if (!is_asked_for(silence, held->element[HELD_ID]))
+            continue;
+        if (json_array_append_new(jobs, make_job(silence, held->element)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}

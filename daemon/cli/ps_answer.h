@@ -1,0 +1,32 @@
+/*
+ * What weft ps is made of: a JSON object for each job, taken from a worker's answer (see daemon/snapshot.h) or, where a
+ * worker does not answer, made of what Redis knows.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+
+/* The state of a job whose worker does not answer. */
+#define PS_UNANSWERED "unanswered"
+
+/* Appends to `jobs` those of an answer, each with `node` and `pid`; gives how many the worker has left out. What is no
+ * answer has no jobs. Errors: -EBADMSG, -ENOMEM. */
+int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_left_out)
+    __attribute__((warn_unused_result));
+
+/* What Redis knows of a worker that does not answer. */
+struct ps_silence {
+    const char *consumer;
+    const char *queue;
+    const char *id;    /* of the only job that is asked about; NULL: all */
+    int64_t silent_ms; /* since it was heard of; -1: it is not there any more */
+};
+
+/* Reads the reply of holdings.lua: fills in `silent_ms`, and appends the worker's jobs to `jobs`. Errors: -EBADMSG,
+ * -ENOMEM. */
+int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, json_t *jobs)
+    __attribute__((warn_unused_result));

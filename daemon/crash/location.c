@@ -1,0 +1,89 @@
+#include "daemon/crash/location.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "context/place.h"
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* Compilers cut functions into parts (load.part.0, load.cold), and linkers add versions (abort@@GLIBC_2.2.5): names
+ * that nobody has written. */
+static int written_size(const char *function)
+{
+    size_t size = strcspn(function + 1, ".@") + 1;
+
+    return size < LOCATION_SIZE ? (int)size : LOCATION_SIZE;
+}
+
+static void name_function(struct location *location, const struct symbol *symbol)
+{
+    int size = written_size(symbol->function);
+
+    location->function = symbol->function;
+    if (symbol->file)
+        (void)snprintf(location->words, sizeof(location->words), "%.*s (%s:%d)", size, symbol->function,
+                       last_part(symbol->file), symbol->line);
+    else
+        (void)snprintf(location->words, sizeof(location->words), "%.*s (%s)", size, symbol->function,
+                       module_name(location->module));
+}
+
+struct location location_find(const struct module_map *map, struct symbols *symbols, uintptr_t address)
+{
+    struct location location = {.module = module_map_find(map, address)};
+    struct symbol symbol;
+
+    if (location.module && symbols && symbols_find(symbols, address, &symbol) == 0 && symbol.function[0])
+        name_function(&location, &symbol);
+    else if (location.module)
+        (void)snprintf(location.words, sizeof(location.words), "%s+0x%llx", module_name(location.module),
+                       (unsigned long long)(address - location.module->bias));
+    else
+        (void)snprintf(location.words, sizeof(location.words), "0x%llx", (unsigned long long)address);
+    return location;
+}
+
+/* ---- The places of this process ---- */
+
+/* A resolver gets no argument of ours. Only one thread at a time is in it. */
+static struct {
+    const struct module_map *map;
+    struct symbols *symbols;
+} places;
+
+/* The place is where a call returns to, which may be another line or another function. */
+static int name_place(const void *address, char *buffer)
+{
+    struct location location = location_find(places.map, places.symbols, (uintptr_t)address - 1);
+
+    if (!location.function)
+        return -ENOENT;
+    (void)snprintf(buffer, PLACE_SIZE, "%.*s", PLACE_SIZE - 1, location.words);
+    return 0;
+}
+
+int location_name_places(const struct module_map *map)
+{
+    struct symbols *symbols;
+    int r = symbols_new(map, &symbols);
+
+    if (r < 0)
+        return r;
+    places.map = map;
+    places.symbols = symbols;
+    place_resolve_with(name_place);
+    return 0;
+}
+
+void location_name_places_no_more(void)
+{
+    place_resolve_with(NULL);
+    places.symbols = symbols_free(places.symbols);
+}

@@ -1,0 +1,285 @@
+#include "daemon/snapshot.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "context/frame.h"
+#include "context/operation.h"
+#include "context/place.h"
+#include "context/seed.h"
+#include "context/timer.h"
+#include "context/utf8.h"
+#include "handlers/attempt.h"
+#include "queue/clock.h"
+
+/* What an answer has at the most. */
+enum { JOBS_MAX = 500, OPERATIONS_MAX = 32, ANSWER_MAX = 256 * 1024, STACK_SIZE = 2048 };
+
+struct snapshot_job {
+    const struct weft_job *identity; /* not to be followed: the job may be gone by now */
+    json_t *object;
+    json_t *operations; /* in the object; the newest first */
+    int64_t pending;    /* operations that there are */
+    int64_t seen;
+};
+
+struct snapshot {
+    const struct snapshot_question *question;
+    int64_t now_us;
+    struct clock_text clock;
+    struct snapshot_job jobs[JOBS_MAX]; /* the oldest first */
+    struct snapshot_job *by_identity[JOBS_MAX];
+    size_t count;
+    int64_t left_out;
+    bool failed; /* there was no memory */
+};
+
+/* ---- Values ---- */
+
+static json_t *make_replaced(const char *text)
+{
+    size_t size = strlen(text);
+    char *copy = malloc(3 * size + 1), *end = copy;
+
+    for (size_t at = 0; copy && at < size;) {
+        uint32_t character;
+        size_t length = utf8_decode(text + at, size - at, &character);
+
+        end = character == UTF8_INVALID ? mempcpy(end, "\xef\xbf\xbd", 3) : mempcpy(end, text + at, length);
+        at += length;
+    }
+    json_t *value = copy ? json_stringn(copy, (size_t)(end - copy)) : NULL;
+    free(copy);
+    return value;
+}
+
+/* Names are words of plugins, and need not be UTF-8. */
+static json_t *make_text(const char *text)
+{
+    json_t *value = json_string(text);
+
+    return value ? value : make_replaced(text);
+}
+
+static void put(struct snapshot *snapshot, json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) < 0)
+        snapshot->failed = true;
+}
+
+static void put_text(struct snapshot *snapshot, json_t *object, const char *name, const char *text)
+{
+    if (text)
+        put(snapshot, object, name, make_text(text));
+}
+
+static void put_number(struct snapshot *snapshot, json_t *object, const char *name, int64_t number)
+{
+    put(snapshot, object, name, json_integer(number));
+}
+
+/* A time of CLOCK_MONOTONIC, as the time of day and as how long ago. */
+static void put_time(struct snapshot *snapshot, json_t *object, const char *name, int64_t since_us)
+{
+    int64_t age_ms = since_us < snapshot->now_us ? (snapshot->now_us - since_us) / 1000 : 0;
+
+    put_text(snapshot, object, name, clock_format(&snapshot->clock, clock_now_ms() - age_ms));
+    put_number(snapshot, object, "for_ms", age_ms);
+}
+
+/* ---- Jobs ---- */
+
+static bool is_asked_for(const struct snapshot_question *question, const struct weft_job *job)
+{
+    return strcmp(job->record->queue, question->queue) == 0 &&
+           (!question->id || strcmp(job->record->id, question->id) == 0);
+}
+
+static void describe_job(struct snapshot *snapshot, json_t *object, const struct weft_job *job)
+{
+    put_text(snapshot, object, "id", job->record->id);
+    put_text(snapshot, object, "type", job->record->type);
+    put_text(snapshot, object, "queue", job->record->queue);
+    put_text(snapshot, object, "state", job->reported ? "outlived" : "running");
+    put_number(snapshot, object, "attempt", job->record->attempt);
+    if (job->started_us > 0)
+        put_time(snapshot, object, "started_at", job->started_us);
+    put_number(snapshot, object, "contexts", seed_count_frames(job->seed));
+}
+
+/* One that is just being freed, by another thread, has no context any more. */
+static int visit_job(const struct weft_job *job, void *arg)
+{
+    struct snapshot *snapshot = arg;
+
+    if (!is_asked_for(snapshot->question, job) || seed_count_frames(job->seed) == 0)
+        return 0;
+    if (snapshot->count == JOBS_MAX) {
+        snapshot->left_out++;
+        return 0;
+    }
+    struct snapshot_job *entry = &snapshot->jobs[snapshot->count];
+    *entry = (struct snapshot_job){.identity = job, .object = json_object(), .operations = json_array()};
+    snapshot->by_identity[snapshot->count++] = entry;
+    describe_job(snapshot, entry->object, job);
+    put(snapshot, entry->object, "operations", entry->operations);
+    return 0;
+}
+
+static int compare_identities(const void *one, const void *other)
+{
+    uintptr_t left = (uintptr_t)(*(struct snapshot_job *const *)one)->identity;
+    uintptr_t right = (uintptr_t)(*(struct snapshot_job *const *)other)->identity;
+
+    return (left > right) - (left < right);
+}
+
+static struct snapshot_job *find_job(struct snapshot *snapshot, const struct weft_job *identity)
+{
+    struct snapshot_job wanted = {.identity = identity}, *key = &wanted;
+    struct snapshot_job **found =
+        bsearch(&key, snapshot->by_identity, snapshot->count, sizeof(key), compare_identities);
+
+    return found ? *found : NULL;
+}
+
+/* ---- Operations ---- */
+
+static const char *find_value(const struct weft_context *context, const char *name)
+{
+    struct frame_key key = frame_key(name);
+    struct frame_found found;
+
+    return frame_find(context, &key, &found) ? found.text : NULL;
+}
+
+static void describe_operation(struct snapshot *snapshot, json_t *object, const struct operation *operation)
+{
+    const struct weft_operation *told = &operation->told;
+    char words[OPERATION_DESCRIPTION_SIZE], place[PLACE_SIZE], stack[STACK_SIZE];
+
+    operation_describe(operation, words);
+    put_number(snapshot, object, "id", (int64_t)told->id);
+    put_number(snapshot, object, "trigger", (int64_t)told->trigger);
+    put_text(snapshot, object, "kind", told->kind);
+    put_text(snapshot, object, "what", words);
+    put_time(snapshot, object, "since", operation_since_us(operation));
+    if (told->place) {
+        place_describe(told->place, place);
+        put_text(snapshot, object, "at", place);
+    }
+    put_text(snapshot, object, "task", find_value(told->context, "weft.task"));
+    put_text(snapshot, object, "handler", find_value(told->context, "weft.handler"));
+    if (snapshot->question->id) {
+        (void)operation_stack(operation, stack, sizeof(stack));
+        put_text(snapshot, object, "stack", stack);
+    }
+}
+
+static struct snapshot_job *find_job_of(struct snapshot *snapshot, const struct operation *operation)
+{
+    const struct weft_job *job = frame_owner(operation->told.context);
+
+    return job ? find_job(snapshot, job) : NULL;
+}
+
+static int count_operation(const struct operation *operation, void *arg)
+{
+    struct snapshot_job *entry = find_job_of(arg, operation);
+
+    if (entry)
+        entry->pending++;
+    return 0;
+}
+
+/* They come with the newest first. Of many, the oldest are what something hangs on. */
+static int visit_operation(const struct operation *operation, void *arg)
+{
+    struct snapshot *snapshot = arg;
+    struct snapshot_job *entry = find_job_of(snapshot, operation);
+
+    if (!entry || ++entry->seen <= entry->pending - OPERATIONS_MAX)
+        return 0;
+    json_t *object = json_object();
+    describe_operation(snapshot, object, operation);
+    if (json_array_append_new(entry->operations, object) < 0)
+        snapshot->failed = true;
+    return 0;
+}
+
+/* ---- The answer ---- */
+
+static void write_head(const struct snapshot *snapshot, FILE *stream)
+{
+    json_t *node = make_text(snapshot->question->node);
+    char *text = node ? json_dumps(node, JSON_ENCODE_ANY) : NULL;
+
+    (void)fprintf(stream, "{\"node\":%s,\"pid\":%d,\"jobs\":[", text ? text : "\"\"", (int)getpid());
+    free(text);
+    json_decref(node);
+}
+
+static int64_t write_jobs(struct snapshot *snapshot, FILE *stream)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < snapshot->count; i++) {
+        struct snapshot_job *entry = &snapshot->jobs[i];
+
+        put_number(snapshot, entry->object, "operations_left_out",
+                   entry->pending > OPERATIONS_MAX ? entry->pending - OPERATIONS_MAX : 0);
+        char *text = json_dumps(entry->object, JSON_COMPACT);
+        size_t size = text ? strlen(text) : 0;
+        if (!text || used + size > ANSWER_MAX) {
+            free(text);
+            return (int64_t)(snapshot->count - i);
+        }
+        (void)fprintf(stream, "%s%s", i > 0 ? "," : "", text);
+        used += size;
+        free(text);
+    }
+    return 0;
+}
+
+static char *write_answer(struct snapshot *snapshot, size_t *ret_size)
+{
+    char *text = NULL;
+    FILE *stream = open_memstream(&text, ret_size);
+
+    if (!stream)
+        return NULL;
+    write_head(snapshot, stream);
+    int64_t left_out = snapshot->left_out + write_jobs(snapshot, stream);
+    (void)fprintf(stream, "],\"left_out\":%lld}", (long long)left_out);
+    if (fclose(stream) != 0 || snapshot->failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+char *snapshot_take(struct living *living, const struct snapshot_question *question, size_t *ret_size)
+{
+    struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
+    if (!snapshot)
+        return NULL;
+    snapshot->question = question;
+    snapshot->now_us = timer_now_us();
+    (void)living_each(living, visit_job, snapshot);
+    qsort(snapshot->by_identity, snapshot->count, sizeof(snapshot->by_identity[0]), compare_identities);
+    (void)operation_each(count_operation, snapshot);
+    (void)operation_each(visit_operation, snapshot);
+    char *text = write_answer(snapshot, ret_size);
+    for (size_t i = 0; i < snapshot->count; i++)
+        json_decref(snapshot->jobs[i].object);
+    free(snapshot);
+    return text;
+}

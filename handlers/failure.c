@@ -1,0 +1,95 @@
+/* How jobs fail in words of their own, and how code fails that nobody gets a result of. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weft/hooks.h>
+#include <weft/weft.h>
+
+#include "context/current.h"
+#include "context/task.h"
+#include "handlers/runner.h"
+
+enum { STACK_SIZE = 2048 };
+
+/* ---- Jobs ---- */
+
+/* What led to a verdict that was not given by the chain itself: there the log says all with the handler's name. */
+static char *find_stack(struct weft_job *job)
+{
+    char stack[STACK_SIZE];
+
+    if (job->task && current_state.operation == &job->task->operation)
+        return NULL;
+    return weft_async_stack(stack, sizeof(stack)) > 0 ? weft_strdup(job, stack) : NULL;
+}
+
+WEFT_PRINTF(3, 0)
+static void set_verdict(struct weft_job *job, enum verdict verdict, const char *format, va_list args)
+{
+    job->verdict = verdict;
+    job->error = memory_vprintf(&job->memory, format, args);
+    job->stack = find_stack(job);
+}
+
+int weft_fail(struct weft_job *job, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_verdict(job, VERDICT_FAIL, format, args);
+    va_end(args);
+    return -EBADMSG;
+}
+
+int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_verdict(job, VERDICT_RETRY, format, args);
+    va_end(args);
+    job->retry_ms = milliseconds < INT64_MAX / 2 ? milliseconds : INT64_MAX / 2;
+    return -EAGAIN;
+}
+
+/* ---- Callbacks ---- */
+
+static void log_failure(int error, const char *words)
+{
+    char text[1024], stack[STACK_SIZE];
+    struct weft_field fields[2] = {WEFT_TEXT("error", text)};
+    size_t count = 1;
+
+    if (error == 0)
+        (void)snprintf(text, sizeof(text), "%s", words);
+    else
+        (void)snprintf(text, sizeof(text), "%s: %s", words, strerror(abs(error)));
+    if (weft_async_stack(stack, sizeof(stack)) > 0)
+        fields[count++] = WEFT_TEXT("stack", stack);
+    weft_log_fields(WEFT_ERROR, "callback failed", fields, count);
+}
+
+/* The counters belong to the thread of the loop. */
+static void count_failure(struct weft_job *job)
+{
+    if (!job || loop_current() != job->runner->loop)
+        return;
+    job->subtasks_failed++;
+    if (job->reported)
+        job->runner->events->late_subtasks(job, 0, 1, job->runner->user);
+}
+
+void weft_report_error(int error, const char *format, ...)
+{
+    int before = errno;
+    char words[768];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    log_failure(error, words);
+    count_failure(weft_job_current());
+    errno = before;
+}

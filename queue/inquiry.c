@@ -1,0 +1,171 @@
+#include "queue/inquiry.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/name.h"
+#include "queue/call.h"
+
+struct inquiry_read {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct inquiry *inquiry;
+    bool sent;
+    size_t count; /* of those that are known */
+    char known[INQUIRIES_MAX][INQUIRY_SIZE];
+};
+
+struct inquiry {
+    struct redis_request answer; /* first; of all answers */
+    struct redis *redis;
+    const struct queue_keys *keys;
+    size_t queue_count;
+    const char *consumer;
+    void (*inquired)(const struct queue_inquiry *inquiry, void *user);
+    void *user;
+    struct words words;
+    struct inquiry_read reads[]; /* of each queue */
+};
+
+/* ---- Reading ---- */
+
+/* Anybody may write into Redis: what is none of ours is not answered. */
+static bool is_inquiry(const redisReply *member)
+{
+    if (!member->str || member->len == 0 || (size_t)member->len >= INQUIRY_SIZE)
+        return false;
+
+    size_t size = (size_t)member->len, nonce = strcspn(member->str, " ");
+    return name_is_valid(member->str, nonce) &&
+           (nonce == size || name_is_job_id(member->str + nonce + 1, size - nonce - 1));
+}
+
+static bool is_known(const struct inquiry_read *read, const char *text)
+{
+    for (size_t i = 0; i < read->count; i++)
+        if (strcmp(read->known[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void tell(const struct inquiry_read *read, const char *text)
+{
+    const struct inquiry *inquiry = read->inquiry;
+    const char *blank = strchr(text, ' ');
+    size_t number = (size_t)(read - inquiry->reads);
+    const struct queue_inquiry question = {
+        .number = number,
+        .queue = inquiry->keys[number].queue,
+        .text = text,
+        .id = blank ? blank + 1 : NULL,
+    };
+
+    inquiry->inquired(&question, inquiry->user);
+}
+
+/* What is known from then on is what there is: an inquiry that was given up does not come again. */
+static void take_list(struct inquiry_read *read, const redisReply *reply)
+{
+    bool is_new[INQUIRIES_MAX] = {false};
+    char found[INQUIRIES_MAX][INQUIRY_SIZE];
+    size_t count = 0;
+
+    for (size_t i = 0; i < reply->elements && count < INQUIRIES_MAX; i++) {
+        if (!is_inquiry(reply->element[i]))
+            continue;
+        memcpy(found[count], reply->element[i]->str, (size_t)reply->element[i]->len + 1);
+        is_new[count] = !is_known(read, found[count]);
+        count++;
+    }
+    memcpy(read->known, found, count * sizeof(found[0]));
+    read->count = count;
+    for (size_t i = 0; i < count; i++)
+        if (is_new[i])
+            tell(read, found[i]);
+}
+
+/* A key that is something else inquires nothing. */
+static void on_reply(struct redis_request *request, const redisReply *reply)
+{
+    struct inquiry_read *read = (struct inquiry_read *)request;
+
+    read->sent = false;
+    if (!reply)
+        return;
+    if (reply_blames_server(reply))
+        redis_fail(read->inquiry->redis, reply->str);
+    else if (reply->type == REDIS_REPLY_ARRAY)
+        take_list(read, reply);
+}
+
+void inquiry_read(struct inquiry *inquiry)
+{
+    for (size_t i = 0; i < inquiry->queue_count; i++) {
+        struct inquiry_read *read = &inquiry->reads[i];
+
+        if (read->sent)
+            continue;
+        words_start(&inquiry->words, "ZRANGE", inquiry->keys[i].names[QUEUE_KEY_PS], "0", "-1", NULL);
+        read->sent = redis_send(inquiry->redis, &inquiry->words, &read->request) == 0;
+    }
+}
+
+/* ---- Answering ---- */
+
+/* Whoever gets no answer says so. */
+static void on_answered(struct redis_request *request, const redisReply *reply)
+{
+    struct inquiry *inquiry = (struct inquiry *)request;
+
+    if (reply && reply_blames_server(reply))
+        redis_fail(inquiry->redis, reply->str);
+}
+
+int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text, size_t size)
+{
+    struct words *words = &inquiry->words;
+
+    /* Seldom used, so there is nothing to be gained from Redis knowing it. */
+    call_start(words, &queue_script_answer, true, 1);
+    call_add_keys(words, &inquiry->keys[question->number]);
+    words_add_text(words, question->text);
+    words_add_text(words, inquiry->consumer);
+    words_add(words, text, size);
+    words_add_number(words, INQUIRY_KEPT_MS);
+    return redis_send(inquiry->redis, words, &inquiry->answer);
+}
+
+/* ---- For the owner ---- */
+
+int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
+                void (*inquired)(const struct queue_inquiry *inquiry, void *user), void *user,
+                struct inquiry **ret_inquiry)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry) + queue_count * sizeof(inquiry->reads[0]));
+
+    if (!inquiry)
+        return -ENOMEM;
+    inquiry->answer.done = on_answered;
+    inquiry->redis = redis;
+    inquiry->keys = keys;
+    inquiry->queue_count = queue_count;
+    inquiry->consumer = consumer;
+    inquiry->inquired = inquired;
+    inquiry->user = user;
+    for (size_t i = 0; i < queue_count; i++) {
+        inquiry->reads[i].request.done = on_reply;
+        inquiry->reads[i].inquiry = inquiry;
+    }
+    *ret_inquiry = inquiry;
+    return 0;
+}
+
+struct inquiry *inquiry_free(struct inquiry *inquiry)
+{
+    if (!inquiry)
+        return NULL;
+    words_done(&inquiry->words);
+    free(inquiry);
+    return NULL;
+}

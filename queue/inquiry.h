@@ -1,0 +1,38 @@
+/*
+ * Inquiries of `weft ps`, a worker's side: learns, along with what is to be cancelled, that somebody wants to know what
+ * it does, and answers.
+ *
+ * An inquiry is a member of the queue's set of them: NONCE, or "NONCE ID" where it is about one job. Its answers are a
+ * hash beside the set, whose name ends with the nonce, by consumer. Both are forgotten by Redis within seconds.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "queue/client.h"
+#include "queue/keys.h"
+#include "queue/redis.h"
+
+/* How long an inquiry is kept, and its answers: longer than anybody waits for them. */
+#define INQUIRY_KEPT_MS 10000
+
+/* How many there may be at once in a queue, and how long one may be with its NUL. */
+#define INQUIRIES_MAX 16
+#define INQUIRY_SIZE  192
+
+struct inquiry;
+
+/* What is given is borrowed and must outlive it; `inquired` is told of each inquiry once. Errors: -ENOMEM. */
+int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
+                void (*inquired)(const struct queue_inquiry *inquiry, void *user), void *user,
+                struct inquiry **ret_inquiry) __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct inquiry *inquiry_free(struct inquiry *inquiry);
+
+/* Reads all queues, except those whose reads are still under way. */
+void inquiry_read(struct inquiry *inquiry);
+
+/* Answers: `size` bytes, which are copied. Errors: -ENOTCONN, -ENOMEM. */
+int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text, size_t size)
+    __attribute__((warn_unused_result));

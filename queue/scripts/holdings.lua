@@ -1,0 +1,27 @@
+-- Says what Redis knows of a consumer that does not answer: for how long it has not been heard of (ms; -1: there is no
+-- such consumer any more), and the jobs that it holds, the oldest entries first.
+--
+-- KEYS: the queue's keys. ARGV: the consumer, how many jobs at the most. Gives for each job its ID, its type, the number
+-- of its attempt, and for how long it has been held (ms).
+
+local stream, consumer, max = KEYS[1], ARGV[1], ARGV[2]
+
+local silent_ms = -1
+local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)
+for i = 1, #consumers do
+    local found = flat_map(consumers[i])
+    if found['name'] == consumer then
+        silent_ms = found['idle']
+    end
+end
+
+local held = {}
+local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', max, consumer)
+for i = 1, #pending do
+    local entry, held_ms = pending[i][1], pending[i][3]
+    local fields = read_entry(stream, entry) or {}
+    local id = find_field(fields, 'weft.id') or find_field(fields, 'id') or entry
+    local charged = tonumber(find_field(fields, 'weft.attempt') or 0) or 0
+    held[i] = { id, find_field(fields, 'type') or '', charged + 1, held_ms }
+end
+return { silent_ms, held }
