@@ -9,6 +9,10 @@
 #include "context/current.h"
 #include "context/frame.h"
 #include "context/name.h"
+#include "context/propagate/propagate.h"
+
+/* No program has a current context without the wrappers that make it follow. */
+static void (*const *const wrappers)(void) __attribute__((used)) = propagate_anchor;
 
 struct current_scope {
     struct current_scope *outer;

@@ -1,0 +1,35 @@
+/*
+ * The anchor: one function of each file that defines functions of other libraries. A linker takes from an archive what
+ * somebody asks for; these have to be in every program that uses the context, also in one that calls them only by way
+ * of the libraries, and wherever in its command line those are.
+ */
+#include <pthread.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+
+#include "context/propagate/propagate.h"
+#include "context/propagate/redis_library.h"
+
+#define ANCHOR(function_) ((void (*)(void))(function_))
+
+void (*const propagate_anchor[])(void) = {
+    ANCHOR(bufferevent_filter_new),
+    ANCHOR(bufferevent_setcb),
+    ANCHOR(evbuffer_add_cb),
+    ANCHOR(evbuffer_add_reference),
+    ANCHOR(evconnlistener_new),
+    ANCHOR(evdns_base_resolve_ipv4),
+    ANCHOR(event_add),
+    ANCHOR(event_base_loop),
+    ANCHOR(evhttp_connection_set_closecb),
+    ANCHOR(evhttp_make_request),
+    ANCHOR(fork),
+    ANCHOR(pthread_create),
+    ANCHOR(redisAsyncCommand),
+};
