@@ -14,6 +14,11 @@ struct weft_loop *loop_current(void)
     return loop_of_thread;
 }
 
+struct event_base *weft_loop_base(void)
+{
+    return loop_of_thread ? loop_of_thread->base : NULL;
+}
+
 /* ---- What is ready ---- */
 
 void loop_push(struct weft_loop *loop, struct loop_item *item)

@@ -256,61 +256,6 @@ static void c41_the_callbacks_that_were_set_are_given_back(void)
     finish(&end);
 }
 
-static int trigger_all(void *arg)
-{
-    struct end *end = arg;
-
-    bufferevent_trigger(end->bufferevent, EV_READ | EV_WRITE, BEV_TRIG_IGNORE_WATERMARKS);
-    bufferevent_trigger_event(end->bufferevent, BEV_EVENT_CONNECTED, 0);
-    EXPECT_TEXT(weft_get("a"), "2");
-    return 0;
-}
-
-/* Also where it is some job that has libevent call them, at once. */
-static void c41_callbacks_see_the_context_that_set_them_whoever_triggers_them(void)
-{
-    static const char *const values[] = {"1", NULL};
-
-    for (int i = 0; i < 2; i++) {
-        struct end end = begin(values[i], 0);
-
-        with(values[i], set_all, &end);
-        with("2", trigger_all, &end);
-        EXPECT_TEXT(trace, "rwe");
-        finish(&end);
-    }
-}
-
-/* ---- C41: pairs ---- */
-
-static int write_to(void *arg)
-{
-    return bufferevent_write(((struct end *)arg)->bufferevent, "hello", 5);
-}
-
-static void c41_both_ends_of_a_pair_see_their_own(void)
-{
-    struct event_base *base = event_base_new();
-    struct bufferevent *pair[2];
-    struct end one = {.base = base, .wanted = "1"}, none = {.base = base};
-
-    trace_clear();
-    EXPECT_EQUAL(bufferevent_pair_new(base, 0, pair), 0);
-    one.bufferevent = pair[0];
-    none.bufferevent = pair[1];
-    with("1", set_all, &one);
-    with(NULL, set_all, &none);
-    with("2", write_to, &one);
-    turn(&one);
-    with("2", write_to, &none);
-    turn(&one);
-    EXPECT_EQUAL(trace_size, 4);
-    EXPECT(is_awaited("bufferevent: read, write"));
-    bufferevent_free(one.bufferevent);
-    bufferevent_free(none.bufferevent);
-    event_base_free(base);
-}
-
 /* ---- C63: what is held ---- */
 
 static void c63_a_bufferevent_holds_a_context_while_it_has_callbacks_of_it(void)
@@ -413,8 +358,6 @@ int main(void)
         CONFORMANCE_CASE(c41_a_callback_may_set_others_which_see_what_it_had_set),
         CONFORMANCE_CASE(c41_a_callback_may_free_its_bufferevent),
         CONFORMANCE_CASE(c41_the_callbacks_that_were_set_are_given_back),
-        CONFORMANCE_CASE(c41_callbacks_see_the_context_that_set_them_whoever_triggers_them),
-        CONFORMANCE_CASE(c41_both_ends_of_a_pair_see_their_own),
         CONFORMANCE_CASE(c63_a_bufferevent_holds_a_context_while_it_has_callbacks_of_it),
         CONFORMANCE_CASE(failures_1_and_6_a_connection_of_a_pool_shows_each_user_its_own),
         CONFORMANCE_CASE(c63_one_that_another_thread_frees_while_the_loop_runs_is_released_by_the_loop),

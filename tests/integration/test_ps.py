@@ -10,8 +10,8 @@ import pytest
 from weft import ROOT, key, wait_for
 
 SOURCE = (ROOT / "tests" / "integration" / "plugins" / "waits.c").read_text()
-NAMES = ["sleeps", "reads", "joins", "expects", "offloads", "threads", "calls", "outlives", "captures", "crowds", "steers",
-         "hogs", "release"]
+NAMES = ["sleeps", "reads", "joins", "expects", "offloads", "threads", "calls", "ticks", "outlives", "captures", "crowds",
+         "steers", "hogs", "begets", "release"]
 
 
 @pytest.fixture
@@ -95,6 +95,24 @@ def test_threads_are_named_and_keep_their_job_alive(redis, weftd, job_type):
     assert operation["at"].startswith(f"{job_type} (waits.c:")
     release(redis)
     wait_for(lambda: job not in ps(weftd), "the job is gone")
+
+
+def test_a_timer_of_plain_libevent_keeps_its_job_alive_until_it_is_deleted(redis, weftd):
+    job = redis.enqueue("ticks")
+    redis.wait_for_state(job, "done")
+    shown, operation = wait_for_operation(weftd, job, "timer")
+    assert (shown["state"], operation["at"]) == ("outlived", place("ticks"))
+    assert re.fullmatch(r"timer, 3[56]\d{5} ms left", operation["what"])
+    release(redis)
+    wait_for(lambda: job not in ps(weftd), "the job is gone")
+
+
+def test_a_child_process_is_named_by_its_pid(redis, weftd):
+    job = redis.enqueue("begets")
+    said = wait_for(lambda: [line["msg"] for line in weftd.job_lines(job) if line["msg"].startswith("child ")], "it runs")[0]
+    _, operation = wait_for_operation(weftd, job, "child")
+    assert operation["what"] == said
+    assert operation["at"].startswith("begets (waits.c:")
 
 
 def test_a_running_job_shows_its_subtasks_as_well(redis, weftd):

@@ -15,6 +15,7 @@
 struct told {
     enum job_outcome outcome;
     char error[128];
+    char stack[512];
     char result[128];
     bool lost;
     int64_t retry_ms;
@@ -55,6 +56,7 @@ static inline void on_ended(struct weft_job *job, const struct attempt_outcome *
     told.subtasks = job->subtasks;
     told.failed = job->subtasks_failed;
     (void)snprintf(told.error, sizeof(told.error), "%s", outcome->error ? outcome->error : "");
+    (void)snprintf(told.stack, sizeof(told.stack), "%s", outcome->stack ? outcome->stack : "");
     (void)snprintf(told.result, sizeof(told.result), "%s", job->result ? job->result : "");
 }
 

@@ -2,18 +2,26 @@
  * Handlers that wait, each for something else, and some that leave something behind. What waits for ever ends when the
  * job is cancelled or the worker stops, or, where that does not reach it, with the job `release`.
  */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
+#include <weft/loop.h>
 #include <weft/weft.h>
 
 #define FOR_EVER 3600000
 
 static atomic_bool released;
 static struct weft_context *captured;
+static struct event *timer;
 
 static int64_t now_ms(void)
 {
@@ -92,6 +100,23 @@ static int threads(struct weft_job *job)
     return error ? -error : -pthread_detach(thread);
 }
 
+/* A child process, which ends with the job. */
+static int begets(struct weft_job *job)
+{
+    char *const words[] = {(char *)"sleep", (char *)"3600", NULL};
+    pid_t child;
+
+    (void)job;
+    int error = posix_spawnp(&child, "sleep", NULL, NULL, words, environ);
+    if (error)
+        return -error;
+    weft_info("child %d", (int)child);
+    int r = weft_sleep_ms(FOR_EVER);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return r;
+}
+
 static void call(void *arg)
 {
     (void)arg;
@@ -101,6 +126,23 @@ static int calls(struct weft_job *job)
 {
     (void)job;
     return weft_call_later(FOR_EVER, call, NULL);
+}
+
+static void tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
+
+/* A timer as any program would have it. */
+static int ticks(struct weft_job *job)
+{
+    struct timeval hour = {.tv_sec = 3600};
+
+    (void)job;
+    timer = evtimer_new(weft_loop_base(), tick, NULL);
+    return timer && evtimer_add(timer, &hour) == 0 ? 0 : -ENOMEM; /* line of ticks */
 }
 
 /* The job is done; its subtask is not. */
@@ -149,11 +191,14 @@ static int release(struct weft_job *job)
     (void)job;
     released = true;
     captured = weft_context_unref(captured);
+    if (timer)
+        event_free(timer);
+    timer = NULL;
     return 0;
 }
 
 WEFT_PLUGIN("waits", WEFT_HANDLER("sleeps", sleeps), WEFT_HANDLER("reads", reads), WEFT_HANDLER("joins", joins),
             WEFT_HANDLER("expects", expects), WEFT_HANDLER("offloads", offloads), WEFT_HANDLER("threads", threads),
-            WEFT_HANDLER("calls", calls), WEFT_HANDLER("outlives", outlives), WEFT_HANDLER("captures", captures),
-            WEFT_HANDLER("crowds", crowds), WEFT_HANDLER("steers", steers), WEFT_HANDLER("hogs", hogs),
-            WEFT_HANDLER("release", release));
+            WEFT_HANDLER("calls", calls), WEFT_HANDLER("ticks", ticks), WEFT_HANDLER("outlives", outlives),
+            WEFT_HANDLER("captures", captures), WEFT_HANDLER("crowds", crowds), WEFT_HANDLER("steers", steers),
+            WEFT_HANDLER("hogs", hogs), WEFT_HANDLER("begets", begets), WEFT_HANDLER("release", release));
