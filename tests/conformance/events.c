@@ -1,74 +1,12 @@
-/* Plain libevent events, written as any program would: C27 to C32, C35, C39, C40. */
+/* Plain libevent events, written as any program would: C27 to C32, C35. */
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
 #include "tests/conformance/harness.h"
-#include "tests/support/trace.h"
-
-static const struct timeval at_once;
-static const struct timeval soon = {.tv_usec = 1000};
-
-/* A callback, and what it is to see. */
-struct probe {
-    struct event_base *base;
-    struct event *event;
-    const char *wanted;
-    int left; /* calls until it ends what it does */
-};
-
-static void look(evutil_socket_t fd, short what, void *arg)
-{
-    const struct probe *probe = arg;
-
-    (void)fd;
-    (void)what;
-    trace_add('.');
-    EXPECT_TEXT(weft_get("a"), probe->wanted);
-}
-
-/* Calls fn(arg) where `a` is `value`, or at the root. */
-static void with(const char *value, int (*fn)(void *arg), void *arg)
-{
-    EXPECT_EQUAL(value ? weft_run_with("a", value, fn, arg) : weft_exit(fn, arg), 0);
-}
-
-static int add_at_once(void *event)
-{
-    return event_add(event, &at_once);
-}
-
-static int add_soon(void *event)
-{
-    return event_add(event, &soon);
-}
-
-static int add_for_long(void *event)
-{
-    return event_add(event, &(struct timeval){.tv_sec = 3600});
-}
-
-static int add_without_time(void *event)
-{
-    return event_add(event, NULL);
-}
-
-static struct event_base *begin(void)
-{
-    trace_clear();
-    return event_base_new();
-}
+#include "tests/support/probe.h"
 
 static long contexts_before;
-
-static void end(struct event_base *base, const char *wanted_trace)
-{
-    event_base_free(base);
-    EXPECT_TEXT(trace, wanted_trace);
-}
 
 /* ---- C27, C28: what an event that has fired, or is gone, still holds ---- */
 
@@ -300,109 +238,6 @@ static void c35_a_signal_s_callback_sees_the_context_that_added_it_and_the_root_
     end(base, "....");
 }
 
-/* ---- C39: a loop inside a callback ---- */
-
-static void wait_in_an_inner_loop(evutil_socket_t fd, short what, void *arg)
-{
-    struct probe *probe = arg;
-    struct event_base *inner = event_base_new();
-    struct probe other = {.base = inner};
-    struct event *timer = evtimer_new(inner, look, &other);
-
-    look(fd, what, arg);
-    with(NULL, add_at_once, timer);
-    EXPECT_EQUAL(event_base_dispatch(inner), 1);
-    EXPECT_TEXT(weft_get("a"), probe->wanted);
-    event_free(timer);
-    event_base_free(inner);
-}
-
-static void c39_what_fires_in_an_inner_loop_does_not_inherit_who_waits_for_it(void)
-{
-    struct event_base *base = begin();
-    struct probe probe = {.wanted = "1"};
-    struct event *event = evtimer_new(base, wait_in_an_inner_loop, &probe);
-
-    with("1", add_at_once, event);
-    EXPECT_EQUAL(event_base_dispatch(base), 1);
-    event_free(event);
-    end(base, "..");
-}
-
-/* ---- C40: event_active() and priorities ---- */
-
-static int activate(void *event)
-{
-    event_active(event, EV_TIMEOUT, 1);
-    return 0;
-}
-
-static void c40_an_event_that_waits_keeps_its_context_whoever_activates_it(void)
-{
-    struct event_base *base = begin();
-    struct probe one = {.wanted = "1"}, none = {0};
-    struct event *added = evtimer_new(base, look, &one), *of_root = evtimer_new(base, look, &none);
-
-    with("1", add_for_long, added);
-    with("2", activate, added);
-    with(NULL, add_for_long, of_root);
-    with("2", activate, of_root);
-    EXPECT_EQUAL(event_base_loop(base, EVLOOP_NONBLOCK), 1);
-    event_free(added);
-    event_free(of_root);
-    end(base, "..");
-}
-
-static void c40_an_event_that_waits_for_nothing_sees_the_context_that_activates_it(void)
-{
-    struct event_base *base = begin();
-    struct probe one = {.wanted = "1"}, two = {.wanted = "2"};
-    struct event *once = event_new(base, -1, 0, look, &one), *always = event_new(base, -1, EV_PERSIST, look, &two);
-
-    EXPECT_EQUAL(event_base_priority_init(base, 3), 0);
-    EXPECT_EQUAL(event_priority_set(once, 2), 0);
-    EXPECT_EQUAL(event_priority_set(always, 0), 0);
-    with("1", activate, once);
-    with("2", activate, always);
-    with("2", activate, once);
-    EXPECT_EQUAL(event_base_loop(base, EVLOOP_NONBLOCK), 1);
-    one.wanted = two.wanted = NULL;
-    with(NULL, activate, once);
-    with(NULL, activate, always);
-    EXPECT_EQUAL(event_base_loop(base, EVLOOP_NONBLOCK), 1);
-    event_free(once);
-    event_free(always);
-    end(base, "....");
-}
-
-/* ---- An event can still be asked what it is ---- */
-
-static int add_and_ask(void *arg)
-{
-    struct probe *probe = arg;
-    event_callback_fn callback = NULL;
-    void *found = NULL;
-
-    EXPECT_EQUAL(event_add(probe->event, &soon), 0);
-    EXPECT(event_get_callback(probe->event) == look);
-    EXPECT(event_get_callback_arg(probe->event) == probe);
-    event_get_assignment(probe->event, NULL, NULL, NULL, &callback, &found);
-    EXPECT(callback == look && found == probe);
-    return 0;
-}
-
-static void an_event_that_is_followed_tells_its_own_callback(void)
-{
-    struct event_base *base = begin();
-    struct probe probe = {.wanted = "1"};
-
-    probe.event = evtimer_new(base, look, &probe);
-    with("1", add_and_ask, &probe);
-    EXPECT_EQUAL(event_base_dispatch(base), 1);
-    event_free(probe.event);
-    end(base, ".");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,10 +252,6 @@ int main(void)
         CONFORMANCE_CASE(c32_an_event_may_be_freed_by_its_own_callback),
         CONFORMANCE_CASE(c32_a_base_that_is_freed_lets_go_of_what_never_fired),
         CONFORMANCE_CASE(c35_a_signal_s_callback_sees_the_context_that_added_it_and_the_root_s_the_root),
-        CONFORMANCE_CASE(c39_what_fires_in_an_inner_loop_does_not_inherit_who_waits_for_it),
-        CONFORMANCE_CASE(c40_an_event_that_waits_keeps_its_context_whoever_activates_it),
-        CONFORMANCE_CASE(c40_an_event_that_waits_for_nothing_sees_the_context_that_activates_it),
-        CONFORMANCE_CASE(an_event_that_is_followed_tells_its_own_callback),
     };
 
     return cmocka_run_group_tests_name("events", tests, NULL, NULL);
