@@ -3,9 +3,6 @@
  * somebody asks for; these have to be in every program that uses the context, also in one that calls them only by way
  * of the libraries, and wherever in its command line those are.
  */
-#include <pthread.h>
-#include <unistd.h>
-
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/dns.h>
@@ -13,6 +10,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
 #include "context/propagate/redis_library.h"
 
@@ -29,7 +27,8 @@ void (*const propagate_anchor[])(void) = {
     ANCHOR(event_base_loop),
     ANCHOR(evhttp_connection_set_closecb),
     ANCHOR(evhttp_make_request),
-    ANCHOR(fork),
-    ANCHOR(pthread_create),
     ANCHOR(redisAsyncCommand),
 };
+
+/* The same for functions that sanitizers have, too. */
+__attribute__((used)) static const char *const sanitized[] = {propagate_processes_linked, propagate_threads_linked};

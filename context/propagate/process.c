@@ -13,6 +13,7 @@
 
 #include "context/propagate/child.h"
 #include "context/propagate/environment.h"
+#include "context/propagate/linked.h"
 #include "context/propagate/sanitizer.h"
 
 SANITIZED(fork);
@@ -24,7 +25,19 @@ SANITIZED(wait4);
 SANITIZED(waitid);
 SANITIZED(waitpid);
 
+const char propagate_processes_linked[] = "processes";
+
 /* ---- Beginning ---- */
+
+/* In a child that was forked: from now on it has these variables. */
+static void take_over(const struct environment *environment)
+{
+    static struct environment own;
+
+    environ = environment->variables;
+    environment_done(&own);
+    own = *environment;
+}
 
 /* The environment is made before the fork: in the child other threads are gone, and what they held is not. */
 PROPAGATE_EXPORT pid_t fork(void)
@@ -40,7 +53,7 @@ PROPAGATE_EXPORT pid_t fork(void)
     }
     pid_t pid = REAL_OR_SANITIZED(fork)();
     if (pid == 0) {
-        environ = environment.variables;
+        take_over(&environment);
         return pid;
     }
     int error = errno;

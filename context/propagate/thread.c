@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <threads.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/sanitizer.h"
 #include "context/signal_stack.h"
 #include "context/witness.h"
+
+const char propagate_threads_linked[] = "threads";
 
 SANITIZED(pthread_create);
 SANITIZED(thrd_create);

@@ -335,16 +335,46 @@ static void set_in_job_1(evutil_socket_t fd, short what, void *arg)
     with("1", set_from_the_loop, arg);
 }
 
-static void c63_one_that_another_thread_frees_while_the_loop_runs_is_released_by_the_loop(void)
+static struct end begin_with_threads(void)
 {
     EXPECT_EQUAL(evthread_use_pthreads(), 0);
-    struct end end = begin("1", BEV_OPT_THREADSAFE | BEV_OPT_DEFER_CALLBACKS | BEV_OPT_UNLOCK_CALLBACKS);
+    return begin("1", BEV_OPT_THREADSAFE | BEV_OPT_DEFER_CALLBACKS | BEV_OPT_UNLOCK_CALLBACKS);
+}
+
+static void c63_one_that_another_thread_frees_while_its_callback_runs_is_released_after_that(void)
+{
+    struct end end = begin_with_threads();
     const struct timeval at_once = {0};
 
     EXPECT_EQUAL(event_base_once(end.base, -1, EV_TIMEOUT, set_in_job_1, &end, &at_once), 0);
     EXPECT_EQUAL(write(end.peer, "x", 1), 1);
     EXPECT_EQUAL(event_base_dispatch(end.base), 1);
     EXPECT_TEXT(trace, "r.");
+    finish(&end);
+}
+
+static void set_in_job_1_and_have_it_freed_elsewhere(evutil_socket_t fd, short what, void *arg)
+{
+    struct end *end = arg;
+    pthread_t thread;
+
+    set_in_job_1(fd, what, arg);
+    EXPECT_EQUAL(pthread_create(&thread, NULL, free_elsewhere, end->bufferevent), 0);
+    EXPECT_EQUAL(pthread_join(thread, NULL), 0);
+    end->bufferevent = NULL;
+    EXPECT(is_awaited("bufferevent, freed"));
+}
+
+static void c63_one_that_another_thread_frees_while_the_loop_runs_is_released_by_the_loop(void)
+{
+    struct end end = begin_with_threads();
+    const struct timeval at_once = {0};
+    long before = weft_contexts_alive();
+
+    EXPECT_EQUAL(event_base_once(end.base, -1, EV_TIMEOUT, set_in_job_1_and_have_it_freed_elsewhere, &end, &at_once),
+                 0);
+    EXPECT_EQUAL(event_base_dispatch(end.base), 1);
+    EXPECT_EQUAL(weft_contexts_alive(), before);
     finish(&end);
 }
 
@@ -360,6 +390,7 @@ int main(void)
         CONFORMANCE_CASE(c41_the_callbacks_that_were_set_are_given_back),
         CONFORMANCE_CASE(c63_a_bufferevent_holds_a_context_while_it_has_callbacks_of_it),
         CONFORMANCE_CASE(failures_1_and_6_a_connection_of_a_pool_shows_each_user_its_own),
+        CONFORMANCE_CASE(c63_one_that_another_thread_frees_while_its_callback_runs_is_released_after_that),
         CONFORMANCE_CASE(c63_one_that_another_thread_frees_while_the_loop_runs_is_released_by_the_loop),
     };
 

@@ -5,6 +5,7 @@
 
 #include <event2/buffer.h>
 #include <event2/buffer_compat.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 
 #include "tests/conformance/harness.h"
@@ -224,6 +225,23 @@ static void c63_they_hold_nothing_when_the_loop_is_gone_before_it_called_them(vo
     EXPECT_EQUAL(weft_contexts_alive(), before);
 }
 
+/* The buffers of a bufferevent are freed by the loop, or with the base. */
+static void c63_those_of_a_bufferevent_hold_nothing_when_it_is_freed_with_its_base(void)
+{
+    struct event_base *base = event_base_new();
+    struct bufferevent *bufferevent = bufferevent_socket_new(base, -1, 0);
+    struct evbuffer *buffer = bufferevent_get_output(bufferevent);
+    struct watch one = {buffer, NULL, "1", '1'};
+    long before = weft_contexts_alive();
+
+    EXPECT_EQUAL(evbuffer_defer_callbacks(buffer, base), 0);
+    with("1", watch_it, &one);
+    bufferevent_free(bufferevent);
+    EXPECT_EQUAL(weft_contexts_alive(), before + 1);
+    event_base_free(base);
+    EXPECT_EQUAL(weft_contexts_alive(), before);
+}
+
 /* ---- C63, failure 6: what was lent to a buffer ---- */
 
 struct loan {
@@ -370,6 +388,7 @@ int main(void)
         CONFORMANCE_CASE(c41_callbacks_that_are_put_off_see_the_context_that_added_them),
         CONFORMANCE_CASE(c41_they_are_called_even_if_the_buffer_is_freed_before),
         CONFORMANCE_CASE(c63_they_hold_nothing_when_the_loop_is_gone_before_it_called_them),
+        CONFORMANCE_CASE(c63_those_of_a_bufferevent_hold_nothing_when_it_is_freed_with_its_base),
         CONFORMANCE_CASE(c63_failure_6_memory_is_taken_back_once_in_the_context_that_lent_it),
         CONFORMANCE_CASE(c63_memory_that_was_refused_is_not_taken_back),
         CONFORMANCE_CASE(c63_failure_6_a_file_is_taken_back_once_in_the_context_that_asked),

@@ -1,12 +1,8 @@
 /*
  * The conformance suite: what an AsyncLocalStorage has to keep to, collected from the tests of Node, TC39's
  * AsyncContext, OpenTelemetry, folly, cls-hooked and Python's contextvars. The numbers are those of the catalogue that
- * the suite was drawn from; where one is missing, there is nothing in C, or in weft, that it could be said of:
- *
- *   C18      switching one variable off everywhere: weft's values are not registered, so there is nothing to switch;
- *   C31-C51  sockets, signals, children and HTTP in plain libevent; of these only what is about bound calls is here;
- *   C61-C62  errors that carry a context: weft's errors are numbers, and a context owns none;
- *   C66-C67  hooks: weft has none.
+ * the suite was drawn from, and docs/CONTEXT.md says of each what Node does and what weft does; failures are those that
+ * other systems' users have met.
  *
  * Each case is run three times, because a context that is empty, one that is nobody else's and one that is shared take
  * different ways through the code: at the root, inside a run, and inside a captured context. It must leave everything

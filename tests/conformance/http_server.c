@@ -211,6 +211,13 @@ static void never_sent(struct evhttp_request *request, void *arg)
     EXPECT_NOT_REACHED();
 }
 
+static void never_sent_chunk(struct evhttp_connection *connection, void *arg)
+{
+    (void)connection;
+    (void)arg;
+    EXPECT_NOT_REACHED();
+}
+
 static int send_first_chunk(void *arg)
 {
     struct service *service = arg;
@@ -218,10 +225,10 @@ static int send_first_chunk(void *arg)
     evhttp_request_set_on_complete_cb(service->request, never_sent, service);
     evhttp_request_set_on_complete_cb(service->request, note_reply_sent, service);
     evhttp_send_reply_start(service->request, HTTP_OK, "OK");
-    /* An empty chunk is none. */
-    evhttp_send_reply_chunk_with_cb(service->request, service->chunk, send_next_chunk, service);
     EXPECT_EQUAL(evbuffer_add(service->chunk, "chunk", 5), 0);
     evhttp_send_reply_chunk_with_cb(service->request, service->chunk, send_next_chunk, service);
+    /* An empty chunk is none. */
+    evhttp_send_reply_chunk_with_cb(service->request, service->chunk, never_sent_chunk, service);
     return 0;
 }
 
@@ -247,12 +254,19 @@ static void c38_c63_parts_of_a_reply_and_its_end_are_told_in_the_context_that_se
     finish(&service, &client);
 }
 
+static int set_close_of_request(void *arg)
+{
+    evhttp_connection_set_closecb(evhttp_request_get_connection(((struct service *)arg)->request), note_close, arg);
+    return 0;
+}
+
 static void wait_for_ever(struct evhttp_request *request, void *arg)
 {
     struct service *service = arg;
 
     service->request = request;
     service->chunks_left = 100;
+    with("handler", set_close_of_request, service);
     with("handler", send_first_chunk, service);
     EXPECT_EQUAL(event_base_loopbreak(service->server.base), 0);
 }

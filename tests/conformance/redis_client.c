@@ -105,6 +105,33 @@ static void c45_a_command_of_the_root_on_a_jobs_connection_is_answered_at_the_ro
     redis_client_done(&client);
 }
 
+static int write_commands(void *client)
+{
+    redisAsyncHandleWrite(((struct redis_client *)client)->connection);
+    return 0;
+}
+
+static int read_replies(void *client)
+{
+    redisAsyncHandleRead(((struct redis_client *)client)->connection);
+    return 0;
+}
+
+/* As where a program has an event loop of its own kind. */
+static void c45_so_is_one_whose_reply_happens_to_be_read_by_a_job(void)
+{
+    struct redis_client client;
+    struct wanted of_root = {&client, NULL, "root"};
+
+    redis_client_init(&client);
+    EXPECT_EQUAL(weft_exit(send_echo, &of_root), 0);
+    while (client.outstanding > 0) {
+        EXPECT_EQUAL(weft_run_with("a", "of the writer", write_commands, &client), 0);
+        EXPECT_EQUAL(weft_run_with("a", "of the reader", read_replies, &client), 0);
+    }
+    redis_client_done(&client);
+}
+
 /* ---- C50: replies ---- */
 
 static int send_transaction(void *arg)
@@ -256,6 +283,7 @@ int main(void)
         CONFORMANCE_CASE(c47_pipelined_commands_are_answered_each_in_its_own_context),
         CONFORMANCE_CASE(c47_every_form_of_a_command_has_its_context),
         CONFORMANCE_CASE(c45_a_command_of_the_root_on_a_jobs_connection_is_answered_at_the_root),
+        CONFORMANCE_CASE(c45_so_is_one_whose_reply_happens_to_be_read_by_a_job),
         CONFORMANCE_CASE(c50_a_transaction_is_answered_in_its_context),
         CONFORMANCE_CASE(c50_what_a_reply_sends_has_the_context_it_is_sent_in),
         CONFORMANCE_CASE(c50_commands_without_a_reply_are_told_so_in_their_own_contexts),

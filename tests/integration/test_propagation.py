@@ -7,7 +7,6 @@ import pytest
 
 from weft import ROOT, wait_for
 
-NAMES = ["everything", "comes_back", "comes_back_from_callback", "cleans_up", "crashes_on_thread"]
 JOBS = 300
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -22,11 +21,20 @@ CAME_BACK = "a process that was forked here has come back instead of calling exe
 
 @pytest.fixture
 def plain(compile_plugin):
-    """Settings for a weftd whose job types are the handlers of plugins/plain_libevent.c, which is linked as any program."""
-    source = (ROOT / "tests" / "integration" / "plugins" / "plain_libevent.c").read_text()
-    plugin = compile_plugin("plain_libevent", source, "-g", "-pthread", "-levent_core", "-lhiredis")
-    return {"plugins": [str(plugin)], "jobs": {name: {"chain": [name]} for name in NAMES},
-            "defaults": {"attempts": 1}}
+    """Settings for a weftd that runs plugins/plain_libevent.c, which is linked as any program would be."""
+    return settings(compile_plugin, "plain_libevent", ["everything"])
+
+
+@pytest.fixture
+def forker(compile_plugin):
+    """Settings for a weftd whose job types are the handlers of plugins/forker.c."""
+    return settings(compile_plugin, "forker", ["comes_back", "comes_back_from_callback", "cleans_up", "crashes_on_thread"])
+
+
+def settings(compile_plugin, plugin, names):
+    source = (ROOT / "tests" / "integration" / "plugins" / f"{plugin}.c").read_text()
+    path = compile_plugin(plugin, source, "-g", "-pthread", "-levent_core", "-lhiredis")
+    return {"plugins": [str(path)], "jobs": {name: {"chain": [name]} for name in names}, "defaults": {"attempts": 1}}
 
 
 def test_every_callback_of_hundreds_of_jobs_speaks_under_its_own_job(redis, start_weftd, plain):
@@ -48,6 +56,7 @@ def test_every_callback_of_hundreds_of_jobs_speaks_under_its_own_job(redis, star
             assert re.fullmatch(rf" everything 1 00-{TRACE}-{line['span_id']}-01 tenant-of-{said[2]}", said[3]), line
     assert {job: counts for job, counts in spoken.items() if counts != SPOKEN} == {}
     assert set(spoken) == set(jobs)
+    assert [line for line in weftd.lines() if line["msg"].startswith("weft follows")] == []
 
 
 def test_a_copy_of_the_worker_logs_under_its_own_pid_and_once(redis, start_weftd, plain):
@@ -59,23 +68,24 @@ def test_a_copy_of_the_worker_logs_under_its_own_pid_and_once(redis, start_weftd
 
 
 @pytest.mark.parametrize("name", ["comes_back", "comes_back_from_callback"])
-def test_a_copy_that_comes_back_from_its_handler_is_ended_and_settles_nothing(redis, start_weftd, plain, name):
-    weftd = start_weftd(**plain)
+def test_a_copy_that_comes_back_from_its_handler_is_ended_and_settles_nothing(redis, start_weftd, forker, name):
+    weftd = start_weftd(**forker)
     redis.wait_for_state(redis.enqueue(name, id="forker"), "done")
     assert weftd.stop() == 0
-    messages = weftd.messages("forker")
+    messages = [message for message in weftd.messages("forker") if message != "cleaned up"]
     assert [message.split(":")[0] for message in messages] == ["job started", CAME_BACK, "it ended with 70", "job done"]
+    assert len(weftd.find("cleaned up")) == (name == "comes_back")
     assert weftd.find("weftd stopped")[0]["data"]["jobs_done"] == 1
 
 
-def test_a_copy_that_cleans_up_takes_nothing_from_the_worker(redis, start_weftd, plain):
-    weftd = start_weftd(**plain)
+def test_a_copy_that_cleans_up_takes_nothing_from_the_worker(redis, start_weftd, forker):
+    weftd = start_weftd(**forker)
     redis.wait_for_state(redis.enqueue("cleans_up", id="cleaner"), "done")
-    assert "active of cleaner" in weftd.messages("cleaner")
+    assert "written to" in weftd.messages("cleaner")
 
 
-def test_a_crash_on_a_thread_of_its_own_is_the_jobs(redis, start_weftd, plain):
-    weftd = start_weftd(**plain)
+def test_a_crash_on_a_thread_of_its_own_is_the_jobs(redis, start_weftd, forker):
+    weftd = start_weftd(**forker)
     weftd.forgive("worker killed by a signal", "worker ended")
     report = redis.wait_for_state(redis.enqueue("crashes_on_thread", id="culprit"), "dead")
     assert "killed by SIGSEGV at address 0x0 in handler crashes_on_thread" in report["error"]

@@ -71,8 +71,6 @@ static inline int dns_server_make_resolver(void *arg)
     server->resolver = evdns_base_new(server->base, 0);
     EXPECT_EQUAL(evdns_base_nameserver_sockaddr_add(server->resolver, (struct sockaddr *)&address, sizeof(address), 0),
                  0);
-    EXPECT_EQUAL(evdns_base_set_option(server->resolver, "timeout:", "0.02"), 0);
-    EXPECT_EQUAL(evdns_base_set_option(server->resolver, "attempts:", "1"), 0);
     return 0;
 }
 

@@ -3,6 +3,7 @@
  * the kernel, and each says whose it is. Weft is only called to log, and to wait for the end of it all.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 
+#include <weft/hooks.h>
 #include <weft/loop.h>
 #include <weft/weft.h>
 
@@ -136,7 +138,8 @@ static void start_bufferevents(struct flow *flow)
     flow->left += 1;
     socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
     for (int i = 0; i < 2; i++)
-        flow->pair[i] = bufferevent_socket_new(flow->base, ends[i], BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS * i);
+        flow->pair[i] =
+            bufferevent_socket_new(flow->base, ends[i], BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS * i);
     bufferevent_setcb(flow->pair[1], was_read, NULL, NULL, flow);
     bufferevent_enable(flow->pair[1], EV_READ);
     bufferevent_write(flow->pair[0], flow->id, strlen(flow->id));
@@ -294,7 +297,7 @@ static void start_copy(struct flow *flow)
     event_add(flow->fork_event, NULL);
 }
 
-/* ---- The handlers ---- */
+/* ---- The handler ---- */
 
 static void free_flow(struct flow *flow)
 {
@@ -335,98 +338,36 @@ static int everything(struct weft_job *job)
     return 0;
 }
 
-/* A child that comes back from the handler that forked it. */
-static int comes_back(struct weft_job *job)
+/* Says what is followed though it is not of this plugin: weft's own timers and connections are nobody's. */
+static void look(const struct weft_operation *operation, void *user)
 {
-    pid_t child = fork();
-    int status;
+    static const char *const kinds[] = {"timer", "fd", "signal", "once", "event", "redis", "thread", "child"};
+    Dl_info here, there;
 
-    (void)job;
-    if (child == 0)
-        return 0;
-    while (waitpid(child, &status, WNOHANG) == 0)
-        weft_sleep_ms(5);
-    weft_info("it ended with %d", WEXITSTATUS(status));
+    (void)user;
+    if (!dladdr((void *)look, &here) || (dladdr(operation->place, &there) && there.dli_fbase == here.dli_fbase))
+        return;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(operation->kind, kinds[i]) == 0)
+            weft_warn("weft follows a %s of its own", operation->kind);
+}
+
+static struct weft_hook hook = {.init = look};
+
+static int start(void)
+{
+    weft_hook_add(&hook);
     return 0;
-}
-
-static void come_back(evutil_socket_t fd, short what, void *arg)
-{
-    struct flow *flow = arg;
-
-    (void)fd;
-    (void)what;
-    flow->copy = fork();
-    if (flow->copy > 0)
-        weft_future_complete(&flow->over, 0);
-}
-
-static int comes_back_from_callback(struct weft_job *job)
-{
-    struct timeval soon = {0, 1000};
-    struct flow flow = {.base = weft_loop_base()};
-    int status;
-
-    (void)job;
-    flow.timer = evtimer_new(flow.base, come_back, &flow);
-    event_add(flow.timer, &soon);
-    if (weft_future_wait(&flow.over, NULL) < 0)
-        return -errno;
-    event_free(flow.timer);
-    waitpid(flow.copy, &status, 0);
-    weft_info("it ended with %d", WEXITSTATUS(status));
-    return 0;
-}
-
-/* A child that cleans up after its parent, as if it were alone. */
-static int cleans_up(struct weft_job *job)
-{
-    struct flow flow = {.base = weft_loop_base(), .left = 1};
-    int ends[2];
-
-    pipe2(ends, O_CLOEXEC);
-    flow.active = event_new(flow.base, ends[0], EV_READ, activated, &flow);
-    event_add(flow.active, NULL);
-    snprintf(flow.id, sizeof(flow.id), "%s", weft_job_id(job));
-    flow.copy = fork();
-    if (flow.copy == 0) {
-        event_free(flow.active);
-        _exit(0);
-    }
-    waitpid(flow.copy, NULL, 0);
-    if (write(ends[1], "x", 1) != 1 || weft_future_wait(&flow.over, NULL) < 0)
-        return -errno;
-    event_free(flow.active);
-    close(ends[0]);
-    close(ends[1]);
-    return 0;
-}
-
-static void *crash(void *arg)
-{
-    weft_info("about to crash");
-    *(volatile int *)arg = 0;
-    return NULL;
-}
-
-static int crashes_on_thread(struct weft_job *job)
-{
-    pthread_t thread;
-
-    (void)job;
-    pthread_create(&thread, NULL, crash, NULL);
-    return weft_sleep_ms(60000);
 }
 
 static void stop(void)
 {
+    weft_hook_remove(&hook);
+
     if (shared_client) {
         redisAsyncFree(shared_client);
         redisAsyncFree(shared_subscriber);
     }
 }
 
-WEFT_PLUGIN_WITH_HOOKS("plain_libevent", NULL, stop, WEFT_HANDLER("everything", everything),
-                       WEFT_HANDLER("comes_back", comes_back),
-                       WEFT_HANDLER("comes_back_from_callback", comes_back_from_callback),
-                       WEFT_HANDLER("cleans_up", cleans_up), WEFT_HANDLER("crashes_on_thread", crashes_on_thread));
+WEFT_PLUGIN_WITH_HOOKS("plain_libevent", start, stop, WEFT_HANDLER("everything", everything));
