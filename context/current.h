@@ -32,8 +32,8 @@ static inline struct current current_fresh(struct weft_context *context, struct 
     return (struct current){.context = context, .operation = operation, .writable = true};
 }
 
-/* Field by field: as one block it would be read in other pieces than it has just been written in, which makes a processor
- * wait for its own stores. */
+/* Field by field: as one block it would be read in other pieces than it has just been written in, which makes a
+ * processor wait for its own stores. */
 static inline void current_copy(struct current *to, const struct current *from)
 {
     to->context = from->context;

@@ -21,8 +21,8 @@ WEFT_API int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop)
  * gives NULL. */
 WEFT_API struct weft_loop *weft_loop_free(struct weft_loop *loop);
 
-/* The base of this thread's loop, for code that is written for libevent: borrowed, and to be neither run nor freed. NULL:
- * the thread has no loop. */
+/* The base of this thread's loop, for code that is written for libevent: borrowed, and to be neither run nor freed.
+ * NULL: the thread has no loop. */
 WEFT_API struct event_base *weft_loop_base(void);
 
 WEFT_END_DECLS
