@@ -106,6 +106,17 @@ static bool value_has_name(const struct frame_value *value, const struct frame_k
 
 /* ---- Frames ---- */
 
+/* Each thread has a range of its own, so that counting needs no other. */
+static uint64_t next_serial(void)
+{
+    static atomic_uint_fast64_t last_range;
+    static _Thread_local uint64_t last_serial;
+
+    if (__builtin_expect(last_serial == 0, 0))
+        last_serial = (atomic_fetch_add_explicit(&last_range, 1, memory_order_relaxed)) << 40;
+    return ++last_serial;
+}
+
 /* A frame with room for `capacity` values; takes the reference to `seed` over where it succeeds. */
 static struct weft_context *frame_allocate(struct seed *seed, size_t capacity)
 {
@@ -113,7 +124,8 @@ static struct weft_context *frame_allocate(struct seed *seed, size_t capacity)
 
     if (!frame)
         return NULL;
-    *frame = (struct weft_context){.references = 1, .capacity = (uint16_t)capacity, .seed = seed};
+    *frame =
+        (struct weft_context){.serial = next_serial(), .references = 1, .capacity = (uint16_t)capacity, .seed = seed};
     atomic_fetch_add_explicit(&frames_alive, 1, memory_order_relaxed);
     return frame;
 }
@@ -220,8 +232,10 @@ static int frame_own(struct weft_context **frame)
 {
     struct weft_context *old = *frame;
 
-    if (old && old->count < old->capacity && reference_is_only(&old->references))
+    if (old && old->count < old->capacity && reference_is_only(&old->references)) {
+        old->serial = next_serial();
         return 0;
+    }
 
     struct weft_context *copy = frame_copy(old, 1 + FRAME_SPARE);
     if (!copy)

@@ -22,6 +22,7 @@ struct seed;
 
 /* Known here so that capturing a context, and seeing whose it is, costs no call. */
 struct weft_context {
+    uint64_t serial; /* of what it holds: no other frame of the process has it, nor has this one after a change */
     atomic_uint references;
     uint16_t count;
     uint16_t capacity;

@@ -77,11 +77,33 @@ static bool find(const char *name, struct frame_found *ret_found)
     return frame_find(current_state.context, &key, ret_found);
 }
 
-const char *weft_get(const char *name)
+const char *(weft_get)(const char *name)
 {
     struct frame_found found;
 
     return find(name, &found) ? found.text : NULL;
+}
+
+/* A literal's bytes do not change, and what a frame with the same serial holds does not either. */
+const char *weft_get_literal_(const char *name)
+{
+    enum { LITERALS = 32 };
+    static _Thread_local struct {
+        const char *name;
+        uint64_t serial;
+        const char *value;
+    } remembered[LITERALS];
+    const struct weft_context *context = current_state.context;
+
+    if (!context)
+        return NULL;
+    size_t place = ((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15)) >> 59;
+    if (remembered[place].name != name || remembered[place].serial != context->serial) {
+        remembered[place].name = name;
+        remembered[place].serial = context->serial;
+        remembered[place].value = (weft_get)(name);
+    }
+    return remembered[place].value;
 }
 
 const void *weft_get_bytes(const char *name, size_t *ret_size)

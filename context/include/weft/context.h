@@ -34,6 +34,10 @@ struct weft_context;
  * name). Borrowed: valid until the current run, scope, task or callback ends or sets the same name. */
 WEFT_API const char *weft_get(const char *name);
 
+/* For names that are written in the code, which most are: what was found is remembered by the name's address. */
+const char *weft_get_literal_(const char *name) WEFT_API;
+#define weft_get(name_) (__builtin_constant_p(name_) ? weft_get_literal_(name_) : (weft_get)(name_))
+
 /* As weft_get(), for values that may contain NUL bytes: `*ret_size` is the size without the terminating NUL, and is
  * written only where a value is returned. */
 WEFT_API const void *weft_get_bytes(const char *name, size_t *ret_size);
