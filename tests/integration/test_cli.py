@@ -90,7 +90,9 @@ def test_logs_of_a_root_shows_its_family(redis, weftd):
 def test_logs_follows_a_job_until_it_is_interrupted(redis, weftd):
     job = redis.enqueue("nap", payload="1000")
     weftd.wait_for_line("napping", job)
-    following = subprocess.Popen([WEFT, "-c", weftd.config, "logs", "-f", job], stdout=subprocess.PIPE, text=True)
+    # As a terminal starts it: whoever runs the tests in the background has this signal ignored, and that is inherited.
+    following = subprocess.Popen([WEFT, "-c", weftd.config, "logs", "-f", job], stdout=subprocess.PIPE, text=True,
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     lines = [following.stdout.readline() for _ in range(4)]
     assert [message for message, line in zip(["job started", "napping", "awake", "job done"], lines)
             if message in line] == ["job started", "napping", "awake", "job done"]

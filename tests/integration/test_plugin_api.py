@@ -106,5 +106,5 @@ def test_each_installed_header_stands_alone(flags, header, compiler):
 def test_the_installed_weftd_runs_the_installed_examples(installed):
     assert run(installed / "bin" / "weft", "--help").returncode == 0
     assert any(path.name == EXAMPLES.name for path in installed.rglob("*.so"))
-    weftd, = [path for path in installed.rglob("weftd") if path.is_file()]
+    weftd, = [path for path in installed.rglob("sbin/weftd")]
     assert run(weftd, "--version").returncode == 0
