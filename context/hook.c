@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "context/current.h"
+#include "context/fork_lock.h"
 
 bool hooks_installed;
 
@@ -10,6 +11,8 @@ bool hooks_installed;
 static struct weft_hook *hooks;
 static uint64_t last_serial;
 static pthread_mutex_t hooks_lock = PTHREAD_MUTEX_INITIALIZER;
+
+FORK_LOCK(hooks_lock, FORK_LOCK_INNER);
 
 static _Thread_local bool telling;
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "context/fork_guard.h"
+#include "context/fork_lock.h"
 #include "context/hook.h"
 #include "context/origin.h"
 #include "context/witness.h"
@@ -14,6 +15,9 @@
 static _Thread_local struct operation *pending_here;
 static struct operation *pending_elsewhere;
 static pthread_mutex_t elsewhere_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Who looks at operations describes them, and looks places up, meanwhile. */
+FORK_LOCK(elsewhere_lock, FORK_LOCK_OUTER);
 
 /* ---- Numbers and times ---- */
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/fork_lock.h"
+
 /* What has been found out, by address. Code has few places that schedule something, so that the memory this takes is
  * bounded in practice; beyond the last row nothing more is kept. */
 enum { PLACES_KEPT = 4096, PLACES_ROWS = 256 };
@@ -23,6 +25,8 @@ static struct {
     struct known_place *rows[PLACES_ROWS];
     unsigned count;
 } places = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+FORK_LOCK(places.lock, FORK_LOCK_INNER);
 
 static const char *file_name(const char *path)
 {

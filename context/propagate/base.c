@@ -1,12 +1,15 @@
 /* event_base_loop: which thread runs which base. */
 #include <pthread.h>
 
+#include "context/fork_lock.h"
 #include "context/propagate/followed.h"
 #include "context/propagate/propagate.h"
 
 _Thread_local struct running_loop *loops_here;
 static struct running_loop *loops_everywhere;
 static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
+
+FORK_LOCK(loops_lock, FORK_LOCK_INNER);
 
 static void begin_loop(struct running_loop *loop)
 {

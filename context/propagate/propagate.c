@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/fork_lock.h"
+
 /* ---- The functions behind the wrappers ---- */
 
 struct search {
@@ -66,6 +68,8 @@ static struct {
     unsigned count;
     unsigned last; /* where the last search ended */
 } known = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+FORK_LOCK(known.lock, FORK_LOCK_INNER);
 
 static bool is_in(const struct object *object, uintptr_t address)
 {

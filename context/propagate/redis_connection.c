@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/fork_lock.h"
 #include "context/propagate/redis_channel.h"
 
 /* ---- The table ---- */
@@ -16,6 +17,8 @@ static struct {
     unsigned count;
     unsigned monitoring;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+FORK_LOCK(table.lock, FORK_LOCK_INNER);
 
 static int compare(const void *one, const void *other)
 {

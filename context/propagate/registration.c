@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "context/fork_lock.h"
+
 /* ---- Their life ---- */
 
 static struct registration *begin(size_t size, const struct operation_class *class, struct event_base *base)
@@ -73,6 +75,8 @@ static struct {
     pthread_mutex_t lock;
     struct registration *first[FILES];
 } files = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+FORK_LOCK(files.lock, FORK_LOCK_INNER);
 
 static struct registration **file_of(const void *object)
 {

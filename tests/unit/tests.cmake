@@ -15,6 +15,7 @@ weft_unit_test(stack weft_context)
 weft_unit_test(offload weft_context)
 weft_unit_test(storm weft_context)
 weft_unit_test(witness weft_context)
+weft_unit_test(fork_lock weft_context)
 weft_unit_test(no_memory weft_context)
 target_link_options(test_no_memory PRIVATE
     -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=strdup)
