@@ -12,7 +12,7 @@
 #include "context/propagate/propagate.h"
 
 /* No program has a current context without the wrappers that make it follow. */
-static void (*const *const wrappers)(void) __attribute__((used)) = propagate_anchor;
+static const char *const *const wrappers __attribute__((used)) = propagate_anchor;
 
 struct current_scope {
     struct current_scope *outer;

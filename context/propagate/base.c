@@ -3,7 +3,10 @@
 
 #include "context/fork_lock.h"
 #include "context/propagate/followed.h"
+#include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
+
+PROPAGATE_LINKED(loops);
 
 _Thread_local struct running_loop *loops_here;
 static struct running_loop *loops_everywhere;

@@ -4,7 +4,10 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_struct.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(bufferevents);
 
 struct callbacks {
     struct registration registration;

@@ -8,7 +8,10 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(lookups);
 
 /* Filed under its resolver, until it is called. */
 struct lookup {

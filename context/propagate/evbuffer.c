@@ -2,7 +2,10 @@
 #include <event2/buffer.h>
 #include <event2/buffer_compat.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(buffers);
 
 /* A callback of evbuffer_add_cb(), or of the older evbuffer_setcb(); filed under its buffer. */
 struct watcher {

@@ -2,7 +2,10 @@
  * lent it. */
 #include <event2/buffer.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(cleanups);
 
 static const struct operation_class cleanup_class = {.kind = "buffer cleanup"};
 

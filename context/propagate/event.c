@@ -2,7 +2,10 @@
 #include <stdio.h>
 
 #include "context/propagate/followed.h"
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(events);
 
 int propagate_event_add(struct event *event, const struct timeval *timeout)
 {

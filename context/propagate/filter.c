@@ -1,7 +1,10 @@
 /* Filters: their functions run in the context of the bufferevent_filter_new() that they were given to. */
 #include <event2/bufferevent.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(filters);
 
 struct filter {
     struct registration registration;

@@ -6,6 +6,9 @@
 #include <event2/http_struct.h>
 
 #include "context/propagate/http.h"
+#include "context/propagate/linked.h"
+
+PROPAGATE_LINKED(requests);
 
 /* A request on its way. Until it is over, its callbacks and their argument are weft's. */
 struct exchange {

@@ -7,6 +7,9 @@
 #include <event2/http_struct.h>
 
 #include "context/propagate/http.h"
+#include "context/propagate/linked.h"
+
+PROPAGATE_LINKED(http_connections);
 
 /* ---- The end of a connection ---- */
 

@@ -1,8 +1,16 @@
 /*
- * Where a sanitizer's library has functions of the same names, the linker is content with those, and leaves the files
- * that define ours out of a program. Whoever refers to these brings them in.
+ * What has the wrappers linked. A linker takes a file from an archive for what is missing, and functions that a library
+ * before it in the command line has, be it the wrapped one or a sanitizer's, are not. So each file that defines such
+ * functions has a name of its own as well, and whoever refers to that brings it in.
  */
 #pragma once
 
-extern const char propagate_processes_linked[];
-extern const char propagate_threads_linked[];
+#define PROPAGATE_FILES(do_)                                                                                           \
+    do_(bufferevents) do_(buffers) do_(cleanups) do_(events) do_(filters) do_(http_connections) do_(listeners)         \
+        do_(lookups) do_(loops) do_(processes) do_(redis) do_(requests) do_(threads)
+
+/* In each of the files, once. */
+#define PROPAGATE_LINKED(name_) const char propagate_linked_##name_[] = #name_
+
+#define PROPAGATE_DECLARE_(name_) extern const char propagate_linked_##name_[];
+PROPAGATE_FILES(PROPAGATE_DECLARE_)

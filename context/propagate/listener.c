@@ -4,7 +4,10 @@
 
 #include <event2/listener.h>
 
+#include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
+
+PROPAGATE_LINKED(listeners);
 
 /* Filed under its listener. */
 struct acceptor {

@@ -16,6 +16,8 @@
 #include "context/propagate/linked.h"
 #include "context/propagate/sanitizer.h"
 
+PROPAGATE_LINKED(processes);
+
 SANITIZED(fork);
 SANITIZED(posix_spawn);
 SANITIZED(posix_spawnp);
@@ -24,8 +26,6 @@ SANITIZED(wait3);
 SANITIZED(wait4);
 SANITIZED(waitid);
 SANITIZED(waitpid);
-
-const char propagate_processes_linked[] = "processes";
 
 /* ---- Beginning ---- */
 

@@ -20,7 +20,7 @@
 #define PROPAGATE_EXPORT __attribute__((visibility("default")))
 
 /* Whoever refers to this has all of the wrappers linked. */
-extern void (*const propagate_anchor[])(void);
+extern const char *const propagate_anchor[];
 
 /* The library's own function of that name: the next in the search order, or one of a library that was loaded later and
  * for its loader only. Aborts with a sentence where there is none, as the dynamic linker would have. */

@@ -9,7 +9,7 @@
 #include "context/signal_stack.h"
 #include "context/witness.h"
 
-const char propagate_threads_linked[] = "threads";
+PROPAGATE_LINKED(threads);
 
 SANITIZED(pthread_create);
 SANITIZED(thrd_create);

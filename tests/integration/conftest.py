@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft import ROOT, Redis, Weftd, run
+from weft import BUILD, ROOT, Redis, Weftd, run
 
 
 @pytest.fixture
@@ -31,6 +31,15 @@ def start_weftd(request, tmp_path):
     for weftd in started:
         weftd.assert_clean()
     assert [code for code in codes if code != 0] == []
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """A folder with weft installed into it."""
+    prefix = tmp_path / "prefix"
+    done = run("cmake", "--install", BUILD, "--prefix", prefix)
+    assert done.returncode == 0, done.stderr
+    return prefix
 
 
 @pytest.fixture

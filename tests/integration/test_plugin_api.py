@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from weft import BUILD, EXAMPLES, run
+from weft import EXAMPLES, run
 
 AUTHENTICATE = r"""
 #include <string.h>
@@ -50,15 +50,6 @@ WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
 
 
 @pytest.fixture
-def installed(tmp_path):
-    """A folder with weft installed into it."""
-    prefix = tmp_path / "prefix"
-    done = run("cmake", "--install", BUILD, "--prefix", prefix)
-    assert done.returncode == 0, done.stderr
-    return prefix
-
-
-@pytest.fixture
 def flags(installed):
     """What pkg-config says a plugin is compiled with."""
     package, = installed.rglob("weft.pc")
@@ -96,7 +87,7 @@ def test_the_documented_plugin_refuses_who_is_not_authenticated(redis, start_wef
     assert weftd.messages(job) == ["job started", "job failed", "job dead"]
 
 
-@pytest.mark.parametrize("header", ["weft", "context", "task", "log", "loop"])
+@pytest.mark.parametrize("header", ["weft", "context", "hooks", "task", "log", "loop"])
 @pytest.mark.parametrize("compiler", [["cc", "-x", "c"], ["clang", "-x", "c++"]], ids=["c", "c++"])
 def test_each_installed_header_stands_alone(flags, header, compiler):
     done = run(*compiler, *WARNINGS, *flags, "-fsyntax-only", "-", input=f"#include <weft/{header}.h>\n")
