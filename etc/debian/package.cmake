@@ -2,7 +2,7 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME weft)
 set(CPACK_PACKAGE_VENDOR weft)
-set(CPACK_PACKAGE_CONTACT "The weft authors <weft@users.noreply.github.com>")
+set(CPACK_PACKAGE_CONTACT "The weft authors <weft@weft.example>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "job-queue worker daemon with context that follows")
 # Packages are for /usr, whatever the build was configured for, and have files in /etc.
 set(CPACK_INSTALL_PREFIX /usr)

@@ -1,6 +1,6 @@
 /*
- * A plugin with two handlers, to begin one of your own with: `compose` says whom it greets, and `greet` greets, and has a
- * subtask look back at it when the job is long done.
+ * A plugin with two handlers, to begin one of your own with: `compose` says whom it greets, and `greet` greets, and has
+ * a subtask look back at it when the job is long done.
  */
 #include <weft/weft.h>
 

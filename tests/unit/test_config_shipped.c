@@ -66,7 +66,7 @@ static void assert_same_values(const struct config *one, const struct config *ot
     assert_string_equal(one->log.outputs.items[0].text, other->log.outputs.items[0].text);
 }
 
-static void it_loads_and_sets_nothing_but_defaults(void **state)
+static void it_loads_and_sets_nothing_but_defaults_and_an_example(void **state)
 {
     struct config *shipped = NULL;
     struct config *defaults = config_support_load("{}");
@@ -77,8 +77,9 @@ static void it_loads_and_sets_nothing_but_defaults(void **state)
         fail_msg("%s", message);
     assert_same_values(shipped, defaults);
     assert_int_equal(shipped->queue_count, 1);
-    assert_int_equal(shipped->plugins.count, 0);
-    assert_int_equal(shipped->job_count, 0);
+    assert_int_equal(shipped->plugins.count, 1);
+    assert_int_equal(shipped->job_count, 1);
+    assert_non_null(config_find_job(shipped, "hello"));
     assert_int_equal(shipped->log.fields.count, 0);
     assert_string_equal(shipped->node, defaults->node);
     assert_int_equal(shipped->workers, defaults->workers);
@@ -135,7 +136,7 @@ static void every_key_is_in_it_and_explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_loads_and_sets_nothing_but_defaults),
+        cmocka_unit_test(it_loads_and_sets_nothing_but_defaults_and_an_example),
         cmocka_unit_test(what_is_commented_out_loads_too_and_shows_the_defaults),
         cmocka_unit_test(every_key_is_in_it_and_explained),
     };

@@ -1,0 +1,104 @@
+"""The machine of the tests: booted once, with the package installed as users install it."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from machine import PATIENCE, Machine, run, wait_for, what_is_missing
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDY = "/usr/local/lib/weft/needy.so"
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The packages, by their names, and an upgrade of `weft`."""
+    done = run("cmake", "--workflow", "--preset", "package", cwd=ROOT, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path_factory.mktemp("upgrade")
+    done = run("cpack", "--config", ROOT / "build/package/CPackConfig.cmake", "-B", folder, "-D",
+               "CPACK_DEBIAN_PACKAGE_VERSION=99.0", cwd=ROOT / "build/package", timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = {"weft": "build/package/weft_*.deb", "weft-dev": "build/package/weft-dev_*.deb"}
+    found = {name: max(ROOT.glob(pattern), key=lambda path: path.stat().st_mtime) for name, pattern in built.items()}
+    return found | {"upgrade": next(folder.glob("weft_99.0*.deb"))}
+
+
+@pytest.fixture(scope="session")
+def booted(tmp_path_factory):
+    """A machine without weft."""
+    missing = what_is_missing()
+    if missing:
+        print(f"\n**** tests/systemd IS SKIPPED: {missing} ****\n", file=sys.__stderr__)
+        pytest.skip(f"no machine can be booted here: {missing}")
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    try:
+        yield machine.start()
+    finally:
+        machine.stop()
+
+
+@pytest.fixture(scope="session")
+def install(booted, packages):
+    """Installs packages by their names, as `apt install ./weft_*.deb` does."""
+    def with_apt(*names):
+        paths = []
+        for name in names:
+            paths.append(f"/var/tmp/{packages[name].name}")
+            (booted.root / paths[-1].lstrip("/")).write_bytes(packages[name].read_bytes())
+        return booted.run("apt-get", "install", "-y", "-q", "--allow-downgrades", *paths, timeout=2 * PATIENCE)
+
+    return with_apt
+
+
+@pytest.fixture(scope="session")
+def fresh(booted, install):
+    """The machine right after the installation, with the configuration as shipped."""
+    install("weft")
+    return booted
+
+
+@pytest.fixture(scope="session")
+def needy(booted):
+    """A plugin of the tests' own, for weftd in the machine."""
+    target = booted.root / NEEDY.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    done = run("cc", "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
+               f"-I{ROOT}/handlers/include", "-o", target, ROOT / "tests/systemd/plugin/needy.c")
+    assert done.returncode == 0, done.stderr
+    return NEEDY
+
+
+def configuration(**settings):
+    """The tests' configuration with some settings replaced. YAML takes JSON."""
+    handlers = ["hello", "nap", "shell", "touch", "compile"]
+    return json.dumps({
+        "workers": 2,
+        "lease": "4s",
+        "shutdown_timeout": "10s",
+        "plugins": ["/usr/lib/weft/examples.so", NEEDY],
+        "jobs": {name: {"chain": [name]} for name in handlers},
+    } | settings, indent=1) + "\n"
+
+
+@pytest.fixture
+def machine(fresh, install, needy):
+    """The machine with a weftd that has the tests' configuration and is ready, and with a Redis, whatever came before."""
+    fresh.sh("systemctl is-active -q redis-server || systemctl restart redis-server")
+    if not fresh.exists("/usr/sbin/weftd"):
+        install("weft")
+    configure(fresh)
+    yield fresh
+    print(fresh.sh("systemctl status weftd; journalctl -q -u weftd -o cat -n 60", check=False).stdout)
+
+
+def configure(machine, **settings):
+    """Gives weftd a configuration and has it start with that, unless it runs with just that."""
+    machine.write("/etc/weft/weftd.yaml", configuration(**settings))
+    stamp = "/run/configured"
+    state = machine.sh(f"systemctl is-active weftd; cmp -s {stamp} /etc/weft/weftd.yaml && echo same", check=False).stdout
+    if state != "active\nsame\n":
+        machine.sh(f"systemctl restart weftd && cp /etc/weft/weftd.yaml {stamp}")
+    wait_for(lambda: len(machine.worker_pids()) == 2, "weftd has its workers")
