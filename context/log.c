@@ -202,8 +202,10 @@ static int64_t now_us(void)
 /* Completes the record with everything that is not the caller's, and hands it to the sink. */
 static void write_record(struct log_record *record)
 {
+    /* Not on the stack, which may be a fiber's, and would need a page more for it in each job: a thread writes one line
+     * at a time. */
+    static _Thread_local struct context_values context;
     struct log_value labels[LOG_LABELS_MAX];
-    struct context_values context;
 
     (void)pthread_once(&logger.once, start_once);
     record->time_us = now_us();

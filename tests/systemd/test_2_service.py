@@ -66,7 +66,7 @@ def test_a_stopped_worker_is_noticed_and_its_jobs_run_elsewhere(machine):
 def test_a_broken_configuration_is_said_once_and_not_tried_again(machine):
     since = machine.cursor()
     machine.write("/etc/weft/weftd.yaml", "workers: many\n")
-    assert machine.run("systemctl", "restart", "weftd", check=False).returncode != 0
+    machine.run("systemctl", "restart", "weftd", check=False)
     wait_for(lambda: machine.property("ActiveState") == "failed", "systemd gives up")
     assert machine.property("ExecMainStatus") == "78"
     assert len(machine.said("/etc/weft/weftd.yaml:1:10: ", since)) == 1
@@ -94,9 +94,9 @@ def test_a_stop_gives_back_what_takes_too_long(machine):
 def test_delayed_jobs_and_interrupted_ones_run_after_a_reboot(machine):
     delayed = [machine.enqueue("hello", name="Ada", delay="5s") for _ in range(5)]
     interrupted = start_naps(machine, count=4, milliseconds=11000)
-    boot = machine.sh("cat /proc/sys/kernel/random/boot_id; cat /etc/machine-id").stdout
+    boot = machine.sh("cat /proc/sys/kernel/random/boot_id").stdout
     machine.reboot()
-    assert machine.sh("cat /proc/sys/kernel/random/boot_id; cat /etc/machine-id").stdout == boot, "the same machine"
+    assert machine.sh("cat /proc/sys/kernel/random/boot_id").stdout != boot
     wait_for(lambda: machine.property("ActiveState") == "active", "weftd is started by the boot")
     assert_all_done(machine, delayed + interrupted)
 
