@@ -13,6 +13,7 @@
 #include <weft/log.h>
 
 #include "context/timer.h"
+#include "daemon/service.h"
 #include "daemon/worker.h"
 
 /* A worker that lived for less than this is started again more slowly each time. */
@@ -115,6 +116,7 @@ int child_start(struct child *child, struct event_base *base)
         return r;
     pid_t pid = fork_quietly(&before);
     if (pid == 0) {
+        service_leave();
         r = name_consumer(child, nonce, supervisor, getpid());
         exit(r < 0 ? EX_OSERR : run_child(child, base, supervisor));
     }

@@ -18,6 +18,7 @@
 #include "daemon/oom.h"
 #include "daemon/redis_server.h"
 #include "daemon/reload.h"
+#include "daemon/service.h"
 #include "daemon/watch.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
@@ -45,11 +46,48 @@ struct supervisor {
     struct notice notice;
     struct watch watch;
     struct oom oom;
+    struct service service;
     struct redis_server *redis;
     struct event *signal_events[SIGNALS];
     struct event *tick_event;
     char redis_problem[SCOREBOARD_PROBLEM_SIZE];
 };
+
+/* ---- The service manager ---- */
+
+static enum service_phase phase_of(const struct supervisor *supervisor)
+{
+    if (supervisor->state == SUPERVISOR_STOPPING)
+        return SERVICE_STOPPING;
+    if (!supervisor->announced)
+        return SERVICE_STARTING;
+    return supervisor->reload.state == RELOAD_NOT ? SERVICE_RUNNING : SERVICE_RELOADING;
+}
+
+static const char *redis_problem_of(const struct supervisor *supervisor)
+{
+    if (supervisor->state == SUPERVISOR_STARTING)
+        return *supervisor->redis_problem ? supervisor->redis_problem : NULL;
+    return supervisor->notice.ailing && supervisor->notice.text_count > 0 ? supervisor->notice.texts[0] : NULL;
+}
+
+static void tell_service_manager(struct supervisor *supervisor)
+{
+    struct service_figures figures = {
+        .phase = phase_of(supervisor),
+        .workers = crew_running(&supervisor->crew),
+        .jobs_done = supervisor->crew.totals.jobs_done,
+        .redis_problem = redis_problem_of(supervisor),
+        .sound = watch_is_in_control(&supervisor->watch, &supervisor->crew),
+    };
+
+    for (const struct child *child = supervisor->crew.children; child; child = child->next)
+        if (child_runs(child)) {
+            figures.in_flight += atomic_load(&child->slot->in_flight);
+            figures.jobs_done += atomic_load(&child->slot->jobs_done);
+        }
+    service_tell(&supervisor->service, &figures, timer_now_us());
+}
 
 /* ---- Stopping ---- */
 
@@ -69,6 +107,7 @@ static void begin_stop(struct supervisor *supervisor, int exit_status)
     supervisor->workers_gone_us = timer_now_us();
     reload_cancel(&supervisor->reload);
     crew_stop(&supervisor->crew);
+    tell_service_manager(supervisor);
     end_if_stopped(supervisor);
 }
 
@@ -135,6 +174,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         reload_begin(&supervisor->reload);
     else if (supervisor->state != SUPERVISOR_STOPPING)
         supervisor->reload.again = true;
+    tell_service_manager(supervisor);
 }
 
 /* ---- Redis ---- */
@@ -223,11 +263,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     notice_look(&supervisor->notice, &supervisor->crew);
     /* Also with nothing new to write: an output that was full may have room again. */
     log_output_tend();
-    if (supervisor->state != SUPERVISOR_RUNNING)
-        return;
-    reload_tend(&supervisor->reload);
-    if (!supervisor->announced && crew_is_complete(&supervisor->crew))
-        announce(supervisor);
+    if (supervisor->state == SUPERVISOR_RUNNING) {
+        reload_tend(&supervisor->reload);
+        if (!supervisor->announced && crew_is_complete(&supervisor->crew))
+            announce(supervisor);
+    }
+    tell_service_manager(supervisor);
 }
 
 /* ---- The process ---- */

@@ -191,3 +191,23 @@ void watch_look(struct watch *watch, const struct crew *crew)
         if (child_runs(child))
             look_at(watch, child, now_us);
 }
+
+/* Longer than a worker is let stand still, and than its end then takes. */
+static int64_t cure_limit_us(const struct child *child)
+{
+    return child->generation->config->lease_ms * 1000 + 10 * SECOND_US;
+}
+
+bool watch_is_in_control(const struct watch *watch, const struct crew *crew)
+{
+    int64_t now_us = timer_now_us();
+
+    for (const struct child *child = crew->children; child; child = child->next) {
+        int64_t beat_us = child_runs(child) ? atomic_load(&child->slot->beat_us) : 0;
+        int64_t heard_us = beat_us > watch->resumed_us ? beat_us : watch->resumed_us;
+
+        if (beat_us > 0 && now_us - heard_us > cure_limit_us(child))
+            return false;
+    }
+    return true;
+}

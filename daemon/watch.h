@@ -14,3 +14,6 @@ struct watch {
 
 /* Looks at all workers that run; a few times a second. All zero at first. */
 void watch_look(struct watch *watch, const struct crew *crew);
+
+/* Whether the loop of each worker turns, or has stood still for no longer than it takes to end and replace it. */
+bool watch_is_in_control(const struct watch *watch, const struct crew *crew);

@@ -17,10 +17,13 @@ def start_weftd(request, tmp_path):
     """Starts a weftd with some settings replaced. What the test leaves running must stop cleanly."""
     started = []
 
-    def start(url=None, **settings):
+    def start(url=None, launch_only=False, **settings):
         folder = tmp_path / f"weftd-{len(started)}"
         folder.mkdir()
         started.append(Weftd(folder, url or request.getfixturevalue("redis").url, **settings))
+        if launch_only:
+            started[-1].launch()
+            return started[-1]
         return started[-1].start()
 
     yield start
