@@ -5,14 +5,14 @@
 
 static void tell(enum hook_event event, const struct weft_bound *bound, struct weft_context *context)
 {
-    if (__builtin_expect(hooks_installed, 0) && bound->operation)
+    if (hooks_any() && bound->operation)
         hook_tell(event, &(struct weft_operation){.id = bound->operation, .kind = "bound", .context = context});
 }
 
 void weft_bind(struct weft_bound *bound, int (*fn)(void *arg), void *arg)
 {
     *bound = (struct weft_bound){.fn = fn, .arg = arg, .context = weft_capture()};
-    if (__builtin_expect(hooks_installed, 0) && bound->context && hook_listens()) {
+    if (hooks_any() && bound->context && hook_listens()) {
         bound->operation = operation_next_id();
         hook_tell(HOOK_INIT, &(struct weft_operation){.id = bound->operation,
                                                       .trigger = weft_operation_current(),

@@ -146,7 +146,7 @@ void operation_begin_in(struct operation *operation, const struct operation_clas
     operation->self = NULL;
     operation->flags = (uint8_t)flags;
     link_operation(operation);
-    if (__builtin_expect(hooks_installed, 0))
+    if (hooks_any())
         tell_of_new(operation);
 }
 
@@ -161,7 +161,7 @@ void operation_begin(struct operation *operation, const struct operation_class *
 
 static void tell(enum hook_event event, const struct operation *operation)
 {
-    if (__builtin_expect(hooks_installed, 0) && !(operation->flags & OPERATION_UNTOLD))
+    if (hooks_any() && !(operation->flags & OPERATION_UNTOLD))
         hook_tell(event, &operation->told);
 }
 
@@ -205,7 +205,7 @@ void operation_leave(struct operation *operation, const struct current *saved)
 
 bool operation_renew(struct operation *operation, const void *place)
 {
-    if (hooks_installed || operation->told.place != place || operation->told.context != current_state.context)
+    if (hooks_any() || operation->told.place != place || operation->told.context != current_state.context)
         return false;
     if (operation->flags & OPERATION_LENT) {
         operation->flags &= (uint8_t)~OPERATION_LENT;

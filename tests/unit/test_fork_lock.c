@@ -13,7 +13,7 @@
 #include "context/log.h"
 #include "tests/support/expect.h"
 
-enum { FORKS = 300, THREADS = 2 };
+enum { FORKS = 60, THREADS = 2 };
 
 static atomic_bool over;
 
@@ -68,6 +68,9 @@ static void a_forked_process_finds_no_lock_taken_by_threads_that_it_does_not_hav
     pthread_t threads[THREADS];
 
     (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    skip(); /* a child cannot allocate: the sanitizer's own locks are not held over a fork */
+#endif
     log_configure(&(struct log_options){.level = WEFT_INFO, .sink = ignore});
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
@@ -77,7 +80,9 @@ static void a_forked_process_finds_no_lock_taken_by_threads_that_it_does_not_hav
 
         if (pid == 0) {
             use_all(base);
-            _exit(EXIT_SUCCESS);
+            /* Leaves nothing to be looked through for what the threads had. */
+            (void)execl("/bin/true", "true", NULL);
+            _exit(EXIT_FAILURE);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);

@@ -13,7 +13,7 @@ static int sleep_and_note(void *arg)
 {
     const char *letter_and_time = arg;
 
-    EXPECT_EQUAL(weft_sleep_ms((uint64_t)(letter_and_time[1] - '0') * 60), 0);
+    EXPECT_EQUAL(weft_sleep_ms((uint64_t)(letter_and_time[1] - '0') * 150), 0);
     trace_add(letter_and_time[0]);
     return 0;
 }
