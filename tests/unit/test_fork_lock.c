@@ -64,13 +64,13 @@ static void *work(void *arg)
 
 static void a_forked_process_finds_no_lock_taken_by_threads_that_it_does_not_have(void **state)
 {
-    struct event_base *base = event_base_new();
     pthread_t threads[THREADS];
 
     (void)state;
 #ifdef __SANITIZE_ADDRESS__
     skip(); /* a child cannot allocate: the sanitizer's own locks are not held over a fork */
 #endif
+    struct event_base *base = event_base_new();
     log_configure(&(struct log_options){.level = WEFT_INFO, .sink = ignore});
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
