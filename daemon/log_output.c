@@ -10,13 +10,15 @@
 #include <unistd.h>
 
 #include "context/log.h"
+#include "daemon/journal.h"
 
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
 #define FLUSH_PERIOD_US (100 * INT64_C(1000))
 
 struct destination {
     int fd;
-    bool owned; /* opened here */
+    bool owned;   /* opened here */
+    bool journal; /* lines are handed over one by one, and none is kept */
     bool text;
     bool colour;
     const char *name; /* as configured */
@@ -93,7 +95,8 @@ static void flush_locked(struct log_output *output)
 {
     output->flush_pending = false;
     for (size_t i = 0; i < output->count && output->slot; i++)
-        output->destinations[i].error = write_buffer(&output->slot->outputs[i], output->destinations[i].fd);
+        if (!output->destinations[i].journal)
+            output->destinations[i].error = write_buffer(&output->slot->outputs[i], output->destinations[i].fd);
 }
 
 /* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
@@ -148,6 +151,12 @@ static size_t format(const struct destination *destination, const struct log_rec
 
 static void append(struct scoreboard_buffer *buffer, struct destination *destination, const struct log_record *record)
 {
+    if (destination->journal) {
+        destination->error = journal_send(record);
+        destination->lost += destination->error < 0;
+        return;
+    }
+
     size_t end = atomic_load_explicit(&buffer->end, memory_order_relaxed);
     size_t size = format(destination, record, buffer->bytes + end, SCOREBOARD_BUFFER_SIZE - end);
 
@@ -229,7 +238,13 @@ static int open_destination(const struct config *config, const char *name, struc
 
     if (strcmp(name, "stdout") == 0) {
         destination.fd = STDOUT_FILENO;
-    } else if (strcmp(name, "stderr") != 0 && strcmp(name, "auto") != 0) {
+    } else if (strcmp(name, "journal") == 0) {
+        if (!journal_is_supported())
+            return -EOPNOTSUPP;
+        destination.journal = true;
+    } else if (strcmp(name, "auto") == 0) {
+        destination.journal = journal_is_behind(STDERR_FILENO);
+    } else if (strcmp(name, "stderr") != 0) {
         destination.fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
         destination.owned = true;
         if (destination.fd < 0)

@@ -1,15 +1,11 @@
 """The machine of the tests: booted once, with the package installed as users install it."""
 
-import json
 import sys
-from pathlib import Path
 
 import pytest
 
-from machine import PATIENCE, Machine, run, wait_for, what_is_missing
-
-ROOT = Path(__file__).resolve().parents[2]
-NEEDY = "/usr/local/lib/weft/needy.so"
+from machine import PATIENCE, Machine, run, what_is_missing
+from service import NEEDY, ROOT, configure
 
 
 @pytest.fixture(scope="session")
@@ -71,18 +67,6 @@ def needy(booted):
     return NEEDY
 
 
-def configuration(**settings):
-    """The tests' configuration with some settings replaced. YAML takes JSON."""
-    handlers = ["hello", "nap", "shell", "touch", "compile"]
-    return json.dumps({
-        "workers": 2,
-        "lease": "4s",
-        "shutdown_timeout": "10s",
-        "plugins": ["/usr/lib/weft/examples.so", NEEDY],
-        "jobs": {name: {"chain": [name]} for name in handlers},
-    } | settings, indent=1) + "\n"
-
-
 @pytest.fixture
 def machine(fresh, install, needy):
     """The machine with a weftd that has the tests' configuration and is ready, and with a Redis, whatever came before."""
@@ -92,10 +76,3 @@ def machine(fresh, install, needy):
     configure(fresh)
     yield fresh
     print(fresh.sh("systemctl status weftd; journalctl -q -u weftd -o cat -n 60", check=False).stdout)
-
-
-def configure(machine, **settings):
-    """Has weftd start anew with a configuration."""
-    machine.write("/etc/weft/weftd.yaml", configuration(**settings))
-    machine.run("systemctl", "restart", "weftd")
-    wait_for(lambda: len(machine.worker_pids()) == 2, "weftd has its workers")

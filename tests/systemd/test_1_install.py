@@ -2,8 +2,8 @@
 
 import re
 
-from conftest import ROOT
 from machine import run, wait_for
+from service import ROOT
 
 
 def test_the_first_job_runs_as_the_readme_says(fresh):

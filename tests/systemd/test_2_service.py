@@ -2,9 +2,8 @@
 
 import json
 
-
-from conftest import configuration, configure
 from machine import wait_for
+from service import configuration, configure
 
 
 def start_naps(machine, count=8, milliseconds=2500):

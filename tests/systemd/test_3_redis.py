@@ -2,8 +2,8 @@
 
 import json
 
-from conftest import configuration, configure
 from machine import wait_for
+from service import configuration, configure
 
 PROBLEM = "Redis does not answer as it should; trying again"
 
@@ -56,6 +56,7 @@ def test_a_redis_of_weftds_own_runs_in_the_sandbox(machine):
     machine.write("/etc/weft/own.yaml", json.dumps(settings))
     machine.run("systemctl", "start", "weftd@own")
     socket = "/var/lib/weft/own/weft/redis/redis.sock"
+    wait_for(lambda: machine.exists(socket), "Redis listens")
     job = machine.redis("-s", socket, "XADD", "weft:{default}", "*", "type", "hello", "name", "Ada")
     wait_for(lambda: "job done" in machine.messages(job, unit="weftd@own"), "the job runs")
     machine.run("systemctl", "stop", "weftd@own")

@@ -2,8 +2,8 @@
 
 import threading
 
-from conftest import configuration
 from machine import wait_for
+from service import configuration
 
 
 class Producer:
@@ -77,7 +77,7 @@ def test_a_removal_stops_it_and_keeps_configuration_and_state(machine, install):
 
 def test_a_purge_leaves_nothing(machine, install):
     machine.sh("rm -f /etc/weft/web.yaml /etc/weft/own.yaml")
-    machine.run("apt-get", "purge", "-y", "-q", "weft", "weft-dev")
+    machine.run("apt-get", "purge", "-y", "-q", "weft")
     left = machine.sh("find / -xdev -ipath '*weft*' -not -path '/tmp/*' -not -path '/var/tmp/*' -not -path '/work/*' "
                       "-not -path '/root/*' -not -path '/usr/local/*' -not -path '/var/cache/*' "
                       "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
