@@ -33,6 +33,12 @@ def test_a_job_is_enqueued_with_weft_and_read_back(machine):
     assert json.loads(machine.run("weft", "status", job, "--json").stdout)["state"] == "done"
 
 
+def test_the_status_has_live_figures(machine):
+    start_naps(machine, count=3, milliseconds=4000)
+    wait_for(lambda: machine.property("StatusText").startswith("2 workers, 3 jobs in flight, "), "the status counts the jobs")
+    assert machine.property("StatusText").endswith("Redis answers")
+
+
 # ---- What dies ----
 
 def test_a_killed_supervisor_is_started_again_and_its_jobs_run(machine):
@@ -62,10 +68,21 @@ def test_a_stopped_worker_is_noticed_and_its_jobs_run_elsewhere(machine):
     assert machine.main_pid() == supervisor, "that took no restart of the service"
 
 
+def test_a_stopped_supervisor_is_ended_by_the_watchdog_and_its_jobs_run(machine):
+    machine.follow_drop_in("[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+    machine.run("systemctl", "restart", "weftd")
+    jobs, before, since = start_naps(machine), machine.main_pid(), machine.cursor()
+    machine.run("kill", "-STOP", before)
+    wait_for(lambda: machine.main_pid() not in (0, before), "systemd starts weftd again")
+    machine.wait_for_words("Watchdog timeout", since)
+    assert_all_done(machine, jobs)
+    machine.follow_drop_in(None)
+
+
 def test_a_broken_configuration_is_said_once_and_not_tried_again(machine):
     since = machine.cursor()
     machine.write("/etc/weft/weftd.yaml", "workers: many\n")
-    machine.run("systemctl", "restart", "weftd", check=False)
+    assert machine.run("systemctl", "restart", "weftd", check=False).returncode != 0
     wait_for(lambda: machine.property("ActiveState") == "failed", "systemd gives up")
     assert machine.property("ExecMainStatus") == "78"
     assert len(machine.said("/etc/weft/weftd.yaml:1:10: ", since)) == 1

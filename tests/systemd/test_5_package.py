@@ -82,4 +82,5 @@ def test_a_purge_leaves_nothing(machine, install):
                       "-not -path '/root/*' -not -path '/usr/local/*' -not -path '/var/cache/*' "
                       "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
     assert left == ""
-    assert machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "weftd*").stdout == ""
+    assert machine.run("systemctl", "list-unit-files", "--no-legend", "weftd*", check=False).stdout == ""
+    assert machine.property("ActiveState") == "inactive"
