@@ -18,7 +18,7 @@ MAY_INCLUDE = {
     "context": ({"context"}, {"libevent"}),
     "queue": ({"queue", "context"}, {"libevent", "hiredis"}),
     "handlers": ({"handlers", "context"}, {"libevent"}),
-    "daemon": ({"daemon", "queue", "handlers", "context"}, {"libevent", "hiredis", "yaml", "jansson", "libdw"}),
+    "daemon": ({"daemon", "queue", "handlers", "context"}, {"libevent", "hiredis", "yaml", "jansson", "libdw", "libsystemd"}),
 }
 LIBRARIES = {"event2": "libevent", "hiredis": "hiredis", "yaml.h": "yaml", "jansson.h": "jansson", "cmocka.h": "cmocka",
              "systemd": "libsystemd", "elfutils": "libdw"}

@@ -1,5 +1,6 @@
 """The package's life: an upgrade while jobs run, removal, and purge."""
 
+import os
 import threading
 
 from machine import wait_for
@@ -78,9 +79,9 @@ def test_a_removal_stops_it_and_keeps_configuration_and_state(machine, install):
 def test_a_purge_leaves_nothing(machine, install):
     machine.sh("rm -f /etc/weft/web.yaml /etc/weft/own.yaml")
     machine.run("apt-get", "purge", "-y", "-q", "weft")
-    left = machine.sh("find / -xdev -ipath '*weft*' -not -path '/tmp/*' -not -path '/var/tmp/*' -not -path '/work/*' "
-                      "-not -path '/root/*' -not -path '/usr/local/*' -not -path '/var/cache/*' "
-                      "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
-    assert left == ""
+    found = machine.sh("find / -xdev -ipath '*weft*' -not -path '/tmp/*' -not -path '/var/tmp/*' -not -path '/var/cache/*' "
+                       "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
+    # The machine lies over this system, which may have weft's checkout, and more, anywhere.
+    assert [path for path in found.splitlines() if not os.path.lexists(path)] == []
     assert machine.run("systemctl", "list-unit-files", "--no-legend", "weftd*", check=False).stdout == ""
     assert machine.property("ActiveState") == "inactive"
