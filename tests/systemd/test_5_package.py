@@ -77,7 +77,8 @@ def test_a_removal_stops_it_and_keeps_configuration_and_state(machine, install):
 
 
 def test_a_purge_leaves_nothing(machine, install):
-    machine.sh("rm -f /etc/weft/web.yaml /etc/weft/own.yaml")
+    # What earlier tests put there is no part of the package.
+    machine.sh("rm -rf /etc/weft/web.yaml /etc/weft/own.yaml /root/plugin /usr/local/lib/weft")
     machine.run("apt-get", "purge", "-y", "-q", "weft")
     found = machine.sh("find / -xdev -ipath '*weft*' -not -path '/tmp/*' -not -path '/var/tmp/*' -not -path '/var/cache/*' "
                        "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
