@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #if WEFT_HAVE_SYSTEMD
@@ -38,6 +39,16 @@ bool journal_is_behind(int fd)
 
     return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(fd, &status) == 0 &&
            status.st_dev == device && status.st_ino == inode;
+}
+
+/* weftd has no other socket for datagrams. */
+bool journal_may_own(int fd)
+{
+    int domain, type;
+    socklen_t domain_size = sizeof(domain), type_size = sizeof(type);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_size) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_DGRAM;
 }
 
 /* Puts a name into the form that the journal wants: capitals, digits and underscores, not longer than it allows. */
@@ -135,6 +146,12 @@ bool journal_is_supported(void)
 }
 
 bool journal_is_behind(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+bool journal_may_own(int fd)
 {
     (void)fd;
     return false;

@@ -106,12 +106,11 @@ static void tell_trouble(struct destination *destination)
         return;
     destination->told = destination->error;
     if (destination->error < 0) {
-        weft_error("log output %s cannot be written: %s; its lines are kept and tried again", destination->name,
-                   strerror(-destination->error));
+        weft_error("log output %s cannot be written: %s; its lines are %s", destination->name,
+                   strerror(-destination->error), destination->journal ? "lost" : "kept and tried again");
         return;
     }
-    weft_warn("log output %s can be written again; %u lines did not fit meanwhile and are lost", destination->name,
-              destination->lost);
+    weft_warn("log output %s can be written again; %u lines were lost meanwhile", destination->name, destination->lost);
     destination->lost = 0;
 }
 
@@ -274,8 +273,12 @@ static int open_all(struct log_output *output, const struct config *config, char
         int r = open_destination(config, name->text, &output->destinations[i]);
 
         if (r < 0) {
-            if (asprintf(ret_message, "%s:%u:%u: the log file %s cannot be written: %s", config->path, name->mark.line,
-                         name->mark.column, name->text, strerror(-r)) < 0)
+            bool unknown = r == -EOPNOTSUPP;
+
+            if (asprintf(ret_message, "%s:%u:%u: the log %s%s cannot be written: %s", config->path, name->mark.line,
+                         name->mark.column, unknown ? "" : "file ", name->text,
+                         unknown ? "this weftd was built without libsystemd; auto or a file's path can be"
+                                 : strerror(-r)) < 0)
                 *ret_message = NULL;
             return r;
         }
@@ -360,7 +363,7 @@ int log_output_move(struct log_output *output, struct scoreboard_slot *slot, str
 bool log_output_has(const struct log_output *output, int fd)
 {
     for (size_t i = 0; i < output->count; i++)
-        if (output->destinations[i].fd == fd)
+        if (output->destinations[i].journal ? journal_may_own(fd) : output->destinations[i].fd == fd)
             return true;
     return false;
 }

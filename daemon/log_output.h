@@ -34,7 +34,7 @@ void log_output_tend(void);
  * negative errno of that. */
 int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot);
 
-/* Whether `fd` is one of the outputs. */
+/* Whether `fd` is one of the outputs, or may be the way to the journal. */
 bool log_output_has(const struct log_output *output, int fd);
 
 /* Flushes and closes. Takes NULL, gives NULL. */

@@ -9,17 +9,13 @@
 
 #include "context/cleanup.h"
 
-/* How often the file is looked at. */
-#define PERIOD_MS 100
-
-/* Sleeps for a period; gives false when there is nobody left to print for. */
-static bool wait_period(void)
+bool log_follow_wait(int time_ms)
 {
     struct pollfd output = {.fd = STDOUT_FILENO};
 
     if (fflush(stdout) != 0)
         return false;
-    return poll(&output, 1, PERIOD_MS) <= 0 || !(output.revents & (POLLERR | POLLHUP | POLLNVAL));
+    return poll(&output, 1, time_ms) <= 0 || !(output.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
 /* A descriptor of the file that has the name now, or -1 if it is still the one that is being read, or there is none
@@ -48,7 +44,7 @@ int log_follow(struct log_scan *scan, const char *path, int (*visit)(const struc
 {
     CLEANUP_CLOSE int current = -1;
 
-    while (wait_period()) {
+    while (log_follow_wait(LOG_FOLLOW_PERIOD_MS)) {
         /* Found before the old one is read to its end, so that no line gets lost between the two. */
         int successor = open_successor(scan, path);
 

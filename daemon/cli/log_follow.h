@@ -5,6 +5,12 @@
 
 #include "daemon/cli/log_scan.h"
 
+/* How often there is a look for new lines. */
+enum { LOG_FOLLOW_PERIOD_MS = 100 };
+
+/* Waits for so long; gives false when there is nobody left to print for. */
+bool log_follow_wait(int time_ms);
+
 /* Goes on reading where `scan` is, calling `visit` for each new line about the job, until stdout has no reader any more
  * or there is a signal. When another file gets the name `path`, that one is read from its beginning; when the file gets
  * shorter, it is. Closes what it opens, and does not close what it was given. Gives 0, or the error of read() or of

@@ -12,6 +12,7 @@
 #include "daemon/cli/command.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/log_follow.h"
+#include "daemon/cli/log_journal.h"
 #include "daemon/cli/log_printer.h"
 #include "daemon/cli/log_scan.h"
 #include "daemon/cli/problem.h"
@@ -55,8 +56,8 @@ static const char *find_file(const struct config *config)
 static int report_no_file(const struct config *config)
 {
     return problem_report(1,
-                          "the log goes to no file that could be read; name one under log: in %s, such as "
-                          "output: [auto, /var/log/weft/weftd.log]",
+                          "the log goes neither to the journal nor to a file that could be read; name one under log: "
+                          "in %s, such as output: [auto, /var/log/weft/weftd.log]",
                           config->path);
 }
 
@@ -119,6 +120,54 @@ static int print_found(const struct log_found *found, void *user)
     log_printer_print(user, found->line, found->size, found->match.json);
     (void)fflush(stdout);
     return 0;
+}
+
+/* ---- The journal ---- */
+
+/* `auto` is the journal for a service. */
+static bool goes_to_journal(const struct config *config)
+{
+    for (size_t i = 0; i < config->log.outputs.count && log_journal_is_supported(); i++) {
+        const char *output = config->log.outputs.items[i].text;
+
+        if (strcmp(output, "journal") == 0 || strcmp(output, "auto") == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_entry(const char *line, size_t size, void *user)
+{
+    log_printer_print(user, line, size, true);
+}
+
+static int report_none_in_journal(const char *id)
+{
+    return problem_report(1,
+                          "no line about a job \"%s\" in the journal%s; what weftd writes there takes log.output auto "
+                          "and a service, or log.output journal",
+                          id, geteuid() == 0 ? "" : " as far as this user may read it (see the group systemd-journal)");
+}
+
+static int show_journal(const char *id, bool json, bool follow)
+{
+    struct log_printer printer;
+    size_t count = 0, dropped = 0;
+    int r = log_printer_init(&printer, json);
+
+    if (r == 0)
+        r = log_journal_read(id, follow, print_entry, &printer, &count, &dropped);
+    log_printer_done(&printer);
+    if (r == -ENOMEM)
+        return problem_report_memory();
+    if (r < 0)
+        return problem_report(EX_NOINPUT, "the journal cannot be read: %s", strerror(-r));
+    if (dropped > 0)
+        (void)problem_report(EX_OK,
+                             "the journal has dropped %zu lines of weftd since, which may be some of this job's: there "
+                             "were more than LogRateLimitBurst= allows",
+                             dropped);
+    return count == 0 && !follow ? report_none_in_journal(id) : EX_OK;
 }
 
 /* ---- The command ---- */
@@ -194,7 +243,11 @@ static int logs_run(const struct invocation *invocation)
 
     if (status != EX_OK)
         return status;
-    return logs.path ? show_file(&logs) : report_no_file(invocation->config);
+    if (logs.path)
+        return show_file(&logs);
+    if (goes_to_journal(invocation->config))
+        return show_journal(logs.id, logs.json, logs.follow);
+    return report_no_file(invocation->config);
 }
 
 static const struct option_row rows[] = {
@@ -206,8 +259,8 @@ const struct command command_logs = {
     .name = "logs",
     .synopsis = "ID",
     .summary = "Show the log of a job, with its subtasks and child jobs, in time order",
-    .details = "Reads the first file among the outputs of the configuration's log: section.\n"
-               "With --json, the lines are shown as they are in the file.\n",
+    .details = "Reads the first file among the outputs of the configuration's log: section; without\n"
+               "one, the journal. With --json, the lines are shown as they are in the file.\n",
     .rows = rows,
     .words_min = 1,
     .words_max = 1,

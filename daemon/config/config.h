@@ -97,7 +97,7 @@ struct config {
     struct {
         int level; /* enum weft_level */
         enum config_log_format format;
-        struct config_strings outputs; /* `auto`, `stderr`, `stdout`, or a file's path; one or a list */
+        struct config_strings outputs; /* `auto`, `journal`, `stderr`, `stdout`, or a file's path; one or a list */
         struct config_strings fields;  /* names of metadata; `*` for all */
     } log;
 

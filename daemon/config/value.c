@@ -212,7 +212,8 @@ static void describe_path(const struct config_key *key, struct config_text *text
 
 static bool is_stream(const char *text)
 {
-    return strcmp(text, "auto") == 0 || strcmp(text, "stderr") == 0 || strcmp(text, "stdout") == 0;
+    return strcmp(text, "auto") == 0 || strcmp(text, "stderr") == 0 || strcmp(text, "stdout") == 0 ||
+           strcmp(text, "journal") == 0;
 }
 
 static int read_output(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
@@ -225,7 +226,7 @@ static int read_output(struct config_reader *reader, const struct config_key *ke
 
 static void describe_output(const struct config_key *key, struct config_text *text)
 {
-    config_text_add(text, "auto, stderr, stdout or ");
+    config_text_add(text, "auto, journal, stderr, stdout or ");
     describe_path(key, text);
 }
 

@@ -33,7 +33,8 @@ extern const struct config_type config_type_choice;   /* int: an index into the 
 extern const struct config_type config_type_name;     /* char *: of an alphabet; max is its longest size */
 extern const struct config_type config_type_wildcard; /* char *: the same, or `*` */
 extern const struct config_type config_type_path;     /* char *: made absolute */
-extern const struct config_type config_type_output;   /* char *: `auto`, `stderr`, `stdout`, or a path as above */
+extern const struct config_type
+    config_type_output; /* char *: `auto`, `journal`, `stderr`, `stdout`, or a path as above */
 
 /* Replaces the string in a field (a char *, or a const char * that owns its string) and frees the earlier one. */
 void config_string_replace(void *field, char *text);

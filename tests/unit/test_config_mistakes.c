@@ -220,12 +220,14 @@ static const struct mistake mistakes[] = {
     {"an_empty_item_is_refused", "plugins:\n  -\n  - a.so\n",
      "2:4: each of \"plugins\" must be a path of 1 to 4095 bytes, not an empty value"},
     {"the_log_needs_an_output", "log: {output: []}\n",
-     "1:15: \"log.output\" must be a list of one or more outputs (auto, stderr, stdout or a file's path), not an empty "
+     "1:15: \"log.output\" must be a list of one or more outputs (auto, journal, stderr, stdout or a file's path), not "
+     "an empty "
      "list"},
     {"an_output_is_not_a_map", "log: {output: {file: x}}\n",
-     "1:15: \"log.output\" must be a list of one or more outputs (auto, stderr, stdout or a file's path), not a map"},
+     "1:15: \"log.output\" must be a list of one or more outputs (auto, journal, stderr, stdout or a file's path), not "
+     "a map"},
     {"one_of_the_outputs_is_not_a_map", "log: {output: [{file: x}]}\n",
-     "1:16: each of \"log.output\" must be auto, stderr, stdout or a path of 1 to 4095 bytes, not a map"},
+     "1:16: each of \"log.output\" must be auto, journal, stderr, stdout or a path of 1 to 4095 bytes, not a map"},
     {"fields_of_the_log_are_a_list", "log: {fields: request_id}\n",
      "1:15: \"log.fields\" must be a list of names of metadata, not \"request_id\""},
     {"a_field_of_the_log_of_a_bad_name_is_refused", "log: {fields: ['req*']}\n",

@@ -1,0 +1,331 @@
+#include "daemon/cli/log_journal.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context/log.h"
+#include "daemon/cli/log_follow.h"
+
+#if WEFT_HAVE_SYSTEMD
+
+#include <systemd/sd-journal.h>
+
+/* The journal's own, for lines that it has dropped because a service wrote too many. */
+#define DROPPED "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e"
+
+/* A field's name and the longest ID. */
+#define MATCH_SIZE 192
+
+#define FIELDS_MAX 256
+
+/* One entry on its way to a line: what it says, copied, since the journal shows one field at a time. */
+struct entry {
+    struct log_record record;
+    struct log_value labels[LOG_LABELS_MAX];
+    struct log_value context[LOG_CONTEXT_MAX];
+    struct weft_field fields[FIELDS_MAX];
+    char *bytes;
+    size_t used;
+    size_t capacity;
+};
+
+/* Labels, in the order of a line. */
+static const struct {
+    const char *field;
+    const char *key;
+    bool integer;
+} labels[] = {
+    {"JOB_ID", "job_id", false},       {"JOB_TYPE", "type", false},     {"JOB_QUEUE", "queue", false},
+    {"JOB_ATTEMPT", "attempt", true},  {"JOB_TASK", "task", false},     {"JOB_HANDLER", "handler", false},
+    {"JOB_ROOT_ID", "root_id", false}, {"TRACE_ID", "trace_id", false}, {"SPAN_ID", "span_id", false},
+};
+
+bool log_journal_is_supported(void)
+{
+    return true;
+}
+
+/* ---- Copying ---- */
+
+/* The journal's data is only good until the next call. Entries of more bytes than a line takes are cut. */
+static const char *copy(struct entry *entry, const char *bytes, size_t size)
+{
+    char *place = entry->bytes + entry->used;
+
+    if (size >= entry->capacity - entry->used)
+        size = entry->capacity > entry->used ? entry->capacity - entry->used - 1 : 0;
+    memcpy(place, bytes, size);
+    place[size] = '\0';
+    entry->used += size + 1;
+    return place;
+}
+
+/* A name as the journal has it was in capitals there; the line's own may have been either. */
+static const char *copy_name(struct entry *entry, const char *bytes, size_t size)
+{
+    char *name = (char *)(uintptr_t)copy(entry, bytes, size);
+
+    for (char *at = name; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
+    return name;
+}
+
+/* The journal keeps text; what is spelled as a number would be is one again. */
+static struct weft_field make_field(const char *name, const char *value)
+{
+    char again[32], *end;
+    long long integer;
+
+    errno = 0;
+    integer = strtoll(value, &end, 10);
+    (void)snprintf(again, sizeof(again), "%lld", integer);
+    if (errno == 0 && *value && !*end && strcmp(again, value) == 0)
+        return WEFT_INT(name, integer);
+    double real = strtod(value, &end);
+    (void)snprintf(again, sizeof(again), "%.17g", real);
+    if (*value && !*end && strcmp(again, value) == 0 && strpbrk(value, ".e"))
+        return WEFT_REAL(name, real);
+    return WEFT_TEXT(name, value);
+}
+
+static void take_label(struct entry *entry, size_t at, sd_journal *journal)
+{
+    const void *data;
+    size_t size, skip = strlen(labels[at].field) + 1;
+
+    if (sd_journal_get_data(journal, labels[at].field, &data, &size) < 0 || size < skip)
+        return;
+    entry->labels[entry->record.label_count++] = (struct log_value){
+        .key = labels[at].key,
+        .text = copy(entry, (const char *)data + skip, size - skip),
+        .size = size - skip,
+        .integer = labels[at].integer,
+    };
+}
+
+static bool has_prefix(const char *data, size_t size, const char *prefix)
+{
+    return size > strlen(prefix) && memcmp(data, prefix, strlen(prefix)) == 0;
+}
+
+/* Metadata and the line's own fields. */
+static void take_field(struct entry *entry, const char *data, size_t size)
+{
+    static const char meta[] = "WEFT_META_", own[] = "WEFT_DATA_";
+    struct log_record *record = &entry->record;
+    bool is_meta = has_prefix(data, size, meta);
+    const char *equals = memchr(data, '=', size);
+    size_t skip = sizeof(meta) - 1;
+
+    if (!equals || (!is_meta && !has_prefix(data, size, own)))
+        return;
+    if (is_meta ? record->context_count == LOG_CONTEXT_MAX : record->field_count == FIELDS_MAX)
+        return;
+    const char *name = copy_name(entry, data + skip, (size_t)(equals - data) - skip);
+    size_t value_size = size - (size_t)(equals + 1 - data);
+    const char *value = copy(entry, equals + 1, value_size);
+
+    if (is_meta)
+        entry->context[record->context_count++] = (struct log_value){.key = name, .text = value, .size = strlen(value)};
+    else
+        entry->fields[record->field_count++] = make_field(name, value);
+}
+
+/* ---- An entry ---- */
+
+static const char *get_text(struct entry *entry, sd_journal *journal, const char *field)
+{
+    const void *data;
+    size_t size, skip = strlen(field) + 1;
+
+    if (sd_journal_get_data(journal, field, &data, &size) < 0 || size < skip)
+        return NULL;
+    return copy(entry, (const char *)data + skip, size - skip);
+}
+
+static enum weft_level level_of(const char *priority)
+{
+    int number = priority ? atoi(priority) : 6;
+
+    return number <= 3 ? WEFT_ERROR : number <= 4 ? WEFT_WARN : number <= 6 ? WEFT_INFO : WEFT_DEBUG;
+}
+
+/* When it was sent, or when it arrived. */
+static int64_t time_of(struct entry *entry, sd_journal *journal)
+{
+    const char *sent = get_text(entry, journal, "_SOURCE_REALTIME_TIMESTAMP");
+    uint64_t arrived = 0;
+
+    if (sent)
+        return strtoll(sent, NULL, 10);
+    (void)sd_journal_get_realtime_usec(journal, &arrived);
+    return (int64_t)arrived;
+}
+
+static void read_entry(struct entry *entry, sd_journal *journal)
+{
+    struct log_record *record = &entry->record;
+    const char *pid;
+    const void *data;
+    size_t size;
+
+    entry->used = 0;
+    *record = (struct log_record){.labels = entry->labels, .context = entry->context, .fields = entry->fields};
+    record->time_us = time_of(entry, journal);
+    record->level = level_of(get_text(entry, journal, "PRIORITY"));
+    record->message = get_text(entry, journal, "MESSAGE");
+    if (!record->message)
+        record->message = "";
+    record->message_size = strlen(record->message);
+    record->node = get_text(entry, journal, "WEFT_NODE");
+    pid = get_text(entry, journal, "_PID");
+    record->pid = pid ? atoi(pid) : 0;
+    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+        take_label(entry, i, journal);
+    record->has_first_label = record->label_count > 0 && strcmp(record->labels[0].key, "job_id") == 0;
+    SD_JOURNAL_FOREACH_DATA(journal, data, size)
+    take_field(entry, data, size);
+}
+
+/* ---- Reading ---- */
+
+struct reading {
+    sd_journal *journal;
+    struct entry *entry;
+    char *line;
+    void (*visit)(const char *line, size_t size, void *user);
+    void *user;
+    size_t count;
+    uint64_t first_us; /* when the first line arrived */
+};
+
+static int add_match(sd_journal *journal, const char *field, const char *value)
+{
+    char match[MATCH_SIZE];
+
+    (void)snprintf(match, sizeof(match), "%s=%s", field, value);
+    return sd_journal_add_match(journal, match, 0);
+}
+
+/* systemd's own entries have a JOB_ID as well, of something else. */
+static int match_job(sd_journal *journal, const char *id)
+{
+    int r = add_match(journal, "JOB_ID", id);
+
+    if (r == 0)
+        r = sd_journal_add_disjunction(journal);
+    if (r == 0)
+        r = add_match(journal, "JOB_ROOT_ID", id);
+    if (r == 0)
+        r = sd_journal_add_conjunction(journal);
+    return r < 0 ? r : add_match(journal, "SYSLOG_IDENTIFIER", "weftd");
+}
+
+static int visit_new(struct reading *reading)
+{
+    int r;
+
+    while ((r = sd_journal_next(reading->journal)) > 0) {
+        if (reading->count++ == 0)
+            (void)sd_journal_get_realtime_usec(reading->journal, &reading->first_us);
+        read_entry(reading->entry, reading->journal);
+        size_t size = log_format_json(&reading->entry->record, reading->line, LOG_LINE_MAX);
+
+        if (size > 0)
+            reading->visit(reading->line, size - 1, reading->user);
+    }
+    return r;
+}
+
+static int follow_journal(struct reading *reading)
+{
+    int r = 0;
+
+    while (r >= 0 && log_follow_wait(0)) {
+        r = sd_journal_wait(reading->journal, LOG_FOLLOW_PERIOD_MS * UINT64_C(1000));
+        if (r >= 0)
+            r = visit_new(reading);
+    }
+    return r;
+}
+
+/* What the journal itself says that it has not taken of weftd's lines. */
+static int count_dropped(const struct reading *reading, size_t *ret_dropped)
+{
+    sd_journal *journal = reading->journal;
+    const void *data;
+    size_t size;
+
+    sd_journal_flush_matches(journal);
+    int r = sd_journal_add_match(journal, DROPPED, 0);
+    if (r == 0)
+        r = sd_journal_seek_realtime_usec(journal, reading->first_us);
+    while (r >= 0 && (r = sd_journal_next(journal)) > 0) {
+        if (sd_journal_get_data(journal, "MESSAGE", &data, &size) < 0 || !memmem(data, size, " weftd", 6))
+            continue;
+        if (sd_journal_get_data(journal, "N_DROPPED", &data, &size) == 0)
+            *ret_dropped += strtoul((const char *)data + sizeof("N_DROPPED"), NULL, 10);
+    }
+    return r;
+}
+
+static int read_all(struct reading *reading, const char *id, bool follow, size_t *ret_dropped)
+{
+    /* Room for names and ends, beside values that fit into a line. */
+    reading->entry->capacity = LOG_LINE_MAX;
+    reading->entry->bytes = malloc(reading->entry->capacity + 1);
+    reading->line = malloc(LOG_LINE_MAX);
+    if (!reading->entry->bytes || !reading->line)
+        return -ENOMEM;
+    /* Whole values: by default those that are large are cut. */
+    (void)sd_journal_set_data_threshold(reading->journal, LOG_LINE_MAX);
+    int r = match_job(reading->journal, id);
+    if (r == 0)
+        r = sd_journal_seek_head(reading->journal);
+    if (r == 0)
+        r = visit_new(reading);
+    if (r == 0 && follow)
+        return follow_journal(reading);
+    return r == 0 && reading->count > 0 ? count_dropped(reading, ret_dropped) : r;
+}
+
+int log_journal_read(const char *id, bool follow, void (*visit)(const char *line, size_t size, void *user), void *user,
+                     size_t *ret_count, size_t *ret_dropped)
+{
+    struct reading reading = {.visit = visit, .user = user, .entry = calloc(1, sizeof(*reading.entry))};
+
+    *ret_count = *ret_dropped = 0;
+    if (!reading.entry)
+        return -ENOMEM;
+    int r = sd_journal_open(&reading.journal, SD_JOURNAL_LOCAL_ONLY);
+    if (r >= 0) {
+        r = read_all(&reading, id, follow, ret_dropped);
+        sd_journal_close(reading.journal);
+    }
+    *ret_count = reading.count;
+    free(reading.line);
+    free(reading.entry->bytes);
+    free(reading.entry);
+    return r < 0 ? r : 0;
+}
+
+#else
+
+bool log_journal_is_supported(void)
+{
+    return false;
+}
+
+int log_journal_read(const char *id, bool follow, void (*visit)(const char *line, size_t size, void *user), void *user,
+                     size_t *ret_count, size_t *ret_dropped)
+{
+    (void)id, (void)follow, (void)visit, (void)user;
+    *ret_count = *ret_dropped = 0;
+    return -EOPNOTSUPP;
+}
+
+#endif

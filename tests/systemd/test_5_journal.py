@@ -1,0 +1,102 @@
+"""The journal: each job's lines are found by its ID, none is lost, and what the journal itself has dropped is told."""
+
+import json
+import subprocess
+
+from machine import ENVIRONMENT, wait_for
+from service import configuration, configure
+
+
+def wait_for_end(machine, *jobs):
+    for job in jobs:
+        wait_for(lambda job=job: "job done" in machine.messages(job), f"the journal has all of job {job}")
+
+
+def logs(machine, *words, **options):
+    return machine.run("weft", "logs", *words, **options)
+
+
+def test_a_job_s_log_is_read_from_the_journal_by_its_id(machine):
+    job, other = (machine.enqueue("hello", name=name, request_id="req 1") for name in ("Ada", "Grace"))
+    wait_for_end(machine, job, other)
+    lines = logs(machine, job).stdout.splitlines()
+    assert len(lines) == 3
+    assert all(job in line for line in lines) and "Hello, Ada!" in lines[1]
+    records = [json.loads(line) for line in logs(machine, job, "--json").stdout.splitlines()]
+    assert [record["msg"] for record in records] == ["job started", "Hello, Ada!", "job done"]
+    assert list(records[1])[:4] == ["ts", "level", "msg", "job_id"]
+    assert {(record["job_id"], record["type"], record["queue"], record["attempt"]) for record in records} == {(job, "hello", "default", 1)}
+    assert isinstance(records[2]["data"]["duration_ms"], float | int)
+
+
+def test_metadata_comes_back_from_the_journal(machine):
+    configure(machine, log={"fields": ["request_id", "name"]})
+    job = machine.enqueue("hello", name="Ada\\Lövelace", request_id="req \"1\"")
+    wait_for_end(machine, job)
+    records = [json.loads(line) for line in logs(machine, job, "--json").stdout.splitlines()]
+    assert {json.dumps(record["ctx"], sort_keys=True) for record in records} == {
+        json.dumps({"name": "Ada\\Lövelace", "request_id": "req \"1\""}, sort_keys=True)}
+
+
+def test_the_log_of_a_job_has_the_jobs_that_it_has_started(machine):
+    job = machine.enqueue("hello", name="Ada")
+    wait_for_end(machine, job)
+    child = machine.enqueue("hello", name="Grace", parent=job, root=job)
+    wait_for_end(machine, child)
+    records = [json.loads(line) for line in logs(machine, job, "--json").stdout.splitlines()]
+    assert [record["job_id"] for record in records] == [job] * 3 + [child] * 3
+    assert {record.get("root_id") for record in records[3:]} == {job}
+
+
+def test_a_log_is_followed_while_the_job_runs(machine):
+    job = machine.enqueue("nap", payload=3000)
+    wait_for(lambda: "napping" in machine.messages(job), "the job naps")
+    follower = subprocess.Popen(["nsenter", "--target", str(machine.pid()), "--all", *ENVIRONMENT, "weft", "logs", "-f", job],
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        seen = []
+        while not seen or "job done" not in seen[-1]:
+            seen.append(follower.stdout.readline())
+            assert seen[-1], "the follower goes on"
+    finally:
+        follower.kill()
+        follower.wait()
+    assert "job started" in seen[0] and len(seen) == len(machine.messages(job))
+
+
+def test_a_job_that_the_journal_does_not_know_is_said(machine):
+    done = logs(machine, "1-1", check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "no line about a job \"1-1\" in the journal" in done.stderr
+
+
+def test_a_worker_that_was_started_again_has_its_lines_in_the_journal(machine):
+    before = machine.worker_pids()
+    machine.run("kill", "-KILL", *before)
+    wait_for(lambda: len(set(machine.worker_pids()) - set(before)) == 2, "both are started again")
+    wait_for_end(machine, *(machine.enqueue("hello", name="Ada") for _ in range(20)))
+
+
+def test_the_output_journal_needs_no_standard_error_for_it(machine):
+    machine.follow_drop_in("[Service]\nStandardError=null\n")
+    machine.write("/etc/weft/weftd.yaml", configuration(log={"output": "journal"}))
+    machine.run("systemctl", "restart", "weftd")
+    wait_for_end(machine, machine.enqueue("hello", name="Ada"))
+    machine.follow_drop_in(None)
+
+
+def test_what_the_journal_has_dropped_is_told(machine):
+    machine.follow_drop_in("[Service]\nLogRateLimitIntervalSec=4s\nLogRateLimitBurst=30\n")
+    machine.run("systemctl", "restart", "weftd")
+    job = machine.enqueue("nap", payload=100)
+    wait_for_end(machine, job)
+    for ended in [machine.enqueue("hello", name="Ada") for _ in range(200)]:
+        machine.wait_for_state(ended, "done")
+
+    def told():
+        # The journal says how many it has dropped once it takes lines again.
+        machine.wait_for_state(machine.enqueue("hello", name="Ada"), "done")
+        return "the journal has dropped " in logs(machine, job).stderr
+
+    wait_for(told, "weft logs tells what is missing")
+    machine.follow_drop_in(None)
