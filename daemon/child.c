@@ -46,6 +46,7 @@ static void unblock_signals(void)
     /* Those wait until the worker can obey them, instead of ending it half-started. */
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGQUIT);
+    (void)sigaddset(&signals, SIGUSR1);
     (void)sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 

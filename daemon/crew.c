@@ -277,6 +277,17 @@ void crew_hurry(struct crew *crew)
             (void)kill(child->pid, SIGQUIT);
 }
 
+/* Each process has descriptors of its own. */
+void crew_reopen_logs(const struct crew *crew)
+{
+    for (const struct child *child = crew->children; child; child = child->next) {
+        if (!is_present(crew, child))
+            log_output_reopen(child->generation->output);
+        if (child_runs(child))
+            (void)kill(child->pid, SIGUSR1);
+    }
+}
+
 static void kill_late(const struct crew *crew, struct child *child, int64_t now_us)
 {
     int64_t limit_us = child->generation->config->shutdown_timeout_ms * 1000 + STOP_GRACE_US;

@@ -63,6 +63,10 @@ void crew_stop(struct crew *crew);
 /* The same, but what runs is interrupted, and killed soon. */
 void crew_hurry(struct crew *crew);
 
+/* After a rotation: has the workers, and what is left of earlier ones, write into the files that have the names of the
+ * log's now. */
+void crew_reopen_logs(const struct crew *crew);
+
 /* Processes that run. */
 size_t crew_running(const struct crew *crew);
 

@@ -1,37 +1,24 @@
 #include "daemon/log_output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "context/log.h"
 #include "daemon/journal.h"
+#include "daemon/log_destination.h"
 
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
 #define FLUSH_PERIOD_US (100 * INT64_C(1000))
-
-struct destination {
-    int fd;
-    bool owned;   /* opened here */
-    bool journal; /* lines are handed over one by one, and none is kept */
-    bool text;
-    bool colour;
-    const char *name; /* as configured */
-    int error;        /* of the last write; under the lock */
-    int told;         /* what of that has been logged */
-    unsigned lost;    /* lines that did not fit into the buffer */
-};
 
 struct log_output {
     const struct config *config;
     struct scoreboard_slot *slot;     /* whose buffers collect the lines of this process; NULL: none yet */
     struct scoreboard_slot *own_slot; /* one that this process has made for itself; NULL: none */
-    struct destination destinations[SCOREBOARD_OUTPUTS_MAX];
+    struct log_destination destinations[SCOREBOARD_OUTPUTS_MAX];
     size_t count;
     struct event *flush_event; /* NULL: every line is written at once */
     bool flush_pending;        /* under the lock */
@@ -100,7 +87,7 @@ static void flush_locked(struct log_output *output)
 }
 
 /* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
-static void tell_trouble(struct destination *destination)
+static void tell_trouble(struct log_destination *destination)
 {
     if (destination->error == destination->told)
         return;
@@ -129,6 +116,24 @@ void log_output_tend(void)
         log_output_flush(installed);
 }
 
+/* What was written into the buffers until now belongs to the old files. */
+void log_output_reopen(struct log_output *output)
+{
+    if (!output)
+        output = installed;
+    if (!output)
+        return;
+    log_output_flush(output);
+    for (size_t i = 0; i < output->count; i++) {
+        (void)pthread_mutex_lock(&output->lock);
+        int r = log_destination_reopen(&output->destinations[i]);
+        (void)pthread_mutex_unlock(&output->lock);
+        if (r < 0)
+            weft_error("the log file %s cannot be opened anew: %s; its lines go on into the old one",
+                       output->destinations[i].name, strerror(-r));
+    }
+}
+
 int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot)
 {
     int r = 0;
@@ -142,13 +147,15 @@ int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slo
     return r;
 }
 
-static size_t format(const struct destination *destination, const struct log_record *record, char *place, size_t size)
+static size_t format(const struct log_destination *destination, const struct log_record *record, char *place,
+                     size_t size)
 {
     return destination->text ? log_format_text(record, destination->colour, place, size)
                              : log_format_json(record, place, size);
 }
 
-static void append(struct scoreboard_buffer *buffer, struct destination *destination, const struct log_record *record)
+static void append(struct scoreboard_buffer *buffer, struct log_destination *destination,
+                   const struct log_record *record)
 {
     if (destination->journal) {
         destination->error = journal_send(record);
@@ -229,63 +236,7 @@ static void watch_forks(void)
     (void)pthread_atfork(NULL, NULL, leave_slot);
 }
 
-/* ---- Opening ---- */
-
-static int open_destination(const struct config *config, const char *name, struct destination *ret_destination)
-{
-    struct destination destination = {.fd = STDERR_FILENO, .name = name};
-
-    if (strcmp(name, "stdout") == 0) {
-        destination.fd = STDOUT_FILENO;
-    } else if (strcmp(name, "journal") == 0) {
-        if (!journal_is_supported())
-            return -EOPNOTSUPP;
-        destination.journal = true;
-    } else if (strcmp(name, "auto") == 0) {
-        destination.journal = journal_is_behind(STDERR_FILENO);
-    } else if (strcmp(name, "stderr") != 0) {
-        destination.fd = open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-        destination.owned = true;
-        if (destination.fd < 0)
-            return -errno;
-    }
-    bool terminal = isatty(destination.fd) == 1;
-    destination.text = config->log.format == CONFIG_LOG_TEXT || (config->log.format == CONFIG_LOG_AUTO && terminal);
-    destination.colour = terminal && !getenv("NO_COLOR");
-    *ret_destination = destination;
-    return 0;
-}
-
-static int open_all(struct log_output *output, const struct config *config, char **ret_message)
-{
-    const struct config_strings *names = &config->log.outputs;
-
-    if (names->count > SCOREBOARD_OUTPUTS_MAX) {
-        const struct config_mark *mark = &names->items[SCOREBOARD_OUTPUTS_MAX].mark;
-
-        if (asprintf(ret_message, "%s:%u:%u: \"log.output\" can name at most %d outputs, not %zu", config->path,
-                     mark->line, mark->column, SCOREBOARD_OUTPUTS_MAX, names->count) < 0)
-            *ret_message = NULL;
-        return -EINVAL;
-    }
-    for (size_t i = 0; i < names->count; i++) {
-        const struct config_string *name = &names->items[i];
-        int r = open_destination(config, name->text, &output->destinations[i]);
-
-        if (r < 0) {
-            bool unknown = r == -EOPNOTSUPP;
-
-            if (asprintf(ret_message, "%s:%u:%u: the log %s%s cannot be written: %s", config->path, name->mark.line,
-                         name->mark.column, unknown ? "" : "file ", name->text,
-                         unknown ? "this weftd was built without libsystemd; auto or a file's path can be"
-                                 : strerror(-r)) < 0)
-                *ret_message = NULL;
-            return r;
-        }
-        output->count++;
-    }
-    return 0;
-}
+/* ---- Its life ---- */
 
 static int copy_fields(struct log_output *output)
 {
@@ -310,7 +261,7 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
     output->config = config;
     output->slot = slot;
     (void)pthread_mutex_init(&output->lock, NULL);
-    int r = open_all(output, config, ret_message);
+    int r = log_destinations_open(config, output->destinations, &output->count, ret_message);
     if (r == 0)
         r = copy_fields(output);
     if (r < 0) {
@@ -363,7 +314,7 @@ int log_output_move(struct log_output *output, struct scoreboard_slot *slot, str
 bool log_output_has(const struct log_output *output, int fd)
 {
     for (size_t i = 0; i < output->count; i++)
-        if (output->destinations[i].journal ? journal_may_own(fd) : output->destinations[i].fd == fd)
+        if (log_destination_may_use(&output->destinations[i], fd))
             return true;
     return false;
 }
@@ -380,8 +331,7 @@ struct log_output *log_output_free(struct log_output *output)
     if (output->flush_event)
         event_free(output->flush_event);
     for (size_t i = 0; i < output->count; i++)
-        if (output->destinations[i].owned)
-            (void)close(output->destinations[i].fd);
+        log_destination_close(&output->destinations[i]);
     (void)pthread_mutex_destroy(&output->lock);
     (void)scoreboard_slot_free(output->own_slot);
     free(output->fields);

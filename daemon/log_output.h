@@ -30,6 +30,10 @@ void log_output_flush(struct log_output *output);
 /* The same for what is installed. */
 void log_output_tend(void);
 
+/* Opens its files anew by their names, as after a rotation; NULL: those of what is installed. What cannot be opened is
+ * said, and goes on as it was. Descriptors keep their numbers. */
+void log_output_reopen(struct log_output *output);
+
 /* Writes what a process that is gone has left in its slot. What an output does not take stays there; gives 0 or the
  * negative errno of that. */
 int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot);

@@ -111,7 +111,7 @@ static int run(struct config *config)
     return status;
 }
 
-/* Until the supervisor can obey them: a stop that comes early is one all the same, and a reload does not end weftd. */
+/* Until the supervisor can obey them: a stop that comes early is one all the same, and nothing else ends weftd. */
 static void hold_signals_back(void)
 {
     sigset_t signals;
@@ -119,6 +119,7 @@ static void hold_signals_back(void)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 

@@ -31,7 +31,7 @@
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
 
-enum { SIGNALS = 5 };
+enum { SIGNALS = 6 };
 
 struct supervisor {
     enum supervisor_state state;
@@ -177,6 +177,17 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
     tell_service_manager(supervisor);
 }
 
+static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
+{
+    const struct supervisor *supervisor = arg;
+
+    (void)number;
+    (void)what;
+    log_output_reopen(NULL);
+    crew_reopen_logs(&supervisor->crew);
+    weft_info("log files opened anew");
+}
+
 /* ---- Redis ---- */
 
 static void redis_ready(void *user)
@@ -280,7 +291,7 @@ static int start_events(struct supervisor *supervisor)
         event_callback_fn callback;
     } signals[SIGNALS] = {
         {SIGTERM, on_stop_signal},  {SIGINT, on_stop_signal},   {SIGQUIT, on_stop_signal},
-        {SIGHUP, on_reload_signal}, {SIGCHLD, on_child_signal},
+        {SIGHUP, on_reload_signal}, {SIGCHLD, on_child_signal}, {SIGUSR1, on_reopen_signal},
     };
     sigset_t none;
 

@@ -40,6 +40,7 @@ struct worker {
     struct dispatch dispatch;
     struct event *stop_event;
     struct event *quit_event;
+    struct event *reopen_event;
     struct event *beat_event;
     struct event *limit_event;
 };
@@ -117,6 +118,15 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
         begin_drain(arg);
 }
 
+static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
+{
+    const struct worker *worker = arg;
+
+    (void)number;
+    (void)what;
+    log_output_reopen(worker->options->output);
+}
+
 static void settled(void *user)
 {
     stop_if_finished(user);
@@ -182,12 +192,15 @@ static int start_events(struct worker *worker)
 {
     worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
     worker->quit_event = evsignal_new(worker->base, SIGQUIT, on_stop_signal, worker);
+    worker->reopen_event = evsignal_new(worker->base, SIGUSR1, on_reopen_signal, worker);
     worker->beat_event = event_new(worker->base, -1, EV_PERSIST, beat, worker);
     worker->limit_event = evtimer_new(worker->base, limit_is_over, worker);
-    if (!worker->stop_event || !worker->quit_event || !worker->beat_event || !worker->limit_event)
+    if (!worker->stop_event || !worker->quit_event || !worker->reopen_event || !worker->beat_event ||
+        !worker->limit_event)
         return -ENOMEM;
     (void)event_add(worker->stop_event, NULL);
     (void)event_add(worker->quit_event, NULL);
+    (void)event_add(worker->reopen_event, NULL);
     (void)event_add(worker->beat_event, &(struct timeval){.tv_usec = BEAT_MS * 1000});
     unblock_signals();
     return 0;
@@ -264,6 +277,7 @@ static void finish(struct worker *worker)
     location_name_places_no_more();
     free_event(worker->stop_event);
     free_event(worker->quit_event);
+    free_event(worker->reopen_event);
     free_event(worker->beat_event);
     free_event(worker->limit_event);
     (void)log_output_free(worker->options->output);

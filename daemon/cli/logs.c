@@ -260,7 +260,7 @@ const struct command command_logs = {
     .synopsis = "ID",
     .summary = "Show the log of a job, with its subtasks and child jobs, in time order",
     .details = "Reads the first file among the outputs of the configuration's log: section; without\n"
-               "one, the journal. With --json, the lines are shown as they are in the file.\n",
+               "one, the journal. With --json, the lines are shown as they are in the file, or would be.\n",
     .rows = rows,
     .words_min = 1,
     .words_max = 1,

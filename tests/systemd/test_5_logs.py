@@ -1,4 +1,4 @@
-"""The journal: each job's lines are found by its ID, none is lost, and what the journal itself has dropped is told."""
+"""The logs: each job's lines are found by its ID, none is lost, and what the journal itself has dropped is told."""
 
 import json
 import subprocess
@@ -100,3 +100,26 @@ def test_what_the_journal_has_dropped_is_told(machine):
 
     wait_for(told, "weft logs tells what is missing")
     machine.follow_drop_in(None)
+
+
+# ---- Files ----
+
+def test_logrotate_rotates_the_files_of_the_log_and_no_line_is_lost(machine):
+    configure(machine, log={"output": ["auto", "/var/log/weft/weftd.log"]})
+    jobs = []
+    for _ in range(2):
+        jobs += [machine.enqueue("nap", payload=500) for _ in range(10)]
+        wait_for(lambda: "napping" in machine.messages(jobs[-1]), "jobs run")
+        machine.run("logrotate", "--force", "/etc/logrotate.d/weft")
+        wait_for(lambda: machine.exists("/var/log/weft/weftd.log"), "there is a new file")
+    for job in jobs:
+        machine.wait_for_state(job, "done")
+    machine.run("systemctl", "stop", "weftd")
+    text = machine.sh("cd /var/log/weft; cat weftd.log weftd.log.1; zcat weftd.log.2.gz").stdout
+    ended = [line["job_id"] for line in map(json.loads, text.splitlines()) if line["msg"] == "job done"]
+    assert sorted(ended) == sorted(jobs)
+    machine.sh("rm /var/log/weft/weftd.log*")
+
+
+def test_logrotate_minds_nothing_that_is_not_there(machine):
+    assert machine.run("logrotate", "--force", "/etc/logrotate.d/weft").stderr == ""
