@@ -72,6 +72,7 @@ static int run_child(struct child *child, struct event_base *base, pid_t supervi
         .output = generation->output,
         .slot = child->slot,
         .cards = &child->cards,
+        .tally = &child->tally,
         .consumer = child->consumer,
     });
 }
@@ -98,12 +99,17 @@ static pid_t fork_quietly(sigset_t *ret_before)
  * worker at once. */
 static int map_slot(struct child *child)
 {
-    size_t capacity = 2 * (size_t)child->generation->config->concurrency + 64;
-    int r = scoreboard_slot_new(card_table_size(capacity), &child->slot);
+    const struct config *config = child->generation->config;
+    size_t capacity = 2 * (size_t)config->concurrency + 64;
+    /* Aligned, for what comes behind the cards. */
+    size_t cards_size = (card_table_size(capacity) + 63) / 64 * 64;
+    int r = scoreboard_slot_new(cards_size + tally_size(config), &child->slot);
 
-    if (r == 0)
-        card_table_init(&child->cards, scoreboard_slot_more(child->slot), capacity);
-    return r;
+    if (r < 0)
+        return r;
+    card_table_init(&child->cards, scoreboard_slot_more(child->slot), capacity);
+    tally_init(&child->tally, (char *)scoreboard_slot_more(child->slot) + cards_size, config);
+    return 0;
 }
 
 int child_start(struct child *child, struct event_base *base)

@@ -11,6 +11,7 @@
 
 #include "daemon/crash/card.h"
 #include "daemon/generation.h"
+#include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
 #include "queue/consumer.h"
 
@@ -50,6 +51,7 @@ struct child {
     struct generation *generation;
     struct scoreboard_slot *slot;
     struct card_table cards; /* in the slot */
+    struct tally tally;      /* likewise */
     struct child *replaces;  /* is to retire once this one is ready; NULL: nobody */
     bool killed;             /* with SIGKILL, by the supervisor */
     bool worn;               /* to be replaced, though of the present generation */

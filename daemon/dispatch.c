@@ -17,6 +17,43 @@
 /* A job for which there was no memory is tried again after this. */
 enum { POSTPONE_MS = 1000 };
 
+/* ---- Counting ---- */
+
+static struct tally_cell *cell_named(const struct dispatch *dispatch, const char *queue, const char *type)
+{
+    return tally_cell(dispatch->tally, tally_find_queue(dispatch->tally, queue),
+                      tally_find_type(dispatch->tally, type));
+}
+
+static struct tally_cell *cell_of(const struct dispatch *dispatch, const struct weft_job *job)
+{
+    return tally_cell(dispatch->tally, tally_find_queue(dispatch->tally, job->record->queue), job->type->number);
+}
+
+/* The ID of an entry says when it came into the stream, which is when the job was ready. */
+static void count_start(const struct dispatch *dispatch, const struct weft_job *job)
+{
+    struct tally_cell *cell = cell_of(dispatch, job);
+    size_t queue = tally_find_queue(dispatch->tally, job->record->queue);
+
+    counter_add(&cell->attempts, 1);
+    counter_add(&cell->running, 1);
+    histogram_add(&dispatch->tally->queues[queue].waits,
+                  (job->started_ms - strtoll(job->record->entry, NULL, 10)) * 1000);
+}
+
+static void count_end(const struct dispatch *dispatch, const struct weft_job *job,
+                      const struct attempt_outcome *outcome)
+{
+    struct tally_cell *cell = cell_of(dispatch, job);
+
+    counter_add(&cell->outcomes[outcome->outcome], 1);
+    counter_add(&cell->running, (uint64_t)-1);
+    /* How long it would have taken is not known. */
+    if (outcome->outcome != JOB_RETURNED)
+        histogram_add(&cell->durations, outcome->duration_us);
+}
+
 /* ---- From the queues ---- */
 
 static struct settlement settlement_of(const struct weft_job *job, const struct attempt_outcome *outcome)
@@ -78,6 +115,7 @@ static void message_rejected(const struct queue_rejection *rejection, void *user
     struct dispatch *dispatch = user;
 
     lifecycle_rejected(rejection);
+    counter_add(&cell_named(dispatch, rejection->queue, rejection->type)->outcomes[JOB_DEAD], 1);
     atomic_fetch_add_explicit(&dispatch->slot->jobs_failed, 1, memory_order_relaxed);
 }
 
@@ -90,8 +128,8 @@ static void job_cancelled(const char *queue, const char *id, void *user)
 
 static void job_discarded(const struct job *job, void *user)
 {
-    (void)user;
     lifecycle_discarded(job);
+    counter_add(&cell_named(user, job->queue, job->type)->outcomes[JOB_CANCELLED], 1);
 }
 
 static void job_lost(const char *queue, const char *entry, void *user)
@@ -150,6 +188,7 @@ static void job_started(struct weft_job *job, void *user)
 
     job->card = card_take(dispatch->cards, job);
     card_start(job->card, job);
+    count_start(dispatch, job);
     lifecycle_started(job);
 }
 
@@ -166,6 +205,7 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
     struct settlement settlement = settlement_of(job, outcome);
 
     lifecycle_ended(outcome);
+    count_end(dispatch, job, outcome);
     card_end(dispatch->cards, job->card);
     check_kept(queue_client_settle(dispatch->client, &settlement));
     queue_client_add_room(dispatch->client, 1);
@@ -178,17 +218,15 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
 
 static void subtask_started(struct weft_job *job, struct weft_task *task, void *user)
 {
-    (void)job;
     (void)task;
-    (void)user;
+    counter_add(&cell_of(user, job)->subtasks, 1);
     lifecycle_subtask_started();
 }
 
 static void subtask_ended(struct weft_job *job, struct weft_task *task, int result, void *user)
 {
-    (void)job;
     (void)task;
-    (void)user;
+    counter_add(&cell_of(user, job)->subtasks_failed, result != 0);
     lifecycle_subtask_ended(result);
 }
 

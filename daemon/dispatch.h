@@ -10,6 +10,7 @@
 
 #include "daemon/crash/card.h"
 #include "daemon/job_types.h"
+#include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
 #include "handlers/runner.h"
 #include "queue/client.h"
@@ -17,6 +18,7 @@
 struct dispatch {
     struct scoreboard_slot *slot;
     struct card_table *cards;
+    const struct tally *tally;
     const struct job_types *types;
     const char *node; /* the name of this weftd */
     struct queue_client *client;
@@ -26,7 +28,7 @@ struct dispatch {
     void *user;
 };
 
-/* The owner has filled in `slot`, `cards`, `types`, `settled` and `user`. Connects, and fetches from then on;
+/* The owner has filled in `slot`, `cards`, `tally`, `types`, `settled` and `user`. Connects, and fetches from then on;
  * `dispatch` must stay where it is. Errors: -ENOMEM, -EINVAL. */
 int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
                    const struct config *config, const char *consumer) __attribute__((warn_unused_result));

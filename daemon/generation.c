@@ -30,6 +30,7 @@ struct generation *generation_unref(struct generation *generation)
     if (!generation || --generation->users > 0)
         return NULL;
     (void)queue_keeper_free(generation->keeper);
+    (void)web_free(generation->web);
     (void)log_output_free(generation->output);
     (void)config_free(generation->config);
     free(generation);

@@ -10,12 +10,14 @@
 
 #include "daemon/config/config.h"
 #include "daemon/log_output.h"
+#include "daemon/web.h"
 #include "queue/keeper.h"
 
 struct generation {
     struct config *config;
     struct log_output *output;
     struct queue_keeper *keeper; /* NULL until generation_connect() */
+    struct web *web;             /* NULL: it has none */
     void *owner;                 /* for the keeper's events, whose user is the generation */
     size_t users;                /* workers of it, the crew that starts them, a reload that prepares it */
 };
@@ -30,5 +32,5 @@ int generation_connect(struct generation *generation, struct event_base *base, c
 
 struct generation *generation_ref(struct generation *generation);
 
-/* Gives NULL. The last user frees it, not from inside one of its keeper's events. */
+/* Gives NULL. The last user frees it, not from inside one of its keeper's events or its web server's pages. */
 struct generation *generation_unref(struct generation *generation);

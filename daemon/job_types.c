@@ -55,6 +55,7 @@ static int add_type(const struct config *config, const struct registry *registry
 
     *type = (struct job_type){
         .name = job->type,
+        .number = (size_t)(job - config->jobs),
         .chain = types->handlers + *next_handler,
         .chain_size = job->chain.count,
         .attempts = job->attempts,

@@ -10,6 +10,7 @@
 #include "context/log.h"
 #include "daemon/journal.h"
 #include "daemon/log_destination.h"
+#include "daemon/metrics/histogram.h"
 
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
 #define FLUSH_PERIOD_US (100 * INT64_C(1000))
@@ -154,12 +155,23 @@ static size_t format(const struct log_destination *destination, const struct log
                              : log_format_json(record, place, size);
 }
 
-static void append(struct scoreboard_buffer *buffer, struct log_destination *destination,
+/* The line is lost if `error` is one. */
+static void note_error(struct scoreboard_slot *slot, struct log_destination *destination, int error)
+{
+    destination->error = error;
+    if (error < 0) {
+        destination->lost++;
+        counter_add(&slot->log_lines_lost, 1);
+    }
+}
+
+static void append(struct scoreboard_slot *slot, size_t number, struct log_destination *destination,
                    const struct log_record *record)
 {
+    struct scoreboard_buffer *buffer = &slot->outputs[number];
+
     if (destination->journal) {
-        destination->error = journal_send(record);
-        destination->lost += destination->error < 0;
+        note_error(slot, destination, journal_send(record));
         return;
     }
 
@@ -167,11 +179,9 @@ static void append(struct scoreboard_buffer *buffer, struct log_destination *des
     size_t size = format(destination, record, buffer->bytes + end, SCOREBOARD_BUFFER_SIZE - end);
 
     if (size == 0) {
-        destination->error = write_buffer(buffer, destination->fd);
-        if (destination->error < 0) {
-            destination->lost++;
+        note_error(slot, destination, write_buffer(buffer, destination->fd));
+        if (destination->error < 0)
             return;
-        }
         end = 0;
         size = format(destination, record, buffer->bytes, SCOREBOARD_BUFFER_SIZE);
     }
@@ -195,7 +205,9 @@ static void take_line(const struct log_record *record, void *user)
     if (!output->slot)
         make_slot(output);
     for (size_t i = 0; i < output->count && output->slot; i++)
-        append(&output->slot->outputs[i], &output->destinations[i], record);
+        append(output->slot, i, &output->destinations[i], record);
+    if (output->slot)
+        counter_add(&output->slot->log_lines[record->level], 1);
     if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread) ||
         record->time_us - output->flushed_us >= FLUSH_PERIOD_US) {
         flush_locked(output);

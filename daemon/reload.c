@@ -99,6 +99,13 @@ static void connect_next(struct reload *reload)
         return;
     }
     reload->config = NULL;
+    r = web_new(reload->web, reload->next->config->http.listen, reload->crew->generation->web, &reload->next->web,
+                &message);
+    if (r < 0) {
+        refuse(reload, message ? message : strerror(-r));
+        free(message);
+        return;
+    }
     r = generation_connect(reload->next, reload->crew->base, reload->keeper_events);
     if (r < 0)
         refuse(reload, strerror(-r));

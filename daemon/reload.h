@@ -20,6 +20,7 @@ struct reload {
     struct scoreboard_slot *slot; /* the supervisor's */
     const struct queue_keeper_events *keeper_events;
     void *owner; /* of the new generations */
+    const struct web_setup *web;
     enum reload_state state;
     bool again; /* asked for once more meanwhile */
     int64_t since_us;

@@ -30,6 +30,10 @@ struct scoreboard_slot {
     atomic_uint_fast64_t jobs_done;
     atomic_uint_fast64_t jobs_failed; /* dead letters, cancelled ones not among them */
     atomic_uint_fast64_t in_flight;
+    atomic_uint_fast64_t log_lines[4]; /* by enum weft_level */
+    atomic_uint_fast64_t log_lines_lost;
+    atomic_long contexts; /* frames that are in use */
+    atomic_long tasks;
     atomic_int ready;            /* plugins are loaded and the queues are being read */
     atomic_int_fast64_t beat_us; /* CLOCK_MONOTONIC: when the loop last turned, and fetched as it should */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #if WEFT_HAVE_SYSTEMD
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #endif
 
@@ -34,6 +35,18 @@ static void notify(const char *message)
 {
     (void)sd_notify(0, message);
 }
+
+/* Where weftd is given more than that, it says so by not answering on the rest. */
+size_t service_take_sockets(int *sockets, size_t max)
+{
+    int count = sd_listen_fds(1);
+    size_t taken = 0;
+
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count && taken < max; fd++)
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0)
+            sockets[taken++] = fd;
+    return taken;
+}
 #else
 static int64_t wanted_watchdog_us(void)
 {
@@ -48,6 +61,13 @@ static bool is_listening(void)
 static void notify(const char *message)
 {
     (void)message;
+}
+
+size_t service_take_sockets(int *sockets, size_t max)
+{
+    (void)sockets;
+    (void)max;
+    return 0;
 }
 #endif
 

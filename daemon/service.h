@@ -37,6 +37,10 @@ struct service {
  * all is sound. To be called a few times a second. */
 void service_tell(struct service *service, const struct service_figures *figures, int64_t now_us);
 
+/* Gives the listening sockets that the service manager has passed, at most `max` of them; they are the caller's. Once.
+ */
+size_t service_take_sockets(int *sockets, size_t max);
+
 /* In a process that is not the service's main one: neither it nor what it starts has anything to tell. */
 void service_leave(void);
 

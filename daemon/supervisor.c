@@ -13,13 +13,7 @@
 
 #include "context/timer.h"
 #include "daemon/crash/autopsy.h"
-#include "daemon/crew.h"
-#include "daemon/notice.h"
-#include "daemon/oom.h"
-#include "daemon/redis_server.h"
-#include "daemon/reload.h"
-#include "daemon/service.h"
-#include "daemon/watch.h"
+#include "daemon/supervisor_report.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
 #define REDIS_START_LIMIT_US (5 * INT64_C(1000000))
@@ -28,66 +22,6 @@
 #define RECLAIM_LIMIT_US (2 * INT64_C(1000000))
 
 #define TICK_US (100 * 1000)
-
-enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
-
-enum { SIGNALS = 6 };
-
-struct supervisor {
-    enum supervisor_state state;
-    bool announced; /* "weftd ready" has been said */
-    int exit_status;
-    int64_t started_us;
-    int64_t workers_gone_us; /* when the last worker ended */
-    struct event_base *base;
-    struct generation *first; /* until the crew has it; a reference */
-    struct crew crew;
-    struct reload reload;
-    struct notice notice;
-    struct watch watch;
-    struct oom oom;
-    struct service service;
-    struct redis_server *redis;
-    struct event *signal_events[SIGNALS];
-    struct event *tick_event;
-    char redis_problem[SCOREBOARD_PROBLEM_SIZE];
-};
-
-/* ---- The service manager ---- */
-
-static enum service_phase phase_of(const struct supervisor *supervisor)
-{
-    if (supervisor->state == SUPERVISOR_STOPPING)
-        return SERVICE_STOPPING;
-    if (!supervisor->announced)
-        return SERVICE_STARTING;
-    return supervisor->reload.state == RELOAD_NOT ? SERVICE_RUNNING : SERVICE_RELOADING;
-}
-
-static const char *redis_problem_of(const struct supervisor *supervisor)
-{
-    if (supervisor->state == SUPERVISOR_STARTING)
-        return *supervisor->redis_problem ? supervisor->redis_problem : NULL;
-    return supervisor->notice.ailing && supervisor->notice.text_count > 0 ? supervisor->notice.texts[0] : NULL;
-}
-
-static void tell_service_manager(struct supervisor *supervisor)
-{
-    struct service_figures figures = {
-        .phase = phase_of(supervisor),
-        .workers = crew_running(&supervisor->crew),
-        .jobs_done = supervisor->crew.totals.jobs_done,
-        .redis_problem = redis_problem_of(supervisor),
-        .sound = watch_is_in_control(&supervisor->watch, &supervisor->crew),
-    };
-
-    for (const struct child *child = supervisor->crew.children; child; child = child->next)
-        if (child_runs(child)) {
-            figures.in_flight += atomic_load(&child->slot->in_flight);
-            figures.jobs_done += atomic_load(&child->slot->jobs_done);
-        }
-    service_tell(&supervisor->service, &figures, timer_now_us());
-}
 
 /* ---- Stopping ---- */
 
@@ -107,7 +41,7 @@ static void begin_stop(struct supervisor *supervisor, int exit_status)
     supervisor->workers_gone_us = timer_now_us();
     reload_cancel(&supervisor->reload);
     crew_stop(&supervisor->crew);
-    tell_service_manager(supervisor);
+    supervisor_tell_manager(supervisor);
     end_if_stopped(supervisor);
 }
 
@@ -133,13 +67,16 @@ static void worker_ended(struct child *child, bool expected, void *user)
 {
     struct supervisor *supervisor = user;
     bool clean = WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_OK;
+    bool crashed = !expected || !clean;
+    bool out_of_memory = crashed && oom_has_killed(&supervisor->oom);
 
     supervisor->workers_gone_us = timer_now_us();
     /* A handler may have called exit(0), so a good status alone says nothing. */
-    if (!expected || !clean)
-        supervisor->crew.totals.jobs_failed += autopsy_perform(child, oom_has_killed(&supervisor->oom));
+    if (crashed)
+        supervisor->crew.totals.jobs_failed += autopsy_perform(child, out_of_memory);
     else if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
         weft_error("what a worker may have left could not be given back: out of memory");
+    metrics_note_end(&supervisor->metrics, child, crashed, out_of_memory);
     if (!expected)
         reload_worker_ended(&supervisor->reload, child);
     /* A plugin that cannot start now will not in a second either. */
@@ -174,7 +111,7 @@ static void on_reload_signal(evutil_socket_t number, short what, void *arg)
         reload_begin(&supervisor->reload);
     else if (supervisor->state != SUPERVISOR_STOPPING)
         supervisor->reload.again = true;
-    tell_service_manager(supervisor);
+    supervisor_tell_manager(supervisor);
 }
 
 static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
@@ -202,6 +139,8 @@ static void redis_ready(void *user)
     supervisor->state = SUPERVISOR_RUNNING;
     if (crew_start(&supervisor->crew, generation) < 0)
         weft_error("the workers could not be started: out of memory");
+    /* It is the crew's now, and goes when a reload has replaced it. */
+    supervisor->first = generation_unref(supervisor->first);
 }
 
 static void redis_state(const char *problem, void *user)
@@ -226,10 +165,18 @@ static void reclaimed(const char *queue, const char *consumer, long count, enum 
                   WEFT_TEXT("queue", queue), WEFT_TEXT("consumer", consumer), WEFT_INT("jobs", count));
 }
 
+static void sampled(const struct queue_sample *samples, int64_t round_trip_us, void *user)
+{
+    struct generation *generation = user;
+
+    metrics_note_samples(&((struct supervisor *)generation->owner)->metrics, generation, samples, round_trip_us);
+}
+
 static const struct queue_keeper_events keeper_events = {
     .ready = redis_ready,
     .redis_state = redis_state,
     .reclaimed = reclaimed,
+    .sampled = sampled,
 };
 
 /* ---- Time ---- */
@@ -272,6 +219,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     crew_tend(&supervisor->crew);
     end_if_stopped(supervisor);
     notice_look(&supervisor->notice, &supervisor->crew);
+    if (supervisor->crew.generation && supervisor->crew.generation->web)
+        metrics_tend(&supervisor->metrics, &supervisor->crew);
     /* Also with nothing new to write: an output that was full may have room again. */
     log_output_tend();
     if (supervisor->state == SUPERVISOR_RUNNING) {
@@ -279,7 +228,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         if (!supervisor->announced && crew_is_complete(&supervisor->crew))
             announce(supervisor);
     }
-    tell_service_manager(supervisor);
+    supervisor_tell_manager(supervisor);
 }
 
 /* ---- The process ---- */
@@ -326,17 +275,39 @@ static int start_redis(struct supervisor *supervisor)
     return r;
 }
 
+static int start_web(struct supervisor *supervisor)
+{
+    struct generation *first = supervisor->first;
+    char *message;
+
+    supervisor->web = (struct web_setup){.base = supervisor->base, .pages = &supervisor_pages, .user = supervisor};
+    supervisor->web.given_count = service_take_sockets(supervisor->web.given, WEB_SOCKETS_MAX);
+    int r = web_new(&supervisor->web, first->config->http.listen, NULL, &first->web, &message);
+    if (r < 0) {
+        weft_error("%s", message ? message : strerror(-r));
+        free(message);
+        supervisor->exit_status = EX_CANTCREAT;
+    }
+    return r;
+}
+
 static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
 {
+    supervisor->slot = slot;
     supervisor->base = event_base_new();
     if (!supervisor->base)
         return -ENOMEM;
     supervisor->crew = (struct crew){.base = supervisor->base, .events = &crew_events, .user = supervisor};
-    supervisor->reload =
-        (struct reload){.crew = &supervisor->crew, .slot = slot, .keeper_events = &keeper_events, .owner = supervisor};
+    supervisor->reload = (struct reload){.crew = &supervisor->crew,
+                                         .slot = slot,
+                                         .keeper_events = &keeper_events,
+                                         .owner = supervisor,
+                                         .web = &supervisor->web};
     supervisor->started_us = timer_now_us();
     oom_init(&supervisor->oom);
     int r = start_events(supervisor);
+    if (r == 0)
+        r = start_web(supervisor);
     if (r == 0)
         r = start_redis(supervisor);
     return r < 0 ? r : generation_connect(supervisor->first, supervisor->base, &keeper_events);
@@ -360,6 +331,7 @@ static void finish(struct supervisor *supervisor)
     supervisor->redis = redis_server_free(supervisor->redis);
     crew_done(&supervisor->crew);
     supervisor->first = generation_unref(supervisor->first);
+    metrics_done(&supervisor->metrics);
     if (supervisor->base)
         event_base_free(supervisor->base);
 }

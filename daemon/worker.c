@@ -141,6 +141,8 @@ static void beat(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (queue_client_is_moving(worker->dispatch.client))
         atomic_store(&worker->options->slot->beat_us, timer_now_us());
+    atomic_store(&worker->options->slot->contexts, weft_contexts_alive());
+    atomic_store(&worker->options->slot->tasks, weft_tasks_alive());
     dispatch_show_running(&worker->dispatch);
     stop_if_finished(worker);
     child_tend();
@@ -240,6 +242,7 @@ static int start(struct worker *worker)
     worker->dispatch = (struct dispatch){
         .slot = options->slot,
         .cards = options->cards,
+        .tally = options->tally,
         .types = &worker->types,
         .settled = settled,
         .user = worker,

@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/crash/card.h"
 #include "daemon/log_output.h"
+#include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
 
 struct worker_options {
@@ -13,6 +14,7 @@ struct worker_options {
     struct log_output *output;
     struct scoreboard_slot *slot;
     struct card_table *cards;
+    const struct tally *tally;
     const char *consumer; /* the name it reads the queues under */
 };
 

@@ -20,6 +20,7 @@ struct seed;
 /* How the jobs of one type are run. */
 struct job_type {
     const char *name;
+    size_t number; /* for its owner */
     const struct weft_handler *const *chain;
     size_t chain_size;
     unsigned attempts;

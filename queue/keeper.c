@@ -13,6 +13,7 @@
 #include "queue/group.h"
 #include "queue/reclaim.h"
 #include "queue/redis.h"
+#include "queue/sample.h"
 #include "queue/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */
@@ -43,6 +44,7 @@ struct queue_keeper {
     struct reclaim *reclaim;
     struct census *census;
     struct settle *settle;
+    struct sampler *sampler;
     struct entry_set held;             /* nothing: what is settled here was given to others */
     char consumer[CONSUMER_NAME_SIZE]; /* gets an entry whose outcome Redis refuses, until it takes it */
 };
@@ -156,6 +158,12 @@ bool queue_keeper_is_idle(const struct queue_keeper *keeper)
     return settle_is_empty(keeper->settle) && reclaim_is_empty(keeper->reclaim);
 }
 
+void queue_keeper_sample(struct queue_keeper *keeper)
+{
+    if (keeper->up)
+        sampler_ask(keeper->sampler);
+}
+
 static void on_settling(void *user)
 {
     look_in(user, 0);
@@ -231,6 +239,9 @@ static int make_parts(struct queue_keeper *keeper, struct event_base *base)
         r = reclaim_new(keeper->redis, keeper->keys, options->queue_count, trouble, keeper->events, keeper->user,
                         &keeper->reclaim);
     if (r == 0)
+        r = sampler_new(keeper->redis, keeper->keys, options->queue_count, keeper->events->sampled, keeper->user,
+                        &keeper->sampler);
+    if (r == 0)
         r = census_new(base, keeper->redis, options, keeper->keys, keeper->reclaim, &keeper->census);
     return r;
 }
@@ -271,6 +282,7 @@ struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper)
     census_free(keeper->census);
     reclaim_free(keeper->reclaim);
     settle_free(keeper->settle);
+    sampler_free(keeper->sampler);
     queue_keys_free_all(keeper->keys, keeper->options->queue_count);
     if (keeper->timer)
         event_free(keeper->timer);

@@ -7,12 +7,14 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 
 #include "queue/options.h"
 
 struct queue_keeper;
+struct queue_sample;
 struct settlement;
 
 /* Why a consumer's jobs were given back. */
@@ -29,6 +31,9 @@ struct queue_keeper_events {
     void (*redis_state)(const char *problem, void *user);
     /* A dead consumer's jobs are back in the queue `queue`: `count` of them. */
     void (*reclaimed)(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user);
+    /* What queue_keeper_sample() has asked for: a sample of each queue, in the order of the options, and how long Redis
+     * took to answer. May be NULL if it is never called. */
+    void (*sampled)(const struct queue_sample *samples, int64_t round_trip_us, void *user);
 };
 
 int queue_keeper_new(struct event_base *base, const struct queue_options *options,
@@ -47,6 +52,9 @@ int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) __at
  */
 int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement)
     __attribute__((warn_unused_result));
+
+/* Asks how full the queues are; nothing comes of it where Redis is away. */
+void queue_keeper_sample(struct queue_keeper *keeper);
 
 /* Whether all has been done: every dead consumer's jobs have been given back, and what was settled is written. */
 bool queue_keeper_is_idle(const struct queue_keeper *keeper);

@@ -123,6 +123,7 @@ struct config *config_free(struct config *config)
     free_strings(&config->plugins);
     free_strings(&config->log.outputs);
     free_strings(&config->log.fields);
+    free(config->http.listen);
     free(config->node);
     free(config->path);
     free(config);

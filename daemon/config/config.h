@@ -101,6 +101,10 @@ struct config {
         struct config_strings fields;  /* names of metadata; `*` for all */
     } log;
 
+    struct {
+        char *listen; /* as config_address_parse() reads it; NULL: nowhere */
+    } http;
+
     struct queue_options queue_options; /* points into the rest */
 };
 

@@ -121,6 +121,14 @@ static const struct config_key log_keys[] = {
 };
 static const struct config_section log_section = {.keys = log_keys};
 
+static const struct config_key http_keys[] = {
+    {"listen", SCALAR(address), IN_CONFIG(http.listen),
+     .doc =
+         "where /healthz, /readyz and /metrics are answered: ADDRESS:PORT, or PORT of 127.0.0.1; by default nowhere"},
+    {0},
+};
+static const struct config_section http = {.keys = http_keys};
+
 static const struct config_key root_keys[] = {
     {"redis", SECTION(redis), .doc = "where the jobs are"},
     {"node", SCALAR(name), IN_CONFIG(node), .max = "64",
@@ -144,7 +152,7 @@ static const struct config_key root_keys[] = {
     {"keep", SECTION(keep), .doc = "what stays in Redis of jobs that have ended"},
     {"limits", SECTION(limits), .doc = "what is too large"},
     {"log", SECTION(log_section), .doc = "what weftd writes about its work, and where"},
-    {"http", CONFIG_UNSUPPORTED, .doc = "a web server for metrics"},
+    {"http", SECTION(http), .doc = "a web server for health checks and metrics"},
     {0},
 };
 

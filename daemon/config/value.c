@@ -7,6 +7,7 @@
 
 #include "context/cleanup.h"
 #include "context/name.h"
+#include "daemon/config/address.h"
 #include "daemon/config/table.h"
 #include "queue/units.h"
 
@@ -230,6 +231,26 @@ static void describe_output(const struct config_key *key, struct config_text *te
     describe_path(key, text);
 }
 
+/* ---- Addresses ---- */
+
+static int read_address(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                        void *field)
+{
+    struct sockaddr_storage address;
+    socklen_t size;
+    int r = config_address_parse(scalar->text, &address, &size);
+
+    (void)reader;
+    (void)key;
+    return r < 0 ? r : set_string(field, strdup(scalar->text));
+}
+
+static void describe_address(const struct config_key *key, struct config_text *text)
+{
+    (void)key;
+    config_text_add(text, "PORT, ADDRESS:PORT or [ADDRESS]:PORT in digits, such as 127.0.0.1:7788");
+}
+
 const struct config_type config_type_count = {read_count, describe_number};
 const struct config_type config_type_number = {read_number, describe_number};
 const struct config_type config_type_duration = {read_duration, describe_duration};
@@ -240,3 +261,4 @@ const struct config_type config_type_name = {read_name, describe_name};
 const struct config_type config_type_wildcard = {read_wildcard, describe_wildcard};
 const struct config_type config_type_path = {read_path, describe_path};
 const struct config_type config_type_output = {read_output, describe_output};
+const struct config_type config_type_address = {read_address, describe_address};

@@ -36,5 +36,7 @@ extern const struct config_type config_type_path;     /* char *: made absolute *
 extern const struct config_type
     config_type_output; /* char *: `auto`, `journal`, `stderr`, `stdout`, or a path as above */
 
+extern const struct config_type config_type_address; /* char *: as config_address_parse() reads it */
+
 /* Replaces the string in a field (a char *, or a const char * that owns its string) and frees the earlier one. */
 void config_string_replace(void *field, char *text);

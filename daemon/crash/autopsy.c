@@ -109,15 +109,39 @@ static void log_in_context(struct autopsy *autopsy, const struct card *card, int
     (void)weft_context_unref(context);
 }
 
-static void log_neighbours(struct autopsy *autopsy)
+/* ---- The neighbours ---- */
+
+/* What its worker has counted as an attempt has an outcome now. */
+static void count_outcome(const struct autopsy *autopsy, const struct job *job, enum job_outcome outcome)
+{
+    const struct tally *tally = &autopsy->child->tally;
+    struct tally_cell *cell = tally_cell(tally, tally_find_queue(tally, job->queue), tally_find_type(tally, job->type));
+
+    counter_add(&cell->outcomes[outcome], 1);
+}
+
+static void return_neighbour(struct autopsy *autopsy, const struct card *card)
+{
+    struct card_job job;
+
+    log_in_context(autopsy, card, log_returned);
+    if (card_read_job(card, &job) == 0 && job.started_ms > 0)
+        count_outcome(autopsy, &job.job, JOB_RETURNED);
+}
+
+static void tell_neighbours(struct autopsy *autopsy)
 {
     const struct card_table *cards = &autopsy->child->cards;
 
     for (size_t i = 0; i < cards->capacity; i++) {
         enum card_state state = card_state(cards, i);
 
-        if (state != CARD_FREE && &cards->cards[i] != autopsy->culprit)
-            log_in_context(autopsy, &cards->cards[i], state == CARD_RUNNING ? log_returned : log_subtasks);
+        if (state == CARD_FREE || &cards->cards[i] == autopsy->culprit)
+            continue;
+        if (state == CARD_RUNNING)
+            return_neighbour(autopsy, &cards->cards[i]);
+        else
+            log_in_context(autopsy, &cards->cards[i], log_subtasks);
     }
 }
 
@@ -184,6 +208,7 @@ static bool settle_culprit(struct autopsy *autopsy)
         weft_error("the outcome of a job that brought its worker down could not be kept: it runs again, uncharged");
         return false;
     }
+    count_outcome(autopsy, &card.job, settlement.outcome);
     if (card_read_context(autopsy->culprit, autopsy->crash.handler, autopsy->crash.task, &context) == 0) {
         (void)weft_run_in(context, log_verdict, &lines);
         (void)weft_context_unref(context);
@@ -223,7 +248,7 @@ bool autopsy_perform(const struct child *child, bool killed_by_kernel)
         if (card_state(&child->cards, (size_t)(autopsy.culprit - child->cards.cards)) == CARD_RUNNING)
             dead = settle_culprit(&autopsy);
     }
-    log_neighbours(&autopsy);
+    tell_neighbours(&autopsy);
     if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
         weft_error("the jobs of a dead worker could not be given back: out of memory");
     return dead;

@@ -29,7 +29,7 @@ def test_the_folders_of_the_service_are_its_users_and_nobody_elses(fresh):
 
 
 def test_the_units_are_in_order(fresh):
-    said = fresh.run("systemd-analyze", "verify", "weftd.service", "weftd@web.service", check=False)
+    said = fresh.run("systemd-analyze", "verify", "weftd.service", "weftd@web.service", "weftd.socket", check=False)
     assert [line for line in said.stderr.splitlines() if "weft" in line] == []
 
 

@@ -142,6 +142,38 @@ def test_a_reload_refuses_a_broken_configuration_and_the_old_one_goes_on(machine
     assert_takes_jobs(machine)
 
 
+# ---- The web server ----
+
+def page(machine, path):
+    """The text of a page of weftd's, or why there is none."""
+    script = f"import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:7788{path}', timeout=60).read().decode(), end='')"
+    done = machine.run("python3", "-c", script, check=False)
+    return done.stdout or done.stderr
+
+
+def test_a_socket_of_systemds_starts_the_service_and_outlives_it(machine):
+    machine.run("systemctl", "stop", "weftd")
+    machine.run("systemctl", "start", "weftd.socket")
+    assert page(machine, "/healthz") == "ok\n"
+    wait_for(lambda: page(machine, "/readyz") == "ready\n", "weftd is ready")
+    before = machine.main_pid()
+    machine.run("kill", "-KILL", before)
+    assert page(machine, "/healthz") == "ok\n", "who asks meanwhile waits"
+    assert machine.main_pid() != before
+    machine.run("systemctl", "reload", "weftd")
+    wait_for(lambda: page(machine, "/readyz") == "ready\n", "weftd is ready")
+    machine.sh("systemctl stop weftd.socket weftd.service; systemctl start weftd")
+
+
+def test_a_socket_of_systemds_and_the_same_address_in_the_configuration_are_one(machine):
+    machine.run("systemctl", "stop", "weftd")
+    machine.run("systemctl", "start", "weftd.socket")
+    configure(machine, http={"listen": "127.0.0.1:7788"})
+    wait_for(lambda: page(machine, "/readyz") == "ready\n", "weftd is ready")
+    machine.sh("systemctl stop weftd.socket weftd.service; systemctl start weftd")
+    assert "weft_redis_up 1" in page(machine, "/metrics"), "and now it is weftd's own"
+
+
 # ---- Instances ----
 
 def test_instances_have_their_own_configuration_state_and_log(machine):

@@ -17,8 +17,8 @@
 
 #define ROOT_KEYS                                                                                                      \
     "redis, node, workers, concurrency, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, keep, "     \
-    "limits and "                                                                                                      \
-    "log"
+    "limits, "                                                                                                         \
+    "log and http"
 #define JOB_KEYS "chain, attempts, timeout and backoff"
 
 struct mistake {
@@ -64,8 +64,17 @@ static const struct mistake mistakes[] = {
     {"an_empty_key_is_refused", "redis:\n  ? \n  : 1\n", "2:4: a key in \"redis\" must be a name, not an empty value"},
 
     /* What this version does not have. */
-    {"a_web_server_is_not_supported", "http: {listen: '127.0.0.1:7788'}\n",
-     "1:1: the key \"http\" (a web server for metrics) is not supported by this version of weft; leave it out"},
+    {"a_web_server_listens_at_an_address_in_digits", "http: {listen: 'localhost:7788'}\n",
+     "1:16: \"http.listen\" must be PORT, ADDRESS:PORT or [ADDRESS]:PORT in digits, such as 127.0.0.1:7788, not "
+     "\"localhost:7788\""},
+    {"a_web_server_listens_at_a_port", "http: {listen: 65536}\n",
+     "1:16: \"http.listen\" must be PORT, ADDRESS:PORT or [ADDRESS]:PORT in digits, such as 127.0.0.1:7788, not "
+     "\"65536\""},
+    {"an_address_of_ipv6_has_brackets", "http: {listen: '::1:7788'}\n",
+     "1:16: \"http.listen\" must be PORT, ADDRESS:PORT or [ADDRESS]:PORT in digits, such as 127.0.0.1:7788, not "
+     "\"::1:7788\""},
+    {"a_web_server_has_no_other_keys", "http: {port: 80}\n",
+     "1:8: unknown key \"port\" in \"http\"; known here: the key listen"},
     {"a_program_as_handler_is_not_supported", "jobs:\n  thumbnail: {exec: [/usr/bin/convert]}\n",
      "2:15: the key \"exec\" in \"jobs.thumbnail\" (a program as the handler) is not supported by this version of "
      "weft; "

@@ -1,0 +1,287 @@
+#include "daemon/metrics/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "context/timer.h"
+#include "daemon/metrics/exposition.h"
+
+#define SAMPLE_PERIOD_US (1000 * INT64_C(1000))
+
+/* Older ones are no longer true. */
+#define SAMPLE_LIFE_US (5 * INT64_C(1000000))
+
+/* Two names of 128 bytes at most, and what is around them. */
+#define LABELS_SIZE 384
+
+static const char *const outcomes[TALLY_OUTCOMES] = {
+    [JOB_DONE] = "done",           [JOB_RETRY] = "retry",     [JOB_DEAD] = "dead",
+    [JOB_CANCELLED] = "cancelled", [JOB_DELAYED] = "delayed", [JOB_RETURNED] = "returned",
+};
+
+static const char *const levels[METRICS_LEVELS] = {"debug", "info", "warn", "error"};
+
+static const char *const causes[METRICS_CAUSES] = {
+    [METRICS_SIGNAL] = "signal",
+    [METRICS_EXIT] = "exit",
+    [METRICS_OUT_OF_MEMORY] = "out_of_memory",
+    [METRICS_FAULT + CHILD_STALLED - 1] = "stalled",
+    [METRICS_FAULT + CHILD_FROZEN - 1] = "frozen",
+    [METRICS_FAULT + CHILD_OVERDUE - 1] = "overdue",
+    [METRICS_FAULT + CHILD_TOO_LARGE - 1] = "too_large",
+    [METRICS_FAULT + CHILD_NEVER_READY - 1] = "never_ready",
+    [METRICS_FAULT + CHILD_LATE - 1] = "late",
+};
+
+/* ---- Gathering ---- */
+
+static size_t cause_of(const struct child *child, bool out_of_memory)
+{
+    if (child->watch.fault != CHILD_NO_FAULT)
+        return METRICS_FAULT + child->watch.fault - 1;
+    if (out_of_memory)
+        return METRICS_OUT_OF_MEMORY;
+    return WIFSIGNALED(child->status) ? METRICS_SIGNAL : METRICS_EXIT;
+}
+
+/* Where there is no memory for it, a part of the counts is missing from then on: a scrape sees them fall, as after a
+ * restart. */
+void metrics_note_end(struct metrics *metrics, const struct child *child, bool crashed, bool out_of_memory)
+{
+    (void)!totals_add_tally(&metrics->gone, &child->tally, true);
+    for (size_t i = 0; i < METRICS_LEVELS; i++)
+        metrics->gone_lines[i] += counter_get(&child->slot->log_lines[i]);
+    metrics->gone_lines_lost += counter_get(&child->slot->log_lines_lost);
+    if (crashed)
+        metrics->crashes[cause_of(child, out_of_memory)]++;
+}
+
+void metrics_note_samples(struct metrics *metrics, const struct generation *generation,
+                          const struct queue_sample *samples, int64_t round_trip_us)
+{
+    size_t count = generation->config->queue_count;
+    struct queue_sample *copy = reallocarray(metrics->samples, count, sizeof(*copy));
+
+    histogram_add(&metrics->round_trips, round_trip_us);
+    if (!copy)
+        return;
+    memcpy(copy, samples, count * sizeof(*copy));
+    metrics->samples = copy;
+    metrics->sampled = generation;
+    metrics->sampled_us = timer_now_us();
+}
+
+void metrics_tend(struct metrics *metrics, const struct crew *crew)
+{
+    int64_t now_us = timer_now_us();
+
+    if (!crew->generation || now_us - metrics->asked_us < SAMPLE_PERIOD_US)
+        return;
+    metrics->asked_us = now_us;
+    queue_keeper_sample(crew->generation->keeper);
+}
+
+void metrics_done(struct metrics *metrics)
+{
+    totals_done(&metrics->gone);
+    free(metrics->samples);
+    metrics->samples = NULL;
+}
+
+/* What is still counted in a slot of its own. */
+static bool counts(const struct child *child)
+{
+    return child_runs(child) && child->slot;
+}
+
+/* ---- Writing ---- */
+
+static const char *label_job(const struct totals_cell *cell, const char *more, char labels[static LABELS_SIZE])
+{
+    /* No configuration can have a type of that name. */
+    (void)snprintf(labels, LABELS_SIZE, "queue=\"%s\",type=\"%s\"%s", cell->queue,
+                   *cell->type ? cell->type : "(unknown)", more);
+    return labels;
+}
+
+static void write_outcomes(const struct totals *totals, struct evbuffer *buffer)
+{
+    char labels[LABELS_SIZE], more[32];
+
+    exposition_begin(buffer, "weft_jobs_total", "counter", "Attempts that have ended, by what became of the job.");
+    for (size_t i = 0; i < totals->cell_count; i++)
+        for (size_t j = 0; j < TALLY_OUTCOMES; j++) {
+            /* Those are no attempts. */
+            if (j == JOB_DELAYED)
+                continue;
+            (void)snprintf(more, sizeof(more), ",outcome=\"%s\"", outcomes[j]);
+            exposition_add(buffer, "weft_jobs_total", label_job(&totals->cells[i], more, labels),
+                           counter_get(&totals->cells[i].sum.outcomes[j]));
+        }
+}
+
+static void write_jobs(const struct totals *totals, struct evbuffer *buffer)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t offset;
+    } families[] = {
+        {"weft_job_attempts_total", "counter", "Attempts that were started.", offsetof(struct tally_cell, attempts)},
+        {"weft_job_retries_total", "counter", "Attempts that have failed and are tried again.",
+         offsetof(struct tally_cell, outcomes[JOB_RETRY])},
+        {"weft_jobs_in_flight", "gauge", "Attempts that run now, in this node.", offsetof(struct tally_cell, running)},
+        {"weft_subtasks_total", "counter", "Subtasks that were started.", offsetof(struct tally_cell, subtasks)},
+        {"weft_subtasks_failed_total", "counter", "Subtasks that have failed.",
+         offsetof(struct tally_cell, subtasks_failed)},
+    };
+    char labels[LABELS_SIZE];
+
+    write_outcomes(totals, buffer);
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        exposition_begin(buffer, families[i].name, families[i].type, families[i].help);
+        for (size_t j = 0; j < totals->cell_count; j++)
+            exposition_add(buffer, families[i].name, label_job(&totals->cells[j], "", labels),
+                           counter_get((const void *)((const char *)&totals->cells[j].sum + families[i].offset)));
+    }
+    exposition_begin(buffer, "weft_job_duration_seconds", "histogram", "How long the handlers of an attempt took.");
+    for (size_t i = 0; i < totals->cell_count; i++)
+        exposition_add_histogram(buffer, "weft_job_duration_seconds", label_job(&totals->cells[i], "", labels),
+                                 &totals->cells[i].sum.durations);
+}
+
+static void write_waits(const struct totals *totals, struct evbuffer *buffer)
+{
+    char labels[LABELS_SIZE];
+
+    exposition_begin(buffer, "weft_job_wait_seconds", "histogram",
+                     "How long jobs were ready in their queue before they were started.");
+    for (size_t i = 0; i < totals->queue_count; i++) {
+        (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", totals->queues[i].queue);
+        exposition_add_histogram(buffer, "weft_job_wait_seconds", labels, &totals->queues[i].sum.waits);
+    }
+}
+
+static int64_t count_ready(const struct queue_sample *sample)
+{
+    return sample->entries < sample->held ? 0 : sample->entries - sample->held;
+}
+
+static void write_queues(const struct metrics *metrics, const struct crew *crew, struct evbuffer *buffer)
+{
+    static const struct {
+        const char *name, *help;
+    } families[] = {
+        {"weft_queue_ready", "Jobs that wait for a worker."},
+        {"weft_queue_in_flight", "Jobs that workers hold, on all nodes."},
+        {"weft_queue_delayed", "Jobs that wait for their time, or for their next attempt."},
+        {"weft_queue_dead", "Dead letters."},
+        {"weft_queue_age_seconds", "How long the next job has been ready; 0 where none is."},
+    };
+    char labels[LABELS_SIZE];
+
+    if (metrics->sampled != crew->generation || timer_now_us() - metrics->sampled_us > SAMPLE_LIFE_US)
+        return;
+    const struct config *config = crew->generation->config;
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        exposition_begin(buffer, families[i].name, "gauge", families[i].help);
+        for (size_t j = 0; j < config->queue_count; j++) {
+            const struct queue_sample *sample = &metrics->samples[j];
+            const int64_t values[] = {count_ready(sample), sample->held, sample->delayed, sample->dead,
+                                      sample->age_ms < 0 ? 0 : sample->age_ms};
+
+            (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", config->queues[j].name);
+            if (values[i] < 0)
+                continue;
+            if (i == 4)
+                exposition_add_real(buffer, families[i].name, labels, (double)values[i] / 1000);
+            else
+                exposition_add(buffer, families[i].name, labels, (uint64_t)values[i]);
+        }
+    }
+}
+
+static void write_crashes(const struct metrics *metrics, struct evbuffer *buffer)
+{
+    char labels[LABELS_SIZE];
+
+    exposition_begin(buffer, "weft_worker_crashes_total", "counter",
+                     "Workers that have ended, or were ended, though they were to go on.");
+    for (size_t i = 0; i < METRICS_CAUSES; i++) {
+        (void)snprintf(labels, sizeof(labels), "cause=\"%s\"", causes[i]);
+        exposition_add(buffer, "weft_worker_crashes_total", labels, metrics->crashes[i]);
+    }
+}
+
+static void write_lines(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
+                        struct evbuffer *buffer)
+{
+    uint64_t lost = metrics->gone_lines_lost + counter_get(&slot->log_lines_lost);
+    char labels[LABELS_SIZE];
+
+    exposition_begin(buffer, "weft_log_lines_total", "counter", "Log lines, by their level.");
+    for (size_t i = 0; i < METRICS_LEVELS; i++) {
+        uint64_t lines = metrics->gone_lines[i] + counter_get(&slot->log_lines[i]);
+
+        for (const struct child *child = crew->children; child; child = child->next)
+            lines += counts(child) ? counter_get(&child->slot->log_lines[i]) : 0;
+        (void)snprintf(labels, sizeof(labels), "level=\"%s\"", levels[i]);
+        exposition_add(buffer, "weft_log_lines_total", labels, lines);
+    }
+    for (const struct child *child = crew->children; child; child = child->next)
+        lost += counts(child) ? counter_get(&child->slot->log_lines_lost) : 0;
+    exposition_begin(buffer, "weft_log_lines_lost_total", "counter", "Log lines that an output did not take.");
+    exposition_add(buffer, "weft_log_lines_lost_total", "", lost);
+}
+
+static void write_workers(const struct crew *crew, struct evbuffer *buffer)
+{
+    uint64_t starting = 0, ready = 0, retiring = 0, contexts = 0, tasks = 0;
+
+    for (const struct child *child = crew->children; child; child = child->next) {
+        starting += child->state == CHILD_STARTING;
+        ready += child->state == CHILD_READY;
+        retiring += child->state == CHILD_RETIRING;
+        if (counts(child)) {
+            contexts += (uint64_t)atomic_load(&child->slot->contexts);
+            tasks += (uint64_t)atomic_load(&child->slot->tasks);
+        }
+    }
+    exposition_begin(buffer, "weft_workers", "gauge", "Worker processes, by their state.");
+    exposition_add(buffer, "weft_workers", "state=\"starting\"", starting);
+    exposition_add(buffer, "weft_workers", "state=\"ready\"", ready);
+    exposition_add(buffer, "weft_workers", "state=\"retiring\"", retiring);
+    exposition_begin(buffer, "weft_context_frames", "gauge", "Context frames that are in use.");
+    exposition_add(buffer, "weft_context_frames", "", contexts);
+    exposition_begin(buffer, "weft_tasks", "gauge", "Tasks, each in a fiber of its own: chains and subtasks.");
+    exposition_add(buffer, "weft_tasks", "", tasks);
+}
+
+void metrics_write(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
+                   bool redis_answers, struct evbuffer *buffer)
+{
+    struct totals totals = {0};
+    int r = totals_add(&totals, &metrics->gone);
+
+    for (const struct child *child = crew->children; child && r == 0; child = child->next)
+        if (counts(child))
+            r = totals_add_tally(&totals, &child->tally, false);
+    exposition_begin(buffer, "weft_build_info", "gauge", "1, with the version.");
+    exposition_add(buffer, "weft_build_info", "version=\"" WEFT_VERSION "\"", 1);
+    /* Counts that fell for want of memory would look like a restart. */
+    if (r == 0) {
+        write_jobs(&totals, buffer);
+        write_waits(&totals, buffer);
+    }
+    write_queues(metrics, crew, buffer);
+    write_workers(crew, buffer);
+    write_crashes(metrics, buffer);
+    write_lines(metrics, crew, slot, buffer);
+    exposition_begin(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.");
+    exposition_add(buffer, "weft_redis_up", "", redis_answers);
+    exposition_begin(buffer, "weft_redis_round_trip_seconds", "histogram",
+                     "How long Redis took to say how full the queues are, once a second.");
+    exposition_add_histogram(buffer, "weft_redis_round_trip_seconds", "", &metrics->round_trips);
+    totals_done(&totals);
+}

@@ -1,0 +1,89 @@
+#include "daemon/supervisor_report.h"
+
+#include <stdio.h>
+
+#include "context/timer.h"
+
+static const char *redis_problem_of(const struct supervisor *supervisor)
+{
+    if (supervisor->state == SUPERVISOR_STARTING)
+        return *supervisor->redis_problem ? supervisor->redis_problem : NULL;
+    return supervisor->notice.ailing && supervisor->notice.text_count > 0 ? supervisor->notice.texts[0] : NULL;
+}
+
+/* ---- The service manager ---- */
+
+static enum service_phase phase_of(const struct supervisor *supervisor)
+{
+    if (supervisor->state == SUPERVISOR_STOPPING)
+        return SERVICE_STOPPING;
+    if (!supervisor->announced)
+        return SERVICE_STARTING;
+    return supervisor->reload.state == RELOAD_NOT ? SERVICE_RUNNING : SERVICE_RELOADING;
+}
+
+void supervisor_tell_manager(struct supervisor *supervisor)
+{
+    struct service_figures figures = {
+        .phase = phase_of(supervisor),
+        .workers = crew_running(&supervisor->crew),
+        .jobs_done = supervisor->crew.totals.jobs_done,
+        .redis_problem = redis_problem_of(supervisor),
+        .sound = watch_is_in_control(&supervisor->watch, &supervisor->crew),
+    };
+
+    for (const struct child *child = supervisor->crew.children; child; child = child->next)
+        if (child_runs(child)) {
+            figures.in_flight += atomic_load(&child->slot->in_flight);
+            figures.jobs_done += atomic_load(&child->slot->jobs_done);
+        }
+    service_tell(&supervisor->service, &figures, timer_now_us());
+}
+
+/* ---- The web server ---- */
+
+/* As the watchdog has it. */
+static const char *show_health(void *user)
+{
+    const struct supervisor *supervisor = user;
+
+    return watch_is_in_control(&supervisor->watch, &supervisor->crew) ? NULL : "a worker stands still";
+}
+
+static bool somebody_is_ready(const struct crew *crew)
+{
+    for (const struct child *child = crew->children; child; child = child->next)
+        if (child->state == CHILD_READY)
+            return true;
+    return false;
+}
+
+static const char *show_readiness(void *user)
+{
+    struct supervisor *supervisor = user;
+    const char *problem = redis_problem_of(supervisor);
+
+    if (supervisor->state == SUPERVISOR_STOPPING)
+        return "weftd is stopping";
+    if (problem) {
+        (void)snprintf(supervisor->why_not, sizeof(supervisor->why_not), "Redis is unavailable: %s", problem);
+        return supervisor->why_not;
+    }
+    if (!supervisor->announced)
+        return "weftd is starting";
+    return somebody_is_ready(&supervisor->crew) ? NULL : "no worker takes jobs";
+}
+
+static void show_metrics(struct evbuffer *buffer, void *user)
+{
+    const struct supervisor *supervisor = user;
+    bool redis_answers = supervisor->state != SUPERVISOR_STARTING && !redis_problem_of(supervisor);
+
+    metrics_write(&supervisor->metrics, &supervisor->crew, supervisor->slot, redis_answers, buffer);
+}
+
+const struct web_pages supervisor_pages = {
+    .health = show_health,
+    .readiness = show_readiness,
+    .metrics = show_metrics,
+};

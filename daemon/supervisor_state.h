@@ -1,0 +1,47 @@
+/*
+ * What the supervisor knows. For its own files.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "daemon/crew.h"
+#include "daemon/metrics/metrics.h"
+#include "daemon/notice.h"
+#include "daemon/oom.h"
+#include "daemon/redis_server.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
+#include "daemon/watch.h"
+#include "daemon/web.h"
+
+enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
+
+enum { SIGNALS = 6 };
+
+struct supervisor {
+    enum supervisor_state state;
+    bool announced; /* "weftd ready" has been said */
+    int exit_status;
+    int64_t started_us;
+    int64_t workers_gone_us; /* when the last worker ended */
+    struct event_base *base;
+    struct generation *first; /* until the crew has it; a reference */
+    struct crew crew;
+    struct reload reload;
+    struct notice notice;
+    struct watch watch;
+    struct oom oom;
+    struct service service;
+    struct redis_server *redis;
+    struct metrics metrics;
+    struct web_setup web;
+    struct scoreboard_slot *slot; /* its own */
+    struct event *signal_events[SIGNALS];
+    struct event *tick_event;
+    char redis_problem[SCOREBOARD_PROBLEM_SIZE];
+    char why_not[SCOREBOARD_PROBLEM_SIZE + 64]; /* what /readyz has said last */
+};

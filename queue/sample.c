@@ -1,0 +1,99 @@
+#include "queue/sample.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "context/timer.h"
+#include "queue/call.h"
+
+enum { FIGURES = 5 };
+
+struct sampler {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis *redis;
+    const struct queue_keys *keys;
+    size_t queue_count;
+    sampled_fn *sampled;
+    void *user;
+    struct words words;
+    bool sent;
+    bool with_source;
+    int64_t sent_us;
+    struct queue_sample samples[];
+};
+
+static int64_t read_figure(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+}
+
+static void read_samples(struct sampler *sampler, const redisReply *reply)
+{
+    for (size_t i = 0; i < sampler->queue_count; i++) {
+        redisReply *const *figures = reply->element + FIGURES * i;
+
+        sampler->samples[i] = (struct queue_sample){
+            .entries = read_figure(figures[0]),
+            .held = read_figure(figures[1]),
+            .delayed = read_figure(figures[2]),
+            .dead = read_figure(figures[3]),
+            .age_ms = read_figure(figures[4]),
+        };
+    }
+}
+
+/* Whatever is wrong, others notice it too, and say so. */
+static void on_sampled(struct redis_request *request, const redisReply *reply)
+{
+    struct sampler *sampler = (struct sampler *)request;
+
+    sampler->sent = false;
+    if (!reply)
+        return;
+    sampler->with_source = reply_is_error(reply, "NOSCRIPT");
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->queue_count)
+        return;
+    read_samples(sampler, reply);
+    sampler->sampled(sampler->samples, timer_now_us() - sampler->sent_us, sampler->user);
+}
+
+void sampler_ask(struct sampler *sampler)
+{
+    struct words *words = &sampler->words;
+
+    if (sampler->sent)
+        return;
+    call_start(words, &queue_script_sample, sampler->with_source, sampler->queue_count);
+    for (size_t i = 0; i < sampler->queue_count; i++)
+        call_add_keys(words, &sampler->keys[i]);
+    words_add_number(words, QUEUE_KEY_COUNT);
+    sampler->sent_us = timer_now_us();
+    sampler->sent = redis_send(sampler->redis, words, &sampler->request) == 0;
+}
+
+int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
+                struct sampler **ret_sampler)
+{
+    struct sampler *sampler = calloc(1, sizeof(*sampler) + queue_count * sizeof(sampler->samples[0]));
+
+    if (!sampler)
+        return -ENOMEM;
+    sampler->request.done = on_sampled;
+    sampler->redis = redis;
+    sampler->keys = keys;
+    sampler->queue_count = queue_count;
+    sampler->sampled = sampled;
+    sampler->user = user;
+    *ret_sampler = sampler;
+    return 0;
+}
+
+struct sampler *sampler_free(struct sampler *sampler)
+{
+    if (!sampler)
+        return NULL;
+    words_done(&sampler->words);
+    free(sampler);
+    return NULL;
+}

@@ -1,0 +1,35 @@
+/*
+ * Samples: how full the queues are, asked for with one call for all of them. Each figure is one that Redis keeps: the
+ * call takes no longer for a long queue than for a short one.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/keys.h"
+#include "queue/redis.h"
+
+/* One queue's figures; -1: not known. */
+struct queue_sample {
+    int64_t entries; /* of the stream: ready jobs and those in flight, on all nodes */
+    int64_t held;    /* of these, by workers */
+    int64_t delayed;
+    int64_t dead;
+    int64_t age_ms; /* how long the job that will be next has been ready; -1, too, where none is */
+};
+
+struct sampler;
+
+/* `queue_count` samples in the order of the options, and how long Redis took to answer. */
+typedef void sampled_fn(const struct queue_sample *samples, int64_t round_trip_us, void *user);
+
+/* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
+int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
+                struct sampler **ret_sampler) __attribute__((warn_unused_result));
+
+/* Not before its redis is freed. Takes NULL, gives NULL. */
+struct sampler *sampler_free(struct sampler *sampler);
+
+/* Asks for one sample, which `sampled` is told of; nothing where Redis is away, or an answer is still awaited. */
+void sampler_ask(struct sampler *sampler);
