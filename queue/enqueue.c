@@ -87,7 +87,7 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
 static int write_command(struct words *words, const char *key, const struct queue_message *message, char **ret_command,
                          size_t *ret_size)
 {
-    int size;
+    long long size;
 
     words_start(words, "XADD", key, "*", NULL);
     for (size_t i = 0; i < message->field_count; i++) {

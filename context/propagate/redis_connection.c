@@ -268,7 +268,7 @@ void redis_hook_disconnected(const struct redisAsyncContext *key, int status)
     leave(hook, &saved);
 }
 
-void redis_hook_pushed(void *key, void *reply)
+void redis_hook_pushed(struct redisAsyncContext *key, void *reply)
 {
     struct current saved;
     struct redis_hook *hook = hook_of(key, REDIS_HOOK_PUSH);

@@ -55,4 +55,4 @@ redis_any_fn *redis_hook_function(const struct redisAsyncContext *key, enum redi
 void redis_hook_connected(const struct redisAsyncContext *key, int status);
 void redis_hook_connected_mutable(struct redisAsyncContext *key, int status);
 void redis_hook_disconnected(const struct redisAsyncContext *key, int status);
-void redis_hook_pushed(void *key, void *reply);
+void redis_hook_pushed(struct redisAsyncContext *key, void *reply);

@@ -15,7 +15,7 @@ enum { REDIS_LIBRARY_OK = 0, REDIS_LIBRARY_ERROR = -1 };
 typedef void redis_reply_fn(struct redisAsyncContext *connection, void *reply, void *arg);
 typedef void redis_status_fn(const struct redisAsyncContext *connection, int status);
 typedef void redis_status_mutable_fn(struct redisAsyncContext *connection, int status);
-typedef void redis_push_fn(void *connection, void *reply);
+typedef void redis_push_fn(struct redisAsyncContext *connection, void *reply);
 
 int redisAsyncCommand(struct redisAsyncContext *connection, redis_reply_fn *fn, void *arg, const char *format, ...);
 int redisvAsyncCommand(struct redisAsyncContext *connection, redis_reply_fn *fn, void *arg, const char *format,
