@@ -17,6 +17,7 @@ A hook that raises ends its connection, and stop() raises the same. From any thr
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -196,7 +197,8 @@ class Proxy:
 
     async def finish(self):
         self.server.close()
-        os.unlink(self.socket)
+        with contextlib.suppress(FileNotFoundError):  # later versions of Python have removed it already
+            os.unlink(self.socket)
         self.flowing.set()
         serving = asyncio.all_tasks() - {asyncio.current_task()}
         for task in serving:

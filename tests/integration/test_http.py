@@ -133,6 +133,7 @@ def test_rubbish_and_silence_cost_nothing(weftd, redis, web):
         with socket.create_connection(("127.0.0.1", web.port)) as connection:
             try:
                 connection.sendall(rubbish)
+                connection.shutdown(socket.SHUT_WR)
                 connection.recv(100)
             except ConnectionError:
                 pass

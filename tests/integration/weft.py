@@ -1,5 +1,6 @@
 """Real servers for the tests: a private redis-server, and the weftd of the build under test."""
 
+import inspect
 import json
 import os
 import re
@@ -126,8 +127,10 @@ class Redis:
 
 
 def connect(socket):
-    """A client whose values are text, whatever bytes they are."""
-    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape")
+    """A client whose values are text, whatever bytes they are, and that sends nothing of its own accord."""
+    taken = inspect.signature(redis.Redis).parameters
+    quiet = {name: None for name in ("lib_name", "lib_version") if name in taken}
+    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape", **quiet)
 
 
 def key(queue, *rest):

@@ -63,10 +63,12 @@ def test_an_upgrade_restarts_instances_and_leaves_a_stopped_service_stopped(mach
 
 
 def test_a_removal_stops_it_and_keeps_configuration_and_state(machine, install):
+    machine.sh("systemctl stop weftd; systemctl enable --now -q weftd.socket; systemctl start weftd")
     machine.sh("touch /var/lib/weft/kept")
     configured = machine.sh("cat /etc/weft/weftd.yaml").stdout
     machine.run("apt-get", "remove", "-y", "-q", "weft")
     assert machine.property("ActiveState") == "inactive"
+    assert machine.property("ActiveState", "weftd.socket") == "inactive"
     assert machine.run("pgrep", "-u", "weft", check=False).stdout == ""
     assert not machine.exists("/usr/sbin/weftd")
     waiting = machine.enqueue("hello", name="Ada")
