@@ -21,12 +21,12 @@ static const char *split(const char *text, char host[static HOST_SIZE])
 {
     const char *colon = strrchr(text, ':');
     bool bracketed = *text == '[';
-    const char *begin = text + bracketed, *end = colon - bracketed;
 
     if (!colon) {
         (void)snprintf(host, HOST_SIZE, LOOPBACK);
         return text;
     }
+    const char *begin = text + bracketed, *end = colon - bracketed;
     if (end <= begin || end - begin >= HOST_SIZE || (bracketed && *end != ']'))
         return NULL;
     memcpy(host, begin, (size_t)(end - begin));
