@@ -320,9 +320,21 @@ static void log_stopped(const struct crew_totals *totals)
                   WEFT_INT("live_tasks", totals->live_tasks), WEFT_INT("live_jobs", totals->live_jobs));
 }
 
+/* What comes too late is not to end weftd otherwise than well. */
+static void block_signals(void)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 /* The generations go last: the log's output, which is one of theirs, is used until then. */
 static void finish(struct supervisor *supervisor)
 {
+    block_signals();
     for (size_t i = 0; i < SIGNALS; i++)
         if (supervisor->signal_events[i])
             event_free(supervisor->signal_events[i]);

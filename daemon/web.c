@@ -11,18 +11,31 @@
 #include <unistd.h>
 
 #include <event2/http.h>
+#include <event2/listener.h>
+#include <weft/log.h>
 
+#include "context/timer.h"
 #include "daemon/config/address.h"
 #include "daemon/metrics/exposition.h"
 
 enum { TIMEOUT_S = 10, HEADERS_MAX = 8192, BODY_MAX = 1024, BACKLOG = 64 };
 
+/* After a connection could not be accepted. */
+enum { RESUME_S = 1 };
+#define COMPLAIN_PERIOD_US (60 * INT64_C(1000000))
+
 struct web {
+    struct web *next;
     const struct web_setup *setup;
     struct evhttp *http;
-    int fds[WEB_SOCKETS_MAX + 1]; /* closed by `http` */
+    struct evconnlistener *listeners[WEB_SOCKETS_MAX + 1]; /* freed by `http` */
     size_t count;
+    struct event *resume_event;
+    int64_t complained_us; /* 0: never */
 };
+
+/* All that there are: what fails to accept tells which evhttp it belongs to, and not which of these. */
+static struct web *webs;
 
 /* ---- Pages ---- */
 
@@ -92,21 +105,37 @@ static void show_nothing(struct evhttp_request *request, void *arg)
     reply_with_text(request, HTTP_NOTFOUND, "weftd has /healthz, /readyz and /metrics");
 }
 
-static int start_http(struct web *web)
+/* ---- Too many connections ---- */
+
+/* Whoever waits goes on waiting: to be told of it again at once would keep the supervisor from all else. */
+static void cannot_accept(struct evconnlistener *listener, void *arg)
 {
-    web->http = evhttp_new(web->setup->base);
-    if (!web->http)
-        return -ENOMEM;
-    evhttp_set_allowed_methods(web->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-    evhttp_set_timeout(web->http, TIMEOUT_S);
-    evhttp_set_max_headers_size(web->http, HEADERS_MAX);
-    evhttp_set_max_body_size(web->http, BODY_MAX);
-    evhttp_set_gencb(web->http, show_nothing, web);
-    if (evhttp_set_cb(web->http, "/healthz", show_health, web) < 0 ||
-        evhttp_set_cb(web->http, "/readyz", show_readiness, web) < 0 ||
-        evhttp_set_cb(web->http, "/metrics", show_metrics, web) < 0)
-        return -ENOMEM;
-    return 0;
+    int64_t now_us = timer_now_us();
+    int error = EVUTIL_SOCKET_ERROR();
+    struct web *web = webs;
+
+    while (web && (void *)web->http != arg)
+        web = web->next;
+    if (!web)
+        return;
+
+    (void)evconnlistener_disable(listener);
+    (void)event_add(web->resume_event, &(struct timeval){.tv_sec = RESUME_S});
+    if (web->complained_us > 0 && now_us - web->complained_us < COMPLAIN_PERIOD_US)
+        return;
+    web->complained_us = now_us;
+    weft_log_with(WEFT_WARN, "the web server can accept no connection and tries again each second",
+                  WEFT_TEXT("error", strerror(error)));
+}
+
+static void resume(evutil_socket_t fd, short what, void *arg)
+{
+    const struct web *web = arg;
+
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < web->count; i++)
+        (void)evconnlistener_enable(web->listeners[i]);
 }
 
 /* ---- Sockets ---- */
@@ -159,21 +188,25 @@ static int accept_from(struct web *web, int fd)
 {
     if (fd < 0)
         return fd;
-    if (evutil_make_socket_nonblocking(fd) < 0 || evhttp_accept_socket(web->http, fd) < 0) {
+    struct evhttp_bound_socket *bound =
+        evutil_make_socket_nonblocking(fd) < 0 ? NULL : evhttp_accept_socket_with_handle(web->http, fd);
+    if (!bound) {
         (void)close(fd);
         return -ENOMEM;
     }
-    web->fds[web->count++] = fd;
+    struct evconnlistener *listener = evhttp_bound_socket_get_listener(bound);
+    evconnlistener_set_error_cb(listener, cannot_accept);
+    web->listeners[web->count++] = listener;
     return 0;
 }
 
 static bool listens_at(const struct web *web, const struct sockaddr_storage *address, int *ret_fd)
 {
-    for (size_t i = 0; web && i < web->count; i++)
-        if (is_at(web->fds[i], address)) {
-            *ret_fd = web->fds[i];
+    for (size_t i = 0; web && i < web->count; i++) {
+        *ret_fd = evconnlistener_get_fd(web->listeners[i]);
+        if (is_at(*ret_fd, address))
             return true;
-        }
+    }
     return false;
 }
 
@@ -192,6 +225,26 @@ static int add_sockets(struct web *web, const char *address, const struct web *p
     return accept_from(web, listens_at(previous, &parsed, &fd) ? duplicate(fd) : listen_at(&parsed, size));
 }
 
+/* ---- The server ---- */
+
+static int start_http(struct web *web)
+{
+    web->resume_event = evtimer_new(web->setup->base, resume, web);
+    web->http = evhttp_new(web->setup->base);
+    if (!web->resume_event || !web->http)
+        return -ENOMEM;
+    evhttp_set_allowed_methods(web->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_timeout(web->http, TIMEOUT_S);
+    evhttp_set_max_headers_size(web->http, HEADERS_MAX);
+    evhttp_set_max_body_size(web->http, BODY_MAX);
+    evhttp_set_gencb(web->http, show_nothing, web);
+    if (evhttp_set_cb(web->http, "/healthz", show_health, web) < 0 ||
+        evhttp_set_cb(web->http, "/readyz", show_readiness, web) < 0 ||
+        evhttp_set_cb(web->http, "/metrics", show_metrics, web) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
 int web_new(const struct web_setup *setup, const char *address, const struct web *previous, struct web **ret_web,
             char **ret_message)
 {
@@ -207,6 +260,8 @@ int web_new(const struct web_setup *setup, const char *address, const struct web
     if (!web)
         return -ENOMEM;
     web->setup = setup;
+    web->next = webs;
+    webs = web;
     r = start_http(web);
     if (r == 0)
         r = add_sockets(web, address, previous);
@@ -225,8 +280,14 @@ struct web *web_free(struct web *web)
 {
     if (!web)
         return NULL;
+    struct web **link = &webs;
+    while (*link != web)
+        link = &(*link)->next;
+    *link = web->next;
     if (web->http)
         evhttp_free(web->http);
+    if (web->resume_event)
+        event_free(web->resume_event);
     free(web);
     return NULL;
 }

@@ -261,11 +261,22 @@ static void free_event(struct event *event)
         event_free(event);
 }
 
+/* A rotation that comes now concerns this process no more, and is not to end it. */
+static void block_reopening(void)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static void finish(struct worker *worker)
 {
     struct scoreboard_slot *slot = worker->options->slot;
 
     crash_note_clean_end();
+    block_reopening();
     registry_stop(&worker->registry);
     dispatch_done(&worker->dispatch);
     child_forget_all();

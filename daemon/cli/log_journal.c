@@ -50,23 +50,25 @@ bool log_journal_is_supported(void)
 
 /* ---- Copying ---- */
 
-/* The journal's data is only good until the next call. Entries of more bytes than a line takes are cut. */
-static const char *copy(struct entry *entry, const char *bytes, size_t size)
+/* The journal's data is only good until the next call. Entries of more bytes than a line takes, which weftd does not
+ * write but others may, are cut. */
+static char *copy(struct entry *entry, const char *bytes, size_t size)
 {
+    size_t room = entry->capacity - entry->used;
     char *place = entry->bytes + entry->used;
 
-    if (size >= entry->capacity - entry->used)
-        size = entry->capacity > entry->used ? entry->capacity - entry->used - 1 : 0;
+    if (size > room)
+        size = room;
     memcpy(place, bytes, size);
     place[size] = '\0';
-    entry->used += size + 1;
+    entry->used += size < room ? size + 1 : room;
     return place;
 }
 
 /* A name as the journal has it was in capitals there; the line's own may have been either. */
 static const char *copy_name(struct entry *entry, const char *bytes, size_t size)
 {
-    char *name = (char *)(uintptr_t)copy(entry, bytes, size);
+    char *name = copy(entry, bytes, size);
 
     for (char *at = name; *at; at++)
         if (*at >= 'A' && *at <= 'Z')
@@ -99,11 +101,12 @@ static void take_label(struct entry *entry, size_t at, sd_journal *journal)
 
     if (sd_journal_get_data(journal, labels[at].field, &data, &size) < 0 || size < skip)
         return;
+    const char *text = copy(entry, (const char *)data + skip, size - skip);
     entry->labels[entry->record.label_count++] = (struct log_value){
         .key = labels[at].key,
-        .text = copy(entry, (const char *)data + skip, size - skip),
-        .size = size - skip,
-        .integer = labels[at].integer,
+        .text = text,
+        .size = strlen(text),
+        .integer = labels[at].integer && strspn(text, "0123456789") == strlen(text) && *text,
     };
 }
 
@@ -277,7 +280,7 @@ static int read_all(struct reading *reading, const char *id, bool follow, size_t
 {
     /* Room for names and ends, beside values that fit into a line. */
     reading->entry->capacity = LOG_LINE_MAX;
-    reading->entry->bytes = malloc(reading->entry->capacity + 1);
+    reading->entry->bytes = malloc(reading->entry->capacity + 1); /* and an end */
     reading->line = malloc(LOG_LINE_MAX);
     if (!reading->entry->bytes || !reading->line)
         return -ENOMEM;

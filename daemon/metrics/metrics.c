@@ -165,6 +165,8 @@ static void write_waits(const struct totals *totals, struct evbuffer *buffer)
 
 static int64_t count_ready(const struct queue_sample *sample)
 {
+    if (sample->entries < 0)
+        return -1;
     return sample->entries < sample->held ? 0 : sample->entries - sample->held;
 }
 

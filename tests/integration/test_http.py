@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -78,7 +79,7 @@ def weftd(start_weftd, probe, web):
 
 def set_http(weftd, port, **settings):
     """Writes another configuration and has it read."""
-    weftd.config.write_text(configuration(**weftd.settings | settings | {"http": {"listen": port}}))
+    weftd.config.write_text(configuration(**weftd.settings | settings | {"http": {"listen": port} if port else None}))
     weftd.send(signal.SIGHUP)
 
 
@@ -142,6 +143,21 @@ def test_rubbish_and_silence_cost_nothing(weftd, redis, web):
     silent.close()
 
 
+def test_more_connections_than_descriptors_keep_no_job_from_running(redis, start_weftd, probe, web):
+    weftd = start_weftd(http={"listen": web.port}, **probe)
+    resource.prlimit(weftd.process.pid, resource.RLIMIT_NOFILE, (100, 4096))
+    crowd = [socket.create_connection(("127.0.0.1", web.port)) for _ in range(150)]
+    for _ in range(10):
+        redis.wait_for_state(redis.enqueue("speak"), "done")
+    os.kill(weftd.worker_pids()[0], signal.SIGKILL)
+    weftd.forgive("worker killed by a signal")
+    for connection in crowd:
+        connection.close()
+    redis.wait_for_state(redis.enqueue("speak"), "done")
+    wait_for(web.answers, "it answers again")
+    assert len(weftd.lines()) < 500, "nobody was flooded with complaints"
+
+
 # ---- Metrics ----
 
 def test_promtool_has_nothing_to_complain_of(weftd, redis, web):
@@ -193,7 +209,7 @@ def test_durations_and_contexts_are_those_of_the_jobs(weftd, redis, web):
     web.wait_for("weft_context_frames", 0)
 
 
-def test_queues_are_shown_as_full_as_they_are(start_weftd, probe, redis, web):
+def test_queues_are_shown_as_full_as_they_are(redis, start_weftd, probe, web):
     start_weftd(http={"listen": web.port}, concurrency=1, **probe)
     redis.enqueue("fail")
     web.wait_for('weft_queue_dead{queue="default"}', 1)
@@ -223,7 +239,7 @@ def test_what_redis_is_asked_takes_no_longer_for_long_queues(weftd, redis, web):
 
 # ---- Ends of workers, and of configurations ----
 
-def test_what_a_crash_leaves_is_counted(start_weftd, walker, redis, web):
+def test_what_a_crash_leaves_is_counted(redis, start_weftd, walker, web):
     weftd = start_weftd(http={"listen": web.port}, **walker)
     weftd.forgive("worker killed by a signal")
     hold = redis.enqueue("nap", payload="1500")
@@ -265,6 +281,20 @@ def test_a_reload_moves_it_to_another_port(weftd, web):
     wait_for(other.answers, "it answers there")
     wait_for(lambda: not web.answers(), "and not here")
     assert other.get("/readyz")[0] == 200
+
+
+def test_a_reload_that_ends_it_ends_its_connections_too(weftd, redis, web):
+    idle = [http.client.HTTPConnection("127.0.0.1", web.port, timeout=PATIENCE) for _ in range(5)]
+    for connection in idle:
+        connection.request("GET", "/metrics", headers={"Connection": "keep-alive"})
+        connection.getresponse().read()
+    unread = http.client.HTTPConnection("127.0.0.1", web.port, timeout=PATIENCE)
+    unread.request("GET", "/metrics")
+    set_http(weftd, None)
+    weftd.wait_for_line("weftd reloaded")
+    wait_for(lambda: not web.answers(), "nobody answers")
+    assert [connection.sock.recv(1) for connection in idle] == [b""] * 5
+    redis.wait_for_state(redis.enqueue("speak"), "done")
 
 
 def test_a_reload_with_another_configuration_keeps_it_answering_and_the_counts(weftd, redis, web):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -76,3 +77,19 @@ def test_a_reopening_without_a_rotation_ends_nobody(start_weftd, redis):
     weftd.send(signal.SIGUSR1)
     weftd.wait_for_line("log files opened anew")
     redis.wait_for_state(redis.enqueue("hello", name="Ada"), "done")
+
+
+def test_rotations_while_workers_come_and_go_end_nobody_and_lose_no_line(weftd, redis, rotated, tmp_path):
+    jobs = []
+    for number in range(1, 9):
+        jobs += redis.enqueue_together([{"type": "hello", "name": "Ada"}] * 50)
+        weftd.send(signal.SIGHUP)
+        for _ in range(20):
+            weftd.send(signal.SIGUSR1)
+            time.sleep(0.005)
+        rotate(weftd, rotated, number)
+    for job in jobs:
+        redis.wait_for_state(job, "done")
+    assert weftd.stop() == 0
+    expected = Counter((job, message) for job in jobs for message in ("job started", "Hello, Ada!", "job done"))
+    assert messages_of([rotated, *tmp_path.glob("rotated.log.*")]) == expected

@@ -70,6 +70,26 @@ def test_a_job_that_the_journal_does_not_know_is_said(machine):
     assert "no line about a job \"1-1\" in the journal" in done.stderr
 
 
+def test_lines_that_others_have_made_up_are_cut_and_escaped(machine):
+    """Of more bytes than a line of weftd's can have, in fields that it would not write so."""
+    script = r"""
+import socket, struct
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.connect("/run/systemd/journal/socket")
+def send(**fields):
+    journal.send(b"".join(name.encode() + b"\n" + struct.pack("<Q", len(value)) + value + b"\n" for name, value in fields.items()))
+own = {"SYSLOG_IDENTIFIER": b"weftd", "JOB_ID": b"forged", "PRIORITY": b"99999999999999999999"}
+send(**own, MESSAGE=b"x" * 70000, JOB_TYPE=b"y" * 70000, **{f"WEFT_DATA_{i}": b"z" * 300 for i in range(200)})
+send(**own, MESSAGE=b"\x1b[31m\n\xff\x00end", JOB_ATTEMPT=b"1, \"level\": 2", WEFT_DATA_=b"", WEFT_META_A=b"\x00\xff", _PID=b"1")
+send(**own)
+"""
+    machine.run("python3", "-c", script)
+    wait_for(lambda: len(logs(machine, "forged", check=False).stdout.splitlines()) == 3, "there are three lines")
+    records = [json.loads(line) for line in logs(machine, "forged", "--json").stdout.splitlines()]
+    assert {record["job_id"] for record in records} == {"forged"}
+    assert "\x1b" not in logs(machine, "forged").stdout
+
+
 def test_a_worker_that_was_started_again_has_its_lines_in_the_journal(machine):
     before = machine.worker_pids()
     machine.run("kill", "-KILL", *before)
