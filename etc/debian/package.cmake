@@ -37,7 +37,7 @@ set(CPACK_COMPONENT_WEFT_DESCRIPTION
 set(CPACK_DEBIAN_WEFT-DEV_PACKAGE_NAME weft-dev)
 set(CPACK_DEBIAN_WEFT-DEV_PACKAGE_SECTION devel)
 set(CPACK_DEBIAN_WEFT-DEV_PACKAGE_DEPENDS "libevent-dev")
-set(CPACK_DEBIAN_WEFT-DEV_PACKAGE_RECOMMENDS "pkg-config")
+set(CPACK_DEBIAN_WEFT-DEV_PACKAGE_RECOMMENDS "pkgconf | pkg-config")
 set(CPACK_COMPONENT_WEFT-DEV_DESCRIPTION
     "What handlers for weftd are built with: the headers, files for pkg-config and\nCMake, their manual and a plugin to begin with; and the context library, for\nprograms of your own on libevent.")
 
