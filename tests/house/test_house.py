@@ -23,7 +23,6 @@ MAY_INCLUDE = {
 LIBRARIES = {"event2": "libevent", "hiredis": "hiredis", "yaml.h": "yaml", "jansson.h": "jansson", "cmocka.h": "cmocka",
              "systemd": "libsystemd", "elfutils": "libdw"}
 PACKAGES = {"libevent_core", "libevent", "libevent_extra", "libevent_pthreads", "hiredis", "yaml-0.1", "jansson", "cmocka", "libsystemd", "libdw"}
-LINES_MAX = 400
 
 REGISTRIES = ("deb debian", "security debian", "ftp debian", "snapshot debian", "archive ubuntu", "pypi org", "pythonhosted org",
               "npmjs org", "npmjs com", "crates io", "proxy golang", "rubygems org", "maven org")
@@ -108,11 +107,6 @@ def test_the_build_asks_for_no_library_that_these_rules_do_not_know():
              for words in re.findall(r"pkg_check_modules\(\w+([^)]*)\)", text(path))
              for word in words.split() if word not in ("REQUIRED", "IMPORTED_TARGET", "QUIET")}
     assert_none(asked - PACKAGES)
-
-
-def test_no_file_of_c_is_longer_than_400_lines():
-    lengths = {name(path): len(text(path).splitlines()) for path in files(".c", ".h")}
-    assert_none([f"{path} has {lines} lines" for path, lines in lengths.items() if lines > LINES_MAX])
 
 
 def test_main_is_only_in_the_daemon_and_in_tests():
