@@ -3,6 +3,7 @@
 
 #include "context/log.h"
 #include "context/log_line.h"
+#include "context/macros.h"
 #include "context/utf8.h"
 
 struct text_line {
@@ -43,7 +44,7 @@ static const char *text_choose_colour(const char *text, size_t size)
 
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (uint8_t)text[i]) * 16777619u;
-    return text_palette[(hash ^ hash >> 16) % (sizeof(text_palette) / sizeof(text_palette[0]))];
+    return text_palette[(hash ^ hash >> 16) % ELEMENTS(text_palette)];
 }
 
 static void text_begin_colour(struct text_line *text, const char *colour)

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "context/macros.h"
+
 /* Room for a handler that walks other stacks, beyond what the kernel stores of the registers. */
 enum { HANDLER_SIZE = 64 * 1024 };
 
@@ -12,7 +14,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
 void signal_stack_others(sigset_t *ret_set)
 {
     (void)sigfillset(ret_set);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(faults); i++)
         (void)sigdelset(ret_set, faults[i]);
 }
 

@@ -1,5 +1,7 @@
 #include "context/utf8.h"
 
+#include "context/macros.h"
+
 /* Which bytes may begin a character, how long it is then, and what its second byte may be. The narrower ranges are what
  * keeps overlong forms, surrogates and numbers beyond U+10FFFF out. */
 static const struct utf8_lead {
@@ -15,7 +17,7 @@ static const struct utf8_lead {
 
 static const struct utf8_lead *utf8_find_lead(uint8_t byte)
 {
-    for (size_t i = 0; i < sizeof(utf8_leads) / sizeof(utf8_leads[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(utf8_leads); i++) {
         if (byte >= utf8_leads[i].first && byte <= utf8_leads[i].last)
             return &utf8_leads[i];
     }

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "daemon/crash/card.h"
 #include "daemon/generation.h"
 #include "daemon/metrics/tally.h"
@@ -66,15 +67,14 @@ struct child {
 };
 
 /* A worker that is to be started at `start_at_us` (CLOCK_MONOTONIC). Errors: -ENOMEM. */
-int child_new(struct generation *generation, size_t number, int64_t start_at_us, struct child **ret_child)
-    __attribute__((warn_unused_result));
+int child_new(struct generation *generation, size_t number, int64_t start_at_us, struct child **ret_child) MUST_CHECK;
 
 /* Not while the process runs. Takes NULL, gives NULL. */
 struct child *child_free(struct child *child);
 
 /* Forks the process; `base` is the supervisor's loop, which the child takes apart. It keeps the log's descriptors and
  * closes the rest. Errors: -EAGAIN, -ENOMEM as fork(2). */
-int child_start(struct child *child, struct event_base *base) __attribute__((warn_unused_result));
+int child_start(struct child *child, struct event_base *base) MUST_CHECK;
 
 /* Whether there is a process. */
 bool child_runs(const struct child *child);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "daemon/child.h"
 
 struct crew_events {
@@ -37,7 +38,7 @@ struct crew {
 
 /* Starts as many workers of `generation` as its configuration says. `base` is the supervisor's loop. Errors: -ENOMEM;
  * those of single workers are logged, and they are tried again. */
-int crew_start(struct crew *crew, struct generation *generation) __attribute__((warn_unused_result));
+int crew_start(struct crew *crew, struct generation *generation) MUST_CHECK;
 
 /* Makes another generation the present one; crew_tend() then replaces the workers. */
 void crew_change(struct crew *crew, struct generation *generation);

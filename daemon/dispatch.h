@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "daemon/crash/card.h"
 #include "daemon/job_types.h"
 #include "daemon/metrics/tally.h"
@@ -31,7 +32,7 @@ struct dispatch {
 /* The owner has filled in `slot`, `cards`, `tally`, `types`, `settled` and `user`. Connects, and fetches from then on;
  * `dispatch` must stay where it is. Errors: -ENOMEM, -EINVAL. */
 int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
-                   const struct config *config, const char *consumer) __attribute__((warn_unused_result));
+                   const struct config *config, const char *consumer) MUST_CHECK;
 
 /* Takes no more jobs; `settled` follows. */
 void dispatch_stop(struct dispatch *dispatch);

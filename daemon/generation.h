@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/web.h"
@@ -23,12 +24,12 @@ struct generation {
 };
 
 /* Takes `config` and `output` over where it succeeds; one user is the caller. Errors: -ENOMEM. */
-int generation_new(struct config *config, struct log_output *output, void *owner, struct generation **ret_generation)
-    __attribute__((warn_unused_result));
+int generation_new(struct config *config, struct log_output *output, void *owner,
+                   struct generation **ret_generation) MUST_CHECK;
 
 /* Makes the keeper, which starts to connect. Errors: -ENOMEM. */
-int generation_connect(struct generation *generation, struct event_base *base, const struct queue_keeper_events *events)
-    __attribute__((warn_unused_result));
+int generation_connect(struct generation *generation, struct event_base *base,
+                       const struct queue_keeper_events *events) MUST_CHECK;
 
 struct generation *generation_ref(struct generation *generation);
 

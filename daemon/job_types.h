@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 #include "handlers/attempt.h"
 #include "handlers/registry.h"
@@ -17,7 +18,7 @@ struct job_types {
  * failure
  * `*ret_message` is a sentence for the user, with file, line and column, to be freed. Errors: negative errno. */
 int job_types_load(const struct config *config, struct registry *registry, struct job_types *ret_types,
-                   char **ret_message) __attribute__((warn_unused_result));
+                   char **ret_message) MUST_CHECK;
 
 /* The type, or NULL. */
 const struct job_type *job_types_find(const struct job_types *types, const char *name);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 
 struct log_destination {
@@ -24,11 +25,11 @@ struct log_destination {
  * `*ret_count` of them are open then, also on failure. On failure `*ret_message` is a sentence for the user, to be
  * freed. Errors: negative errno. */
 int log_destinations_open(const struct config *config, struct log_destination *destinations, size_t *ret_count,
-                          char **ret_message) __attribute__((warn_unused_result));
+                          char **ret_message) MUST_CHECK;
 
 /* Opens a file anew by its name; does nothing for what is no file. Its descriptor keeps its number, and on failure its
  * file. Errors: those of open(2). */
-int log_destination_reopen(const struct log_destination *destination) __attribute__((warn_unused_result));
+int log_destination_reopen(const struct log_destination *destination) MUST_CHECK;
 
 /* Whether it is, or may be, what is written by `fd`. */
 bool log_destination_may_use(const struct log_destination *destination, int fd);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "context/log.h"
+#include "context/macros.h"
 #include "daemon/journal.h"
 #include "daemon/log_destination.h"
 #include "daemon/metrics/histogram.h"
@@ -293,7 +294,7 @@ static void install(struct log_output *output)
     log_configure(&(struct log_options){
         .level = (enum weft_level)output->config->log.level,
         .labels = labels,
-        .label_count = sizeof(labels) / sizeof(labels[0]),
+        .label_count = ELEMENTS(labels),
         .node = output->config->node,
         .fields = output->fields,
         .field_count = output->config->log.fields.count,

@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 #include "daemon/scoreboard.h"
 
@@ -14,15 +15,14 @@ struct log_output;
 /* Opens the outputs of the configuration. `slot`, in whose buffers lines are collected, and `config` must outlive it.
  * On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative errno. */
 int log_output_new(const struct config *config, struct scoreboard_slot *slot, struct log_output **ret_output,
-                   char **ret_message) __attribute__((warn_unused_result));
+                   char **ret_message) MUST_CHECK;
 
 /* Sends the log of this process there, in the place of what was installed before. Lines are written at once. */
 void log_output_install(struct log_output *output);
 
 /* In a worker, after the fork: lines go to the buffers of `slot` and are written from the loop of `base`. Errors:
  * -ENOMEM. */
-int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base)
-    __attribute__((warn_unused_result));
+int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base) MUST_CHECK;
 
 /* Writes what is in the buffers. May block as long as the output does. */
 void log_output_flush(struct log_output *output);

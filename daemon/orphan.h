@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "context/macros.h"
+
 /* In a worker, once: from now on the death of the parent sends this process SIGTERM, and SIGKILL `limit_ms` later.
  * Errors: negative errno. */
-int orphan_prepare(int64_t limit_ms) __attribute__((warn_unused_result));
+int orphan_prepare(int64_t limit_ms) MUST_CHECK;

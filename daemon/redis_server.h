@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 
 struct redis_server;
@@ -13,8 +14,7 @@ struct redis_server;
 /* Takes hold of the data directory (made if missing), so that no two nodes share one, and starts the server. It ends by
  * itself when this process is gone. `config` is needed during the call only. On failure `*ret_message` is a sentence
  * for the user, to be freed. Errors: negative errno. */
-int redis_server_new(const struct config *config, struct redis_server **ret_server, char **ret_message)
-    __attribute__((warn_unused_result));
+int redis_server_new(const struct config *config, struct redis_server **ret_server, char **ret_message) MUST_CHECK;
 
 /* To be told about every child that has ended. When it is the server: says so in the log, starts it again, and gives
  * true. */

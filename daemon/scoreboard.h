@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "daemon/crash/crash.h"
 
 /* Log outputs at the most; each process has a buffer for each of them. */
@@ -53,7 +54,7 @@ struct scoreboard_slot {
 
 /* Maps an empty slot with `more` bytes behind it, to be shared with children that are forked from then on. Errors:
  * -ENOMEM. */
-int scoreboard_slot_new(size_t more, struct scoreboard_slot **ret_slot) __attribute__((warn_unused_result));
+int scoreboard_slot_new(size_t more, struct scoreboard_slot **ret_slot) MUST_CHECK;
 
 /* The bytes behind the slot, aligned as a page is. */
 void *scoreboard_slot_more(struct scoreboard_slot *slot);

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "handlers/living.h"
 
 /* What to tell. Borrowed. */
@@ -21,5 +22,4 @@ struct snapshot_question {
 
 /* Gives `*ret_size` bytes to be freed, or NULL: no memory. Of many jobs the oldest are told, as many as fit into some
  * hundred KiB, and how many were left out. On the loop's thread; it does not wait. */
-char *snapshot_take(struct living *living, const struct snapshot_question *question, size_t *ret_size)
-    __attribute__((warn_unused_result));
+char *snapshot_take(struct living *living, const struct snapshot_question *question, size_t *ret_size) MUST_CHECK;

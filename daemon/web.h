@@ -9,6 +9,8 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
+#include "context/macros.h"
+
 #define WEB_SOCKETS_MAX 8
 
 /* What the pages say. */
@@ -35,7 +37,7 @@ struct web;
  * `previous` (NULL: there is none) listens on is shared with it. `*ret_web` is NULL where there is nothing to listen
  * on. On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative errno. */
 int web_new(const struct web_setup *setup, const char *address, const struct web *previous, struct web **ret_web,
-            char **ret_message) __attribute__((warn_unused_result));
+            char **ret_message) MUST_CHECK;
 
 /* Closes its connections. Takes NULL, gives NULL. Not from inside a page. */
 struct web *web_free(struct web *web);

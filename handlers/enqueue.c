@@ -6,6 +6,7 @@
 
 #include <weft/weft.h>
 
+#include "context/macros.h"
 #include "context/name.h"
 #include "context/task.h"
 #include "handlers/runner.h"
@@ -200,7 +201,7 @@ static bool is_instruction(const char *name)
                                                "attempts", "timeout",     "unique",    "unique_for", "parent",
                                                "root",     "traceparent", "tracestate"};
 
-    for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(instructions); i++)
         if (strcmp(name, instructions[i]) == 0)
             return true;
     return strncmp(name, "weft.", 5) == 0;

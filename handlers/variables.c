@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "context/macros.h"
 #include "context/propagate/environment.h"
 #include "handlers/runner.h"
 
@@ -33,7 +34,7 @@ static int provide(struct environment *environment)
     };
     int r = 0;
 
-    for (size_t i = 0; i < sizeof(variables) / sizeof(*variables) && r == 0; i++)
+    for (size_t i = 0; i < ELEMENTS(variables) && r == 0; i++)
         r = environment_add(environment, variables[i].name, variables[i].value);
     return r;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/client.h"
 #include "queue/clock.h"
 #include "queue/entry.h"
@@ -45,22 +46,22 @@ struct batch {
 
 /* Makes the batch empty: one that is all zero, too, has to be cleared before its first use. Errors: -ENOMEM, and then
  * it cannot be used. */
-int batch_clear(struct batch *batch) __attribute__((warn_unused_result));
+int batch_clear(struct batch *batch) MUST_CHECK;
 void batch_done(struct batch *batch);
 
 /* Whether there is room for one more record. */
 bool batch_is_full(const struct batch *batch);
 
 /* Ends the lists; nothing can be added until the batch is cleared. Errors: -ENOMEM: the batch is not complete. */
-int batch_end(struct batch *batch) __attribute__((warn_unused_result));
+int batch_end(struct batch *batch) MUST_CHECK;
 
 /* These add a record. Errors: -ENOMEM, and then nothing has been added. */
-int batch_add_settlement(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
-    __attribute__((warn_unused_result));
+int batch_add_settlement(struct batch *batch, struct batch_style *style,
+                         const struct settlement *settlement) MUST_CHECK;
 int batch_add_refusal(struct batch *batch, struct batch_style *style, const char *entry,
-                      const struct message_refusal *refusal) __attribute__((warn_unused_result));
-int batch_add_forgotten(struct batch *batch, const char *entry) __attribute__((warn_unused_result));
+                      const struct message_refusal *refusal) MUST_CHECK;
+int batch_add_forgotten(struct batch *batch, const char *entry) MUST_CHECK;
 int batch_add_running(struct batch *batch, struct batch_style *style, const struct job *job, int64_t started_ms,
-                      const char *progress) __attribute__((warn_unused_result));
-int batch_add_subtasks(struct batch *batch, const struct job *job, unsigned subtasks, unsigned subtasks_failed)
-    __attribute__((warn_unused_result));
+                      const char *progress) MUST_CHECK;
+int batch_add_subtasks(struct batch *batch, const struct job *job, unsigned subtasks,
+                       unsigned subtasks_failed) MUST_CHECK;

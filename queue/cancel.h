@@ -9,6 +9,7 @@
 #include <event2/event.h>
 
 #include "context/job.h"
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 #include "queue/trouble.h"
@@ -39,7 +40,7 @@ struct cancel_setup {
 };
 
 /* Errors: -ENOMEM. */
-int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel) __attribute__((warn_unused_result));
+int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct cancel *cancel_free(struct cancel *cancel);

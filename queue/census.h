@@ -10,14 +10,14 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/reclaim.h"
 
 struct census;
 
 /* What is given is borrowed and must outlive it; who is dead is noted in `reclaim`. Errors: -ENOMEM. */
 int census_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census)
-    __attribute__((warn_unused_result));
+               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct census *census_free(struct census *census);

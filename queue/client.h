@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "context/job.h"
+#include "context/macros.h"
 #include "queue/options.h"
 
 struct queue_client;
@@ -89,8 +90,7 @@ struct settlement {
 /* Connects (in the background, for as long as it takes) and prepares to fetch; `consumer` is the consumer's name and
  * must be unique to this process. Errors: -ENOMEM, -EINVAL. */
 int queue_client_new(struct event_base *base, const struct queue_options *options, const char *consumer,
-                     const struct queue_events *events, void *user, struct queue_client **ret_client)
-    __attribute__((warn_unused_result));
+                     const struct queue_events *events, void *user, struct queue_client **ret_client) MUST_CHECK;
 
 /* Closes at once; what was not settled stays in Redis under this consumer. Takes NULL, gives NULL. */
 struct queue_client *queue_client_free(struct queue_client *client);
@@ -102,17 +102,16 @@ void queue_client_add_room(struct queue_client *client, unsigned places);
 /* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
  * Where Redis is away it is kept and written later. A job that somebody else has settled meanwhile stays as it is.
  * Errors: -ENOMEM; -EINVAL: its queue is not one of ours. */
-int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
-    __attribute__((warn_unused_result));
+int queue_client_settle(struct queue_client *client, const struct settlement *settlement) MUST_CHECK;
 
 /* Shows a job that is still running in its report: state `running`, attempt, start, progress. */
 int queue_client_report_running(struct queue_client *client, const struct job *job, int64_t started_ms,
-                                const char *progress) __attribute__((warn_unused_result));
+                                const char *progress) MUST_CHECK;
 
 /* Adds to the counters of a report that has been written: subtasks that were started or failed after their job was
  * settled. */
 int queue_client_add_subtasks(struct queue_client *client, const struct job *job, unsigned subtasks,
-                              unsigned subtasks_failed) __attribute__((warn_unused_result));
+                              unsigned subtasks_failed) MUST_CHECK;
 
 /* A message to enqueue: `fields` are the names and values of the stream entry, `type` and `payload` among them. */
 struct queue_message {
@@ -124,12 +123,11 @@ struct queue_message {
 /* Enqueues; copied. `done` is called once, later, with 0 and the entry's ID, or -ENOTCONN or -EIO (and Redis's words in
  * `text`); not when the client is freed before. Errors: -ENOMEM, -ENOTCONN. */
 int queue_client_enqueue(struct queue_client *client, const struct queue_message *message,
-                         void (*done)(int result, const char *text, void *arg), void *arg)
-    __attribute__((warn_unused_result));
+                         void (*done)(int result, const char *text, void *arg), void *arg) MUST_CHECK;
 
 /* Answers an inquiry with `size` bytes, which are copied. Errors: -ENOTCONN, -ENOMEM. */
-int queue_client_answer(struct queue_client *client, const struct queue_inquiry *inquiry, const char *text, size_t size)
-    __attribute__((warn_unused_result));
+int queue_client_answer(struct queue_client *client, const struct queue_inquiry *inquiry, const char *text,
+                        size_t size) MUST_CHECK;
 
 /* Whether everything that was given so far has been written: outcomes, reports, late subtasks, child jobs. Subtasks go
  * on after `drained`, so whoever ends the process asks again when they are over. */

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "context/macros.h"
+
 #define CONSUMER_NODE_MAX 128 /* bytes */
 #define CONSUMER_NAME_SIZE                                                                                             \
     (CONSUMER_NODE_MAX + sizeof(".18446744073709551615.0123456789abcdef.01234567"                                      \
@@ -21,7 +23,7 @@
 /* Forms the name of the worker process `worker`, whose supervisor is the process `supervisor`. All who form the name of
  * a process come to the same one, as long as the process has not been waited for. Errors: -ENAMETOOLONG. */
 int consumer_format(char *buffer, size_t size, const char *node, size_t number, uint64_t nonce, pid_t supervisor,
-                    pid_t worker) __attribute__((warn_unused_result));
+                    pid_t worker) MUST_CHECK;
 
 enum consumer_life {
     CONSUMER_ALIVE,     /* of this host: the worker lives, or its supervisor, who will deal with what it leaves */
@@ -37,7 +39,7 @@ struct consumer_identity {
 };
 
 /* Reads a name; gives whether it is one of ours. */
-bool consumer_read(const char *name, struct consumer_identity *ret_identity) __attribute__((warn_unused_result));
+bool consumer_read(const char *name, struct consumer_identity *ret_identity) MUST_CHECK;
 
 /* The HOST of this process; 0: it cannot be told. Reads /proc. */
 uint32_t consumer_host(void);

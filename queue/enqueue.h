@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "context/macros.h"
 #include "queue/client.h"
 #include "queue/redis.h"
 
@@ -13,7 +14,7 @@ struct enqueue;
 /* `wake` is called when enqueue_flush() is to be called, soon and from the event loop. What is given is borrowed.
  * Errors: -ENOMEM. */
 int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user), void *user,
-                struct enqueue **ret_enqueue) __attribute__((warn_unused_result));
+                struct enqueue **ret_enqueue) MUST_CHECK;
 
 /* Forgets messages that have not been answered; their `done` is not called. Not before its redis is freed. Takes NULL,
  * gives NULL. */
@@ -21,7 +22,7 @@ struct enqueue *enqueue_free(struct enqueue *enqueue);
 
 /* As queue_client_enqueue(). */
 int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
-                void (*done)(int result, const char *text, void *arg), void *arg) __attribute__((warn_unused_result));
+                void (*done)(int result, const char *text, void *arg), void *arg) MUST_CHECK;
 
 /* Sends what waits; where the connection is gone, answers it with -ENOTCONN. */
 void enqueue_flush(struct enqueue *enqueue);

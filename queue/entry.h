@@ -9,13 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
+
 struct entry_id {
     uint64_t ms;
     uint64_t sequence;
 };
 
 /* Reads `MS-SEQUENCE`. Errors: -EINVAL. */
-int entry_id_parse(const char *text, struct entry_id *ret_id) __attribute__((warn_unused_result));
+int entry_id_parse(const char *text, struct entry_id *ret_id) MUST_CHECK;
 
 enum entry_state {
     ENTRY_HELD,
@@ -44,8 +46,7 @@ struct entry_set {
 /* Adds an entry of the queue number `queue`, which Redis has just given to us. Entries with consecutive serials lie
  * side by side in their stream. Gives 1, or 0 if it was there already; one that was lost is then held again. Errors:
  * -ENOMEM. */
-int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
-    __attribute__((warn_unused_result));
+int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial) MUST_CHECK;
 
 /* The entry's serial, or 0 if it is not there. */
 uint64_t entry_set_serial(const struct entry_set *set, size_t queue, struct entry_id id);

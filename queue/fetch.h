@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/arrival.h"
 #include "queue/redis.h"
 
@@ -31,7 +32,7 @@ struct fetch_target {
  * with fetch_interrupt(). Errors: -ENOMEM. */
 int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
               const struct queue_keys *keys, const char *consumer, const struct fetch_target *target,
-              struct fetch **ret_fetch) __attribute__((warn_unused_result));
+              struct fetch **ret_fetch) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct fetch *fetch_free(struct fetch *fetch);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "context/macros.h"
 #include "queue/options.h"
 #include "queue/words.h"
 
@@ -20,4 +21,4 @@ void greeting_write(enum greeting_step step, const struct queue_options *options
 bool greeting_is_vital(enum greeting_step step);
 
 /* A copy of `name` that CLIENT SETNAME takes, to be freed; NULL: no memory. */
-char *greeting_make_name(const char *name) __attribute__((warn_unused_result));
+char *greeting_make_name(const char *name) MUST_CHECK;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -19,11 +20,10 @@ struct group_events {
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
 int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count,
-                    const struct group_events *events, void *user, struct group_maker **ret_maker)
-    __attribute__((warn_unused_result));
+                    const struct group_events *events, void *user, struct group_maker **ret_maker) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct group_maker *group_maker_free(struct group_maker *maker);
 
 /* Starts, unless it is under way. Errors: -ENOTCONN, -ENOMEM. */
-int group_maker_start(struct group_maker *maker) __attribute__((warn_unused_result));
+int group_maker_start(struct group_maker *maker) MUST_CHECK;

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "queue/client.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
@@ -25,7 +26,7 @@ struct inquiry;
 /* What is given is borrowed and must outlive it; `inquired` is told of each inquiry once. Errors: -ENOMEM. */
 int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
                 void (*inquired)(const struct queue_inquiry *inquiry, void *user), void *user,
-                struct inquiry **ret_inquiry) __attribute__((warn_unused_result));
+                struct inquiry **ret_inquiry) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct inquiry *inquiry_free(struct inquiry *inquiry);
@@ -34,5 +35,5 @@ struct inquiry *inquiry_free(struct inquiry *inquiry);
 void inquiry_read(struct inquiry *inquiry);
 
 /* Answers: `size` bytes, which are copied. Errors: -ENOTCONN, -ENOMEM. */
-int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text, size_t size)
-    __attribute__((warn_unused_result));
+int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text,
+                   size_t size) MUST_CHECK;

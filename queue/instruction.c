@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "context/macros.h"
 #include "context/name.h"
 #include "queue/units.h"
 
@@ -122,7 +123,7 @@ static const struct {
 
 enum instruction instruction_find(const char *name, size_t size)
 {
-    if (size >= sizeof(rows_of_size) / sizeof(rows_of_size[0]))
+    if (size >= ELEMENTS(rows_of_size))
         return INSTRUCTION_NONE;
     for (unsigned i = rows_of_size[size].first; i < rows_of_size[size].end; i++) {
         if (rows[i].name[0] == name[0] && memcmp(rows[i].name, name, size) == 0)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/message.h"
 
 /* The latest time that a message can name: the end of the year 9999. */
@@ -45,5 +46,4 @@ enum instruction instruction_find(const char *name, size_t size);
 
 /* Checks all that were given and reads their numbers; `type` is not required here. On an error (-EBADMSG) the reason
  * is written into `refusal`. */
-int instructions_read(struct instructions *instructions, struct message_refusal *refusal)
-    __attribute__((warn_unused_result));
+int instructions_read(struct instructions *instructions, struct message_refusal *refusal) MUST_CHECK;

@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/options.h"
 
 struct queue_keeper;
@@ -37,21 +38,19 @@ struct queue_keeper_events {
 };
 
 int queue_keeper_new(struct event_base *base, const struct queue_options *options,
-                     const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper)
-    __attribute__((warn_unused_result));
+                     const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper) MUST_CHECK;
 struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
 
 /* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in one atomic step a
  * queue. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed without being asked
  * for: at once if neither they nor their supervisor live on this host, else when their lease is over. Errors: -ENOMEM.
  */
-int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) __attribute__((warn_unused_result));
+int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) MUST_CHECK;
 
 /* Settles a job for a worker that cannot do it any more, as queue_client_settle() would have; copied, and written to
  * Redis before anything is reclaimed that was asked for later. Errors: -ENOMEM; -EINVAL: its queue is not one of ours.
  */
-int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement)
-    __attribute__((warn_unused_result));
+int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement) MUST_CHECK;
 
 /* Asks how full the queues are; nothing comes of it where Redis is away. */
 void queue_keeper_sample(struct queue_keeper *keeper);

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "context/macros.h"
+
 /* The consumer group that all of weft reads with. */
 #define QUEUE_GROUP "weft"
 
@@ -28,7 +30,7 @@ struct queue_keys {
 };
 
 /* Makes the names; `queue` must outlive them. Errors: -ENOMEM, and then there is nothing to be done with `keys`. */
-int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue) __attribute__((warn_unused_result));
+int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue) MUST_CHECK;
 
 /* Frees what the struct holds. Harmless on one that is all zero. */
 void queue_keys_done(struct queue_keys *keys);
@@ -38,6 +40,5 @@ size_t queue_keys_find(const struct queue_keys *keys, size_t count, const char *
 
 /* The keys of `count` queues, as options name them, in one array to be given to queue_keys_free_all(). */
 struct queue_options;
-int queue_keys_new_all(const struct queue_options *options, struct queue_keys **ret_keys)
-    __attribute__((warn_unused_result));
+int queue_keys_new_all(const struct queue_options *options, struct queue_keys **ret_keys) MUST_CHECK;
 struct queue_keys *queue_keys_free_all(struct queue_keys *keys, size_t count);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/batch.h"
 #include "queue/redis.h"
 #include "queue/trouble.h"
@@ -46,7 +47,7 @@ struct lane {
 };
 
 /* The batch that takes the next record. Errors: -ENOMEM. */
-int lane_open(struct lane *lane, struct lane_batch **ret_batch) __attribute__((warn_unused_result));
+int lane_open(struct lane *lane, struct lane_batch **ret_batch) MUST_CHECK;
 
 /* Takes out a batch, which is then spare. */
 void lane_remove(struct lane_batch *batch);

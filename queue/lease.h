@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -24,7 +25,7 @@ struct lease;
  * taken our jobs meanwhile. What is given is borrowed and must outlive it. Errors: -ENOMEM. */
 int lease_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
               const struct queue_keys *keys, const char *consumer, void (*doubt)(void *user), void *user,
-              struct lease **ret_lease) __attribute__((warn_unused_result));
+              struct lease **ret_lease) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct lease *lease_free(struct lease *lease);

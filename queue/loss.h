@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
@@ -16,8 +17,7 @@ struct loss;
 /* `lost` is called for each job that has got lost; once, though again if it is given to us again and gets lost again.
  * What is given is borrowed and must outlive it. Errors: -ENOMEM. */
 int loss_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
-             void (*lost)(size_t queue, const char *entry, void *user), void *user, struct loss **ret_loss)
-    __attribute__((warn_unused_result));
+             void (*lost)(size_t queue, const char *entry, void *user), void *user, struct loss **ret_loss) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct loss *loss_free(struct loss *loss);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "context/job.h"
+#include "context/macros.h"
 #include "queue/refusal.h"
 
 /* One field as Redis gave it: any bytes, no NUL at the end. A size of 0 allows NULL. */
@@ -32,4 +33,4 @@ struct message_limits {
  * written; -ENOMEM. */
 int message_parse(const char *queue, const char *entry_id, const struct message_field *fields, size_t count,
                   int64_t now_ms, const struct message_limits *limits, struct job **ret_job,
-                  struct message_refusal *ret_refusal) __attribute__((warn_unused_result));
+                  struct message_refusal *ret_refusal) MUST_CHECK;

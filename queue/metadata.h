@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/message.h"
 
 #define METADATA_SLOTS 128 /* a power of two, at least twice JOB_METADATA_MAX */
@@ -26,5 +27,4 @@ void metadata_init(struct metadata *metadata);
 void metadata_add(struct metadata *metadata, const struct message_field *field);
 
 /* Whether what was added may stay; on an error (-EBADMSG) the reason is written into `refusal`. */
-int metadata_check(const struct metadata *metadata, struct message_refusal *refusal)
-    __attribute__((warn_unused_result));
+int metadata_check(const struct metadata *metadata, struct message_refusal *refusal) MUST_CHECK;

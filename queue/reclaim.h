@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/keeper.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
@@ -16,8 +17,7 @@ struct reclaim;
 /* Tells of jobs that went back by `events->reclaimed`. What is given is borrowed and must outlive it. Errors: -ENOMEM.
  */
 int reclaim_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct trouble *trouble,
-                const struct queue_keeper_events *events, void *user, struct reclaim **ret_reclaim)
-    __attribute__((warn_unused_result));
+                const struct queue_keeper_events *events, void *user, struct reclaim **ret_reclaim) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct reclaim *reclaim_free(struct reclaim *reclaim);
@@ -25,7 +25,7 @@ struct reclaim *reclaim_free(struct reclaim *reclaim);
 /* Notes that a consumer of a queue is to go, unless Redis then has heard of it within `silence_ms`; 0: whatever Redis
  * has heard. One that is noted already is not noted twice. Errors: -ENOMEM. */
 int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enum reclaim_reason reason,
-                int64_t silence_ms) __attribute__((warn_unused_result));
+                int64_t silence_ms) MUST_CHECK;
 
 /* Sends what has not been sent for a queue, or has failed, as far as Redis is up. */
 void reclaim_flush(struct reclaim *reclaim, size_t queue);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -22,8 +23,7 @@ struct recovery_events {
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
 int recovery_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                 const struct recovery_events *events, void *user, struct recovery **ret_recovery)
-    __attribute__((warn_unused_result));
+                 const struct recovery_events *events, void *user, struct recovery **ret_recovery) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct recovery *recovery_free(struct recovery *recovery);

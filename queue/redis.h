@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/options.h"
 #include "queue/reply.h"
 #include "queue/trouble.h"
@@ -35,8 +36,7 @@ struct redis_request {
  * well again with the first reply that is not an error. What is given is borrowed and must outlive it. Errors: -ENOMEM.
  */
 int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct trouble *trouble,
-              const struct redis_events *events, void *user, struct redis **ret_redis)
-    __attribute__((warn_unused_result));
+              const struct redis_events *events, void *user, struct redis **ret_redis) MUST_CHECK;
 
 /* Closes at once; outstanding requests are forgotten, not answered. Takes NULL, gives NULL. */
 struct redis *redis_free(struct redis *redis);
@@ -49,12 +49,10 @@ long long redis_client_id(const struct redis *redis);
 
 /* Sends a command, with others in one write when the event loop comes round. Errors: -ENOTCONN, -ENOMEM; then the
  * request is not answered. */
-int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
-    __attribute__((warn_unused_result));
+int redis_send(struct redis *redis, const struct words *words, struct redis_request *request) MUST_CHECK;
 
 /* The same for a command that is written already, as redisFormatCommandArgv() does it; copied. */
-int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request)
-    __attribute__((warn_unused_result));
+int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request) MUST_CHECK;
 
 /* Writes now what has been sent, as far as the socket takes it. */
 void redis_flush(struct redis *redis);

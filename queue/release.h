@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -11,10 +12,10 @@ struct release;
 /* `done` is called when each queue has been answered for, or the connection is lost. Whatever the answers are: a
  * consumer that stays is found by those who look after dead ones. What is given is borrowed. Errors: -ENOMEM. */
 int release_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                void (*done)(void *user), void *user, struct release **ret_release) __attribute__((warn_unused_result));
+                void (*done)(void *user), void *user, struct release **ret_release) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct release *release_free(struct release *release);
 
 /* Starts. Errors: -ENOTCONN, -ENOMEM; then `done` is not called. */
-int release_start(struct release *release) __attribute__((warn_unused_result));
+int release_start(struct release *release) MUST_CHECK;

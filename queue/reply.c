@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "context/macros.h"
+
 #if HIREDIS_MAJOR >= 1
 typedef size_t element_count;
 #else
@@ -126,7 +128,7 @@ bool reply_blames_server(const redisReply *reply)
     };
     static const char crowded[] = "ERR max number of clients";
 
-    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(codes); i++)
         if (reply_is_error(reply, codes[i]))
             return true;
     return reply_is_error(reply, NULL) && strncmp(reply->str, crowded, sizeof(crowded) - 1) == 0;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/options.h"
 
 struct roster;
@@ -20,8 +21,7 @@ enum roster_plan {
 };
 
 /* Errors: -ENOMEM. */
-int roster_new(const struct queue_spec *queues, size_t count, struct roster **ret_roster)
-    __attribute__((warn_unused_result));
+int roster_new(const struct queue_spec *queues, size_t count, struct roster **ret_roster) MUST_CHECK;
 struct roster *roster_free(struct roster *roster);
 
 /* Plans the next read of at most `limit` jobs, from 1. Times are steady. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -26,7 +27,7 @@ typedef void sampled_fn(const struct queue_sample *samples, int64_t round_trip_u
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
 int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
-                struct sampler **ret_sampler) __attribute__((warn_unused_result));
+                struct sampler **ret_sampler) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct sampler *sampler_free(struct sampler *sampler);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "context/macros.h"
 #include "queue/client.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
@@ -29,21 +30,20 @@ struct settle_setup {
 };
 
 /* What `setup` points to must outlive it; the struct itself is copied. Errors: -ENOMEM. */
-int settle_new(const struct settle_setup *setup, struct settle **ret_settle) __attribute__((warn_unused_result));
+int settle_new(const struct settle_setup *setup, struct settle **ret_settle) MUST_CHECK;
 
 /* Forgets what has not been written. Not before its redis is freed. Takes NULL, gives NULL. */
 struct settle *settle_free(struct settle *settle);
 
 /* These take a record for a queue, by its number; all is copied. Errors: -ENOMEM. */
-int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
-    __attribute__((warn_unused_result));
-int settle_refuse(struct settle *settle, size_t queue, const char *entry, const struct message_refusal *refusal)
-    __attribute__((warn_unused_result));
-int settle_forget(struct settle *settle, size_t queue, const char *entry) __attribute__((warn_unused_result));
+int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement) MUST_CHECK;
+int settle_refuse(struct settle *settle, size_t queue, const char *entry,
+                  const struct message_refusal *refusal) MUST_CHECK;
+int settle_forget(struct settle *settle, size_t queue, const char *entry) MUST_CHECK;
 int settle_report_running(struct settle *settle, size_t queue, const struct job *job, int64_t started_ms,
-                          const char *progress) __attribute__((warn_unused_result));
+                          const char *progress) MUST_CHECK;
 int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *job, unsigned subtasks,
-                        unsigned subtasks_failed) __attribute__((warn_unused_result));
+                        unsigned subtasks_failed) MUST_CHECK;
 
 /* Sends what waits, as far as Redis is up and not busy with earlier batches. */
 void settle_flush(struct settle *settle);

@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "context/macros.h"
 #include "queue/fetch.h"
 #include "queue/redis.h"
 
@@ -22,7 +23,7 @@ struct unblock {
 
 /* `reads` is the connection that `fetch` reads over. All is borrowed. Errors: -ENOMEM. */
 int unblock_init(struct unblock *unblock, struct event_base *base, struct redis *commands, struct redis *reads,
-                 const struct fetch *fetch) __attribute__((warn_unused_result));
+                 const struct fetch *fetch) MUST_CHECK;
 
 /* Not before `commands` is freed. Harmless on one that is all zero. */
 void unblock_done(struct unblock *unblock);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "context/macros.h"
+
 #define DURATION_MAX_MS (INT64_C(3650) * 24 * 60 * 60 * 1000)
 #define SIZE_MAX_BYTES  (INT64_C(1) << 40)
 #define TIME_MAX_MS     INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
@@ -347,7 +349,7 @@ static bool parse_http_date(struct cursor cursor, int64_t now_ms, int64_t *ret_s
 {
     static bool (*const forms[])(struct cursor *, struct tm *) = {take_fixed_date, take_long_date, take_old_date};
     time_t now = now_ms / 1000;
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(forms); i++) {
         struct cursor rest = cursor;
         struct tm tm;
         if (gmtime_r(&now, &tm) && forms[i](&rest, &tm) && rest.at == rest.end && is_day(&tm))

@@ -5,6 +5,7 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 
+#include "context/macros.h"
 #include "context/propagate/http.h"
 #include "context/propagate/linked.h"
 
@@ -43,7 +44,7 @@ static const struct {
 
 static const char *name_of_method(enum evhttp_cmd_type command)
 {
-    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(methods); i++)
         if (methods[i].command == command)
             return methods[i].name;
     return "?";

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "context/macros.h"
+
 /* ---- Words ---- */
 
 /* "$5\r\nhello\r\n". Gives false for what is no such thing, too: hiredis does not send that. */
@@ -70,7 +72,7 @@ static struct redis_command read_command(struct redis_words words)
         command.is_pattern = true;
         name = (struct redis_word){.text = name.text + 1, .size = name.size - 1};
     }
-    for (size_t i = 0; i < sizeof(specials) / sizeof(*specials); i++) {
+    for (size_t i = 0; i < ELEMENTS(specials); i++) {
         struct redis_words rest = command.rest;
 
         if (is_called(&name, specials[i].name) && (!specials[i].needs_more || redis_words_next(&rest, &more)))

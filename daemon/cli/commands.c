@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "context/macros.h"
+
 #define HELP_COLUMN 28
 
 const struct option_row options_global[] = {
@@ -23,7 +25,7 @@ const struct command *const commands[] = {
     &command_enqueue, &command_logs, &command_status, &command_ps,  &command_cancel, &command_queues,
     &command_dead,    &later_trace,  &later_nodes,    &later_pause, &later_resume,   &later_top,
 };
-const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+const size_t command_count = ELEMENTS(commands);
 
 const struct command *command_find(const char *name)
 {

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/cli/session.h"
 
 #define DEAD_ENTRY_SIZE 48
@@ -14,8 +15,7 @@ struct dead_letter {
 
 /* Gives an exit status; but for EX_OK, the reason has been reported: there is none, or there is one in several queues.
  */
-int dead_find(struct session *session, const char *id, struct dead_letter *ret_letter)
-    __attribute__((warn_unused_result));
+int dead_find(struct session *session, const char *id, struct dead_letter *ret_letter) MUST_CHECK;
 
 /* Reports that there is none, and gives the exit status. */
 int dead_report_missing(const char *id);

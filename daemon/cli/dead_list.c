@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/macros.h"
 #include "daemon/cli/dead.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
@@ -33,7 +34,7 @@ static const struct column {
     {"ERROR", "error", "weft.error"},
 };
 
-enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
+enum { COLUMNS = ELEMENTS(columns) };
 
 /* Gives the cell's bytes; a letter without the field has none. */
 static const char *find_cell(const struct list *list, const struct stream_entry *entry, const struct column *column,

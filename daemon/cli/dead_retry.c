@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/macros.h"
 #include "daemon/cli/dead.h"
 #include "daemon/cli/dead_find.h"
 #include "daemon/cli/job_id.h"
@@ -19,8 +20,8 @@ static int retry(struct session *session, const struct queue_keys *keys, const c
                  long long *ret_count)
 {
     const char *arguments[] = {first, last, CHUNK};
-    SESSION_REPLY *reply = script_call(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments,
-                                       sizeof(arguments) / sizeof(arguments[0]));
+    SESSION_REPLY *reply =
+        script_call(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments, ELEMENTS(arguments));
 
     if (!reply)
         return EX_UNAVAILABLE;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/macros.h"
 #include "context/name.h"
 #include "daemon/cli/problem.h"
 #include "queue/refusal.h"
@@ -21,7 +22,7 @@ bool job_id_is_of(const char *id, const struct stream_entry *entry)
 {
     static const char *const names[] = {"weft.id", "id"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
         const redisReply *value = stream_entry_find(entry, names[i]);
 
         if (value && name_is_job_id(value->str, (size_t)value->len))

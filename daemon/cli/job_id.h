@@ -5,10 +5,11 @@
 
 #include <stdbool.h>
 
+#include "context/macros.h"
 #include "daemon/cli/stream.h"
 
 /* Gives EX_OK, or EX_USAGE and has reported that `id` is none. `command` is the command's name. */
-int job_id_check(const char *command, const char *id) __attribute__((warn_unused_result));
+int job_id_check(const char *command, const char *id) MUST_CHECK;
 
 /* Whether the entry is the job's, as the worker sees it: by what weft has written on a retry, by what the sender wants,
  * or by the entry's own ID. */

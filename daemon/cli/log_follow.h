@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/cli/log_scan.h"
 
 /* How often there is a look for new lines. */
@@ -16,4 +17,4 @@ bool log_follow_wait(int time_ms);
  * shorter, it is. Closes what it opens, and does not close what it was given. Gives 0, or the error of read() or of
  * `visit`. */
 int log_follow(struct log_scan *scan, const char *path, int (*visit)(const struct log_found *found, void *user),
-               void *user) __attribute__((warn_unused_result));
+               void *user) MUST_CHECK;

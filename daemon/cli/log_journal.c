@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context/log.h"
+#include "context/macros.h"
 #include "daemon/cli/log_follow.h"
 
 #if WEFT_HAVE_SYSTEMD
@@ -187,7 +188,7 @@ static void read_entry(struct entry *entry, sd_journal *journal)
     record->node = get_text(entry, journal, "WEFT_NODE");
     pid = get_text(entry, journal, "_PID");
     record->pid = pid ? atoi(pid) : 0;
-    for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(labels); i++)
         take_label(entry, i, journal);
     record->has_first_label = record->label_count > 0 && strcmp(record->labels[0].key, "job_id") == 0;
     SD_JOURNAL_FOREACH_DATA(journal, data, size)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
+
 /* Whether weft was built with libsystemd. */
 bool log_journal_is_supported(void);
 
@@ -14,4 +16,4 @@ bool log_journal_is_supported(void);
  * a signal. `*ret_count` is how many there were, and `*ret_dropped` how many lines of weftd the journal has dropped
  * since the first of them, because there were too many. Errors: negative errno. */
 int log_journal_read(const char *id, bool follow, void (*visit)(const char *line, size_t size, void *user), void *user,
-                     size_t *ret_count, size_t *ret_dropped) __attribute__((warn_unused_result));
+                     size_t *ret_count, size_t *ret_dropped) MUST_CHECK;

@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "context/macros.h"
+
 struct log_match {
     int64_t time_us; /* Unix time */
     bool json;       /* else text */
@@ -21,4 +23,4 @@ bool log_match_line(const char *line, size_t size, const char *id, struct log_ma
 json_t *log_match_parse(const char *line, size_t size);
 
 /* Reads a time as the log has it, 2026-11-23T20:00:00.000000Z. Errors: -EINVAL. */
-int log_match_time(const char *text, size_t size, int64_t *ret_us) __attribute__((warn_unused_result));
+int log_match_time(const char *text, size_t size, int64_t *ret_us) MUST_CHECK;

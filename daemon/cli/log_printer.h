@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/cli/log_match.h"
 
 struct log_printer {
@@ -12,7 +13,7 @@ struct log_printer {
 };
 
 /* Prepares to print on stdout, in colour where that is a terminal that wants it. Errors: -ENOMEM. */
-int log_printer_init(struct log_printer *printer, bool json) __attribute__((warn_unused_result));
+int log_printer_init(struct log_printer *printer, bool json) MUST_CHECK;
 void log_printer_done(struct log_printer *printer);
 
 /* Prints a line; where JSON is wanted, one of text is left out. */

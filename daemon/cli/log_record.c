@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/macros.h"
 #include "daemon/cli/log_match.h"
 
 /* Some of jansson's functions take objects that they do not change as if they did. */
@@ -126,7 +127,7 @@ static const struct part {
 
 static int take(struct log_record_copy *copy, const char *key, const json_t *value)
 {
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(parts); i++) {
         if (strcmp(parts[i].key, key) == 0)
             return parts[i].take(copy, value);
     }

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "context/log.h"
+#include "context/macros.h"
 
 /* A record and what it points to, beside the object that it was made of. */
 struct log_record_copy {
@@ -19,5 +20,5 @@ struct log_record_copy {
 
 /* Makes a record of a line's object, which must outlive it. Keys that are not the logger's are labels, what is no text
  * nor number is shown as null. To be given to log_record_done(). Errors: -EINVAL: not a line of the log; -ENOMEM. */
-int log_record_init(struct log_record_copy *copy, const json_t *line) __attribute__((warn_unused_result));
+int log_record_init(struct log_record_copy *copy, const json_t *line) MUST_CHECK;
 void log_record_done(struct log_record_copy *copy);

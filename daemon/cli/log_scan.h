@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "context/macros.h"
 #include "daemon/cli/log_match.h"
 
 struct log_scan {
@@ -26,7 +27,7 @@ struct log_found {
 };
 
 /* Prepares to read `fd`, which stays the caller's, from its beginning. `id` is borrowed. Errors: -ENOMEM. */
-int log_scan_init(struct log_scan *scan, int fd, const char *id) __attribute__((warn_unused_result));
+int log_scan_init(struct log_scan *scan, int fd, const char *id) MUST_CHECK;
 void log_scan_done(struct log_scan *scan);
 
 /* Begins again at the beginning of `fd`. */
@@ -34,5 +35,5 @@ void log_scan_rewind(struct log_scan *scan, int fd);
 
 /* Calls `visit` for each line about the job that has been completed since the last time, until it gives an error.
  * Errors: that one, and those of read(). */
-int log_scan_read(struct log_scan *scan, int (*visit)(const struct log_found *found, void *user), void *user)
-    __attribute__((warn_unused_result));
+int log_scan_read(struct log_scan *scan, int (*visit)(const struct log_found *found, void *user),
+                  void *user) MUST_CHECK;

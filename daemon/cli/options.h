@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "context/macros.h"
+
 /* What a command line said; everything points into it. */
 struct options {
     const char *config; /* NULL: the default */
@@ -39,5 +41,4 @@ extern const struct option_row options_common[];
 /* Reads argv[1] and what follows; argv[0] is what mistakes are reported for. `rows` are taken beside the common ones;
  * NULL: only those. `stop` ends the reading at the first word, and then all that follows is words. What is not said
  * stays as it is in `options`. Reorders `argv`. Errors: -EINVAL, which has been reported on stderr. */
-int options_parse(struct options *options, const struct option_row *rows, bool stop, int argc, char **argv)
-    __attribute__((warn_unused_result));
+int options_parse(struct options *options, const struct option_row *rows, bool stop, int argc, char **argv) MUST_CHECK;

@@ -8,6 +8,8 @@
 
 #include <jansson.h>
 
+#include "context/macros.h"
+
 /* ---- Text ---- */
 
 /* Writes `size` bytes with everything that could harm a terminal or break the line escaped, and gives how many columns
@@ -33,8 +35,7 @@ json_t *print_make_json(const char *bytes, size_t size);
 
 /* Sets `name` (any bytes; what is not UTF-8 is escaped) to `value`, which is taken over and may be NULL: no memory, as
  * in what this gives then: -ENOMEM. */
-int print_add_json(json_t *object, const char *name, size_t name_size, json_t *value)
-    __attribute__((warn_unused_result));
+int print_add_json(json_t *object, const char *name, size_t name_size, json_t *value) MUST_CHECK;
 
 /* Writes an object as one line of ASCII on stdout, and gives it back. Gives 0; NULL or no memory: -ENOMEM. */
-int print_json(json_t *object) __attribute__((warn_unused_result));
+int print_json(json_t *object) MUST_CHECK;

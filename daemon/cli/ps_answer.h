@@ -10,13 +10,14 @@
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 
+#include "context/macros.h"
+
 /* The state of a job whose worker does not answer. */
 #define PS_UNANSWERED "unanswered"
 
 /* Appends to `jobs` those of an answer, each with `node` and `pid`; gives how many the worker has left out. What is no
  * answer has no jobs. Errors: -EBADMSG, -ENOMEM. */
-int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_left_out)
-    __attribute__((warn_unused_result));
+int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_left_out) MUST_CHECK;
 
 /* What Redis knows of a worker that does not answer. */
 struct ps_silence {
@@ -28,5 +29,4 @@ struct ps_silence {
 
 /* Reads the reply of holdings.lua: fills in `silent_ms`, and appends the worker's jobs to `jobs`. Errors: -EBADMSG,
  * -ENOMEM. */
-int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, json_t *jobs)
-    __attribute__((warn_unused_result));
+int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, json_t *jobs) MUST_CHECK;

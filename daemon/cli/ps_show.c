@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
+#include "context/macros.h"
 
 /* Notes below a row: what is awaited, and what led to it. A line that would be longer goes on in the next. */
 enum { INDENT = 4, INDENT_MORE = 8, LINE_COLUMNS = 100 };
@@ -16,7 +17,7 @@ static const char *const titles[] = {"ID", "TYPE", "QUEUE", "STATE", "ATTEMPT", 
 
 void ps_show_begin(struct table *table)
 {
-    *table = (struct table){.titles = titles, .column_count = sizeof(titles) / sizeof(titles[0])};
+    *table = (struct table){.titles = titles, .column_count = ELEMENTS(titles)};
 }
 
 /* ---- Values ---- */
@@ -28,7 +29,7 @@ void ps_show_duration(int64_t ms, char buffer[static PS_DURATION_SIZE])
         const char *name;
     } units[] = {{INT64_C(86400) * 1000, "d"}, {3600 * 1000, "h"}, {60 * 1000, "min"}, {1000, "s"}};
 
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(units); i++) {
         int64_t tenths = ms / (units[i].ms / 10);
 
         if (ms < units[i].ms)
@@ -85,7 +86,7 @@ static int add_row(struct table *table, const json_t *job)
     static const char *const names[] = {"id", "type", "queue", "state"};
     int r = 0;
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && r == 0; i++)
+    for (size_t i = 0; i < ELEMENTS(names) && r == 0; i++)
         r = add_text(table, text_of(job, names[i]));
     if (r == 0)
         r = table_add_number(table, number_of(job, "attempt"));

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "context/macros.h"
 #include "daemon/cli/table.h"
 
 #define PS_DURATION_SIZE 32
@@ -20,4 +21,4 @@ void ps_show_begin(struct table *table);
 
 /* Adds a job as ps_answer.h has it; members that are missing, or are not what they should be, are shown as "-".
  * Errors: -ENOMEM. */
-int ps_show_job(struct table *table, const json_t *job) __attribute__((warn_unused_result));
+int ps_show_job(struct table *table, const json_t *job) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "context/macros.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
@@ -39,7 +40,7 @@ static void read_sight(const redisReply *reply, struct pursuit_sight *ret_sight)
 {
     struct pursuit_sight sight = {.where = PURSUIT_UNKNOWN};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(names); i++)
         if (strcmp(reply->element[0]->str, names[i]) == 0)
             sight.where = (enum pursuit_where)i;
     sight.noted = reply->element[1]->integer != 0;
@@ -68,7 +69,7 @@ static int ask(const struct pursuit *pursuit, bool act, int64_t enqueued_ms, str
     snprintf(keep_done, sizeof(keep_done), "%" PRId64, options->keep_done_ms);
     snprintf(keep_done_max, sizeof(keep_done_max), "%" PRId64, options->keep_done_max);
     SESSION_REPLY *reply = script_call(pursuit->session, REDIS_REPLY_ARRAY, &queue_script_cancel, pursuit->keys,
-                                       arguments, sizeof(arguments) / sizeof(arguments[0]));
+                                       arguments, ELEMENTS(arguments));
     if (!reply)
         return EX_UNAVAILABLE;
     read_sight(reply, ret_sight);

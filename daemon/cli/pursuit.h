@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "daemon/cli/session.h"
 
 /* How long a worker is waited for that was asked to stop a job. */
@@ -51,9 +52,8 @@ enum pursuit_end {
 bool pursuit_is_alive(enum pursuit_where where);
 
 /* Looks where the job is, without searching the stream. Gives an exit status. */
-int pursuit_look(const struct pursuit *pursuit, struct pursuit_sight *ret_sight) __attribute__((warn_unused_result));
+int pursuit_look(const struct pursuit *pursuit, struct pursuit_sight *ret_sight) MUST_CHECK;
 
 /* Cancels the job in this queue; may wait for PURSUIT_SECONDS. Gives an exit status, how it went, and what was seen
  * last. */
-int pursuit_cancel(struct pursuit *pursuit, enum pursuit_end *ret_end, struct pursuit_sight *ret_sight)
-    __attribute__((warn_unused_result));
+int pursuit_cancel(struct pursuit *pursuit, enum pursuit_end *ret_end, struct pursuit_sight *ret_sight) MUST_CHECK;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/macros.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
@@ -71,7 +72,7 @@ static int add_counts(struct table *table, const char *queue, const struct count
     const long long numbers[] = {counts->ready, counts->in_flight, counts->delayed, counts->dead};
     int r = table_add(table, queue, strlen(queue));
 
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && r == 0; i++)
+    for (size_t i = 0; i < ELEMENTS(numbers) && r == 0; i++)
         r = table_add_number(table, numbers[i]);
     return r;
 }
@@ -96,7 +97,7 @@ static int show_queues(struct session *session, struct table *table, bool json)
 static int queues_run(const struct invocation *invocation)
 {
     static const char *const titles[] = {"QUEUE", "READY", "IN FLIGHT", "DELAYED", "DEAD"};
-    struct table table = {.titles = titles, .column_count = sizeof(titles) / sizeof(titles[0])};
+    struct table table = {.titles = titles, .column_count = ELEMENTS(titles)};
     struct session session;
     int status = session_open(&session, invocation->config, NULL);
 

@@ -8,6 +8,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 #include "queue/keys.h"
 
@@ -21,23 +22,21 @@ struct session {
 
 /* Connects, authenticates and selects the database; may wait for seconds. `queue` is the one that the session is about;
  * NULL: all that are configured. Gives an exit status; but for EX_OK there is nothing to be closed. */
-int session_open(struct session *session, const struct config *config, const char *queue)
-    __attribute__((warn_unused_result));
+int session_open(struct session *session, const struct config *config, const char *queue) MUST_CHECK;
 
 /* Closes; harmless on one that is all zero. */
 void session_close(struct session *session);
 
 /* Asks (redisCommand()'s format) and gives the reply, which is of the type `type` and is the caller's, to be given to
  * freeReplyObject(). NULL: it was not to be had, which has been reported. */
-redisReply *session_ask(struct session *session, int type, const char *format, ...) __attribute__((warn_unused_result));
+redisReply *session_ask(struct session *session, int type, const char *format, ...) MUST_CHECK;
 
 /* The same for words that are not known in number. */
-redisReply *session_ask_words(struct session *session, int type, int count, const char **words, const size_t *sizes)
-    __attribute__((warn_unused_result));
+redisReply *session_ask_words(struct session *session, int type, int count, const char **words,
+                              const size_t *sizes) MUST_CHECK;
 
 /* As session_ask(), and an error whose first word is `code` is given as it is. */
-redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...)
-    __attribute__((warn_unused_result));
+redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...) MUST_CHECK;
 
 static inline void session_free_reply(redisReply **reply)
 {

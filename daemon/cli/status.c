@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/macros.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
@@ -44,7 +45,7 @@ static bool is_number(const struct print_pair *pair, int64_t *ret_number)
 {
     static const char *const names[] = {"attempt", "duration_us", "subtasks", "subtasks_failed"};
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
         if (strlen(names[i]) == pair->name_size && memcmp(names[i], pair->name, pair->name_size) == 0)
             return units_parse_integer(pair->value, pair->value_size, 0, INT64_MAX, ret_number) == 0;
     }
@@ -250,7 +251,7 @@ static enum outcome look_everywhere(const struct question *question)
     enum outcome outcome = MISSING;
     bool unseen = false;
 
-    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]) && outcome == MISSING; i++) {
+    for (size_t i = 0; i < ELEMENTS(looks) && outcome == MISSING; i++) {
         for (size_t queue = 0; queue < session->queue_count && outcome == MISSING; queue++) {
             outcome = looks[i](question, &session->queues[queue]);
             unseen = unseen || outcome == UNSEEN;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/cli/session.h"
 
 /* One entry; everything is borrowed. */
@@ -30,5 +31,4 @@ enum stream_result {
 
 /* Calls `visit` for each entry, at most `limit` of them, until it gives true. Waits for Redis. */
 enum stream_result stream_walk(struct session *session, const char *key, enum stream_order order, size_t limit,
-                               bool (*visit)(const struct stream_entry *entry, void *user), void *user)
-    __attribute__((warn_unused_result));
+                               bool (*visit)(const struct stream_entry *entry, void *user), void *user) MUST_CHECK;

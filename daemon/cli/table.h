@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "context/macros.h"
+
 #define TABLE_COLUMNS_MAX 8
 
 /* A line below a row. */
@@ -27,11 +29,11 @@ struct table {
 /* A table that is all zero but for its titles is empty and ready. */
 
 /* Adds a cell: the rows fill themselves from left to right. Errors: -ENOMEM. */
-int table_add(struct table *table, const char *bytes, size_t size) __attribute__((warn_unused_result));
-int table_add_number(struct table *table, long long number) __attribute__((warn_unused_result));
+int table_add(struct table *table, const char *bytes, size_t size) MUST_CHECK;
+int table_add_number(struct table *table, long long number) MUST_CHECK;
 
 /* Adds a line, indented by so many columns, below the row that was added last. It is escaped. Errors: -ENOMEM. */
-int table_add_note(struct table *table, int indent, const char *text) __attribute__((warn_unused_result));
+int table_add_note(struct table *table, int indent, const char *text) MUST_CHECK;
 
 /* Writes the titles and the rows on stdout; the last column may be of any width. */
 void table_print(const struct table *table);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "context/macros.h"
 #include "queue/options.h"
 
 /* Where a value stands in the file, for messages that are found out later than the parsing. */
@@ -112,7 +113,7 @@ struct config {
  * config_free(). On failure `*ret_message` is a sentence for the user, `FILE:LINE:COLUMN: what is wrong, and what would
  * be right`, to be freed; NULL where there was no memory for one. May wait for the disk. Errors: -ENOENT and the like
  * when it cannot be read, -EINVAL, -ENOMEM. */
-int config_load(const char *path, struct config **ret_config, char **ret_message) __attribute__((warn_unused_result));
+int config_load(const char *path, struct config **ret_config, char **ret_message) MUST_CHECK;
 
 /* The job type, or NULL. */
 const struct config_job *config_find_job(const struct config *config, const char *type);

@@ -3,8 +3,9 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 
 /* Sets `node`, `workers` and `redis.dir` (NULL where the user has no home) of a zeroed configuration. Errors: -ENOMEM.
  */
-int config_defaults_set(struct config *config) __attribute__((warn_unused_result));
+int config_defaults_set(struct config *config) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
+#include "context/macros.h"
 #include "daemon/config/file.h"
 
 #define FILE_SIZE_MAX (4 * 1024 * 1024)
@@ -59,7 +60,7 @@ static const struct hint {
 
 static const char *find_hint(const yaml_parser_t *parser)
 {
-    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(hints); i++) {
         if (strcmp(hints[i].said, parser->problem) == 0 ||
             (parser->context && strcmp(hints[i].said, parser->context) == 0))
             return hints[i].hint;
@@ -97,7 +98,7 @@ static bool is_known_tag(const char *tag)
 
     if (strncmp(tag, TAG_PREFIX, strlen(TAG_PREFIX)) != 0)
         return false;
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(known); i++) {
         if (strcmp(tag + strlen(TAG_PREFIX), known[i]) == 0)
             return true;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
+#include "context/macros.h"
 
 int config_reader_fail(struct config_reader *reader, struct config_mark mark, const char *format, ...)
 {
@@ -68,7 +69,7 @@ bool config_node_is_empty(const yaml_node_t *node)
 
     if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
         return false;
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(words); i++) {
         if (strcmp((const char *)node->data.scalar.value, words[i]) == 0)
             return true;
     }

@@ -5,6 +5,7 @@
 
 #include <yaml.h>
 
+#include "context/macros.h"
 #include "daemon/config/config.h"
 #include "daemon/config/text.h"
 
@@ -30,7 +31,7 @@ void config_reader_leave(struct config_reader *reader, size_t outer);
 
 /* The absolute form of a path in the file, which begins in the file's folder when it is relative; the caller's to free.
  * NULL: out of memory. */
-char *config_reader_resolve(const struct config_reader *reader, const char *path) __attribute__((warn_unused_result));
+char *config_reader_resolve(const struct config_reader *reader, const char *path) MUST_CHECK;
 
 /* Where a node begins; {0} for NULL. */
 struct config_mark config_node_mark(const yaml_node_t *node);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "context/cleanup.h"
+#include "context/macros.h"
 #include "context/name.h"
 #include "queue/units.h"
 
@@ -208,7 +209,7 @@ static int parse_url(struct config_reader *reader, const struct config_scalar *s
         reader->config->redis.kind = CONFIG_REDIS_EMBEDDED;
         return 0;
     }
-    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(schemes); i++) {
         size_t size = strlen(schemes[i].prefix);
 
         if (strncasecmp(scalar->text, schemes[i].prefix, size) == 0)

@@ -3,8 +3,9 @@
  */
 #pragma once
 
+#include "context/macros.h"
 #include "daemon/config/reader.h"
 
 /* Fills the reader's configuration from its document. Errors: -EINVAL with a message noted, -ENOMEM; the configuration
  * is then half filled. */
-int config_walk(struct config_reader *reader) __attribute__((warn_unused_result));
+int config_walk(struct config_reader *reader) MUST_CHECK;

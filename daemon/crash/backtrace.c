@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "context/macros.h"
 #include "context/timer.h"
 #include "daemon/crash/location.h"
 
@@ -30,7 +31,7 @@ static const struct machinery {
 
 static const struct machinery *find_machinery(const char *function)
 {
-    for (size_t i = 0; i < sizeof(machinery) / sizeof(machinery[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(machinery); i++)
         if (strcmp(machinery[i].function, function) == 0)
             return &machinery[i];
     return NULL;

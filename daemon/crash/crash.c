@@ -14,6 +14,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/macros.h"
 #include "context/operation.h"
 #include "context/signal_stack.h"
 #include "context/task.h"
@@ -21,7 +22,7 @@
 
 static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 
-#define CAUGHT_COUNT (sizeof(caught) / sizeof(caught[0]))
+#define CAUGHT_COUNT ELEMENTS(caught)
 
 /* How far the record is. One thread writes it; the first that dies. */
 enum crash_state { CRASH_NOTHING, CRASH_BEGUN, CRASH_WRITTEN };
@@ -197,7 +198,7 @@ static void (*const steps[])(const struct scene *scene) = {
 
 static void run_steps(const struct scene *scene)
 {
-    for (size_t volatile i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    for (size_t volatile i = 0; i < ELEMENTS(steps); i++) {
         if (sigsetjmp(guard.jump, 1) == 0) {
             guard.active = 1;
             steps[i](scene);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "context/macros.h"
 #include "daemon/crash/crash.h"
 
 /* Room for the words about where it happened: two names and what stands between. */
@@ -85,7 +86,7 @@ static const struct {
 
 static const char *find_meaning(const struct crash *crash)
 {
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+    for (size_t i = 0; i < ELEMENTS(meanings); i++)
         if (meanings[i].signal == crash->signal && meanings[i].code == crash->code)
             return meanings[i].words;
     return "";

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "context/macros.h"
 #include "context/timer.h"
 #include "daemon/metrics/exposition.h"
 
@@ -139,7 +140,7 @@ static void write_jobs(const struct totals *totals, struct evbuffer *buffer)
     char labels[LABELS_SIZE];
 
     write_outcomes(totals, buffer);
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(families); i++) {
         exposition_begin(buffer, families[i].name, families[i].type, families[i].help);
         for (size_t j = 0; j < totals->cell_count; j++)
             exposition_add(buffer, families[i].name, label_job(&totals->cells[j], "", labels),
@@ -186,7 +187,7 @@ static void write_queues(const struct metrics *metrics, const struct crew *crew,
     if (metrics->sampled != crew->generation || timer_now_us() - metrics->sampled_us > SAMPLE_LIFE_US)
         return;
     const struct config *config = crew->generation->config;
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+    for (size_t i = 0; i < ELEMENTS(families); i++) {
         exposition_begin(buffer, families[i].name, "gauge", families[i].help);
         for (size_t j = 0; j < config->queue_count; j++) {
             const struct queue_sample *sample = &metrics->samples[j];

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "context/macros.h"
 #include "daemon/metrics/tally.h"
 
 struct totals_cell {
@@ -29,10 +30,10 @@ struct totals {
 
 /* Adds what a worker has counted; of one that is `gone`, nothing is running any more. Errors: -ENOMEM, and then a part
  * is missing. */
-int totals_add_tally(struct totals *totals, const struct tally *tally, bool gone) __attribute__((warn_unused_result));
+int totals_add_tally(struct totals *totals, const struct tally *tally, bool gone) MUST_CHECK;
 
 /* Adds other totals. Errors: as above. */
-int totals_add(struct totals *totals, const struct totals *others) __attribute__((warn_unused_result));
+int totals_add(struct totals *totals, const struct totals *others) MUST_CHECK;
 
 /* Frees what the struct holds, which is all zero then. */
 void totals_done(struct totals *totals);
