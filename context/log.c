@@ -7,12 +7,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <weft/context.h>
 
 #include "context/log_line.h"
+#include "context/time.h"
 #include "context/utf8.h"
 
 /* A message up to this size costs little stack; only a longer one is formatted once more. */
@@ -191,14 +191,6 @@ static void collect_context(struct log_record *record, struct context_values *co
 
 /* ---- Lines ---- */
 
-static int64_t now_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Completes the record with everything that is not the caller's, and hands it to the sink. */
 static void write_record(struct log_record *record)
 {
@@ -208,7 +200,7 @@ static void write_record(struct log_record *record)
     struct log_value labels[LOG_LABELS_MAX];
 
     (void)pthread_once(&logger.once, start_once);
-    record->time_us = now_us();
+    record->time_us = time_unix_us();
     record->node = logger.options.node;
     record->pid = logger.pid;
     collect_labels(record, labels);

@@ -3,80 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/time.h"
 #include "context/utf8.h"
-
-/* ---- Time ---- */
-
-#define TIME_US_MAX    INT64_C(253402300799999999) /* 9999-12-31T23:59:59.999999Z */
-#define SECONDS_OF_DAY 86400
-
-/* Writes `value` with leading zeros. */
-static void write_digits(char *at, unsigned count, uint32_t value)
-{
-    while (count-- > 0) {
-        at[count] = (char)('0' + value % 10);
-        value /= 10;
-    }
-}
-
-struct date {
-    uint32_t year;
-    uint32_t month;
-    uint32_t day;
-};
-
-/* The Gregorian date of a day counted from 1970-01-01, by reckoning in years that begin in March, so that the leap day
- * is the last one. gmtime_r() takes a lock that a fork may leave held. */
-static struct date date_of_day(uint32_t days_since_1970)
-{
-    uint32_t days = days_since_1970 + 719468; /* from 0000-03-01 */
-    uint32_t era = days / 146097;             /* of 400 years */
-    uint32_t day_of_era = days % 146097;
-    uint32_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint32_t month_from_march = (5 * day_of_year + 2) / 153;
-    uint32_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
-    return (struct date){
-        .year = era * 400 + year_of_era + (month <= 2),
-        .month = month,
-        .day = day_of_year - (153 * month_from_march + 2) / 5 + 1,
-    };
-}
-
-struct second {
-    int64_t number;
-    char text[20];
-};
-
-static void second_format(struct second *second, int64_t number)
-{
-    struct date date = date_of_day((uint32_t)(number / SECONDS_OF_DAY));
-    uint32_t of_day = (uint32_t)(number % SECONDS_OF_DAY);
-
-    memcpy(second->text, "0000-00-00T00:00:00.", sizeof(second->text));
-    write_digits(second->text, 4, date.year);
-    write_digits(second->text + 5, 2, date.month);
-    write_digits(second->text + 8, 2, date.day);
-    write_digits(second->text + 11, 2, of_day / 3600);
-    write_digits(second->text + 14, 2, of_day / 60 % 60);
-    write_digits(second->text + 17, 2, of_day % 60);
-    second->number = number;
-}
 
 void log_line_append_time(struct log_line *line, int64_t time_us)
 {
-    /* Lines come many to a second, so the last second of each thread is kept. */
-    static _Thread_local struct second second = {.number = -1};
+    static _Thread_local struct time_text text;
 
-    int64_t time = time_us < 0 ? 0 : time_us > TIME_US_MAX ? TIME_US_MAX : time_us;
-    if (second.number != time / 1000000)
-        second_format(&second, time / 1000000);
-
-    char text[sizeof(second.text) + 7];
-    memcpy(text, second.text, sizeof(second.text));
-    write_digits(text + sizeof(second.text), 6, (uint32_t)(time % 1000000));
-    text[sizeof(text) - 1] = 'Z';
-    log_line_append(line, text, sizeof(text));
+    log_line_append(line, time_format_us(&text, time_us), TIME_US_LENGTH);
 }
 
 /* ---- Numbers ---- */

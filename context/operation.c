@@ -3,12 +3,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "context/fork_guard.h"
 #include "context/fork_lock.h"
 #include "context/hook.h"
 #include "context/origin.h"
+#include "context/time.h"
 #include "context/witness.h"
 
 /* Those of this thread, which only it may touch, and those that any thread may. The newest first. */
@@ -30,15 +30,6 @@ uint64_t operation_next_id(void)
     if (__builtin_expect(last_id == 0, 0))
         last_id = (atomic_fetch_add_explicit(&last_range, 1, memory_order_relaxed)) << 44;
     return ++last_id;
-}
-
-/* A clock that costs next to nothing, and ticks every few milliseconds. */
-static int64_t coarse_now_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* ---- Lists ---- */
@@ -122,7 +113,7 @@ static struct origin *origin_of_current(void)
 static void tell_of_new(struct operation *operation)
 {
     if (operation->told.since_us == 0)
-        operation->told.since_us = coarse_now_us();
+        operation->told.since_us = time_coarse_us();
     if (hook_listens())
         hook_tell(HOOK_INIT, &operation->told);
     else
@@ -139,7 +130,7 @@ void operation_begin_in(struct operation *operation, const struct operation_clas
     operation->told.kind = class->kind;
     operation->told.name = name;
     operation->told.place = place;
-    operation->told.since_us = flags & OPERATION_UNTIMED ? 0 : coarse_now_us();
+    operation->told.since_us = flags & OPERATION_UNTIMED ? 0 : time_coarse_us();
     operation->told.context = context;
     operation->class = class;
     operation->parent = flags & OPERATION_ELSEWHERE ? origin_copy(origin) : origin_ref(origin);

@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "context/time.h"
 
 /* Places count from 1, so that a timer with place 0 is stopped; timers[0] is not used. */
 
@@ -96,15 +97,7 @@ struct timer *timer_first(const struct timer_heap *heap)
     return heap->count > 0 ? heap->timers[1] : NULL;
 }
 
-int64_t timer_now_us(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 int64_t timer_deadline_in(uint64_t milliseconds)
 {
-    return timer_now_us() + (int64_t)(milliseconds < TIMER_MAX_MS ? milliseconds : TIMER_MAX_MS) * 1000;
+    return time_steady_us() + (int64_t)(milliseconds < TIMER_MAX_MS ? milliseconds : TIMER_MAX_MS) * 1000;
 }

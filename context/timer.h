@@ -10,6 +10,8 @@
 
 #include <weft/api.h>
 
+#include "context/time.h"
+
 /* In the owner's memory; zero-initialised it is stopped. */
 struct timer {
     int64_t deadline_us; /* CLOCK_MONOTONIC */
@@ -36,8 +38,8 @@ void timer_stop(struct timer_heap *heap, struct timer *timer);
 /* The next to fire, or NULL. */
 struct timer *timer_first(const struct timer_heap *heap);
 
-/* Now, on the clock of the deadlines. */
-int64_t timer_now_us(void);
+/* The name that time_steady_us() had; for callers that have not been moved to it. */
+#define timer_now_us time_steady_us
 
 /* Waits are bounded so that deadlines cannot overflow; a century will do. */
 #define TIMER_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)

@@ -8,7 +8,7 @@
 
 #include <weft/log.h>
 
-#include "context/timer.h"
+#include "context/time.h"
 
 /* How long loading the plugins and reaching Redis may take, each. */
 #define STEP_LIMIT_US (15 * INT64_C(1000000))
@@ -16,7 +16,7 @@
 static void set_state(struct reload *reload, enum reload_state state)
 {
     reload->state = state;
-    reload->since_us = timer_now_us();
+    reload->since_us = time_steady_us();
 }
 
 static void finish(struct reload *reload)
@@ -123,7 +123,7 @@ bool reload_child_ended(struct reload *reload, pid_t pid, int status)
         connect_next(reload);
         return true;
     }
-    bool too_long = timer_now_us() - reload->since_us > STEP_LIMIT_US;
+    bool too_long = time_steady_us() - reload->since_us > STEP_LIMIT_US;
     refuse(reload, too_long ? "loading the plugins takes too long" : message ? message : strerror(ENOMEM));
     free(message);
     return true;
@@ -159,7 +159,7 @@ void reload_worker_ended(struct reload *reload, const struct child *child)
 
 static void check_limit(struct reload *reload)
 {
-    if (timer_now_us() - reload->since_us <= STEP_LIMIT_US)
+    if (time_steady_us() - reload->since_us <= STEP_LIMIT_US)
         return;
     if (reload->state == RELOAD_CHECKING)
         plugin_check_kill(&reload->check);

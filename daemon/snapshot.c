@@ -14,10 +14,9 @@
 #include "context/operation.h"
 #include "context/place.h"
 #include "context/seed.h"
-#include "context/timer.h"
+#include "context/time.h"
 #include "context/utf8.h"
 #include "handlers/attempt.h"
-#include "queue/clock.h"
 
 /* What an answer has at the most. */
 enum { JOBS_MAX = 500, OPERATIONS_MAX = 32, ANSWER_MAX = 256 * 1024, STACK_SIZE = 2048 };
@@ -33,7 +32,7 @@ struct snapshot_job {
 struct snapshot {
     const struct snapshot_question *question;
     int64_t now_us;
-    struct clock_text clock;
+    struct time_text clock;
     struct snapshot_job jobs[JOBS_MAX]; /* the oldest first */
     struct snapshot_job *by_identity[JOBS_MAX];
     size_t count;
@@ -90,7 +89,7 @@ static void put_time(struct snapshot *snapshot, json_t *object, const char *name
 {
     int64_t age_ms = since_us < snapshot->now_us ? (snapshot->now_us - since_us) / 1000 : 0;
 
-    put_text(snapshot, object, name, clock_format(&snapshot->clock, clock_now_ms() - age_ms));
+    put_text(snapshot, object, name, time_format_ms(&snapshot->clock, time_unix_ms() - age_ms));
     put_number(snapshot, object, "for_ms", age_ms);
 }
 
@@ -272,7 +271,7 @@ char *snapshot_take(struct living *living, const struct snapshot_question *quest
     if (!snapshot)
         return NULL;
     snapshot->question = question;
-    snapshot->now_us = timer_now_us();
+    snapshot->now_us = time_steady_us();
     (void)living_each(living, visit_job, snapshot);
     qsort(snapshot->by_identity, snapshot->count, sizeof(snapshot->by_identity[0]), compare_identities);
     (void)operation_each(count_operation, snapshot);

@@ -11,7 +11,7 @@
 #include <event2/event.h>
 #include <weft/log.h>
 
-#include "context/timer.h"
+#include "context/time.h"
 #include "daemon/crash/autopsy.h"
 #include "daemon/supervisor_report.h"
 
@@ -30,7 +30,7 @@ static void end_if_stopped(struct supervisor *supervisor)
 {
     if (supervisor->state != SUPERVISOR_STOPPING || crew_running(&supervisor->crew) > 0)
         return;
-    if (!crew_has_remains(&supervisor->crew) || timer_now_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
+    if (!crew_has_remains(&supervisor->crew) || time_steady_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
         (void)event_base_loopexit(supervisor->base, NULL);
 }
 
@@ -38,7 +38,7 @@ static void begin_stop(struct supervisor *supervisor, int exit_status)
 {
     supervisor->state = SUPERVISOR_STOPPING;
     supervisor->exit_status = exit_status;
-    supervisor->workers_gone_us = timer_now_us();
+    supervisor->workers_gone_us = time_steady_us();
     reload_cancel(&supervisor->reload);
     crew_stop(&supervisor->crew);
     supervisor_tell_manager(supervisor);
@@ -70,7 +70,7 @@ static void worker_ended(struct child *child, bool expected, void *user)
     bool crashed = !expected || !clean;
     bool out_of_memory = crashed && oom_has_killed(&supervisor->oom);
 
-    supervisor->workers_gone_us = timer_now_us();
+    supervisor->workers_gone_us = time_steady_us();
     /* A handler may have called exit(0), so a good status alone says nothing. */
     if (crashed)
         supervisor->crew.totals.jobs_failed += autopsy_perform(child, out_of_memory);
@@ -183,7 +183,7 @@ static const struct queue_keeper_events keeper_events = {
 
 static void check_redis_start(struct supervisor *supervisor)
 {
-    bool overdue = timer_now_us() - supervisor->started_us > REDIS_START_LIMIT_US;
+    bool overdue = time_steady_us() - supervisor->started_us > REDIS_START_LIMIT_US;
 
     /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
     if (!overdue || getenv("NOTIFY_SOCKET"))
@@ -303,7 +303,7 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
                                          .keeper_events = &keeper_events,
                                          .owner = supervisor,
                                          .web = &supervisor->web};
-    supervisor->started_us = timer_now_us();
+    supervisor->started_us = time_steady_us();
     oom_init(&supervisor->oom);
     int r = start_events(supervisor);
     if (r == 0)

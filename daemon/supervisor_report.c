@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "context/timer.h"
+#include "context/time.h"
 
 static const char *redis_problem_of(const struct supervisor *supervisor)
 {
@@ -37,7 +37,7 @@ void supervisor_tell_manager(struct supervisor *supervisor)
             figures.in_flight += atomic_load(&child->slot->in_flight);
             figures.jobs_done += atomic_load(&child->slot->jobs_done);
         }
-    service_tell(&supervisor->service, &figures, timer_now_us());
+    service_tell(&supervisor->service, &figures, time_steady_us());
 }
 
 /* ---- The web server ---- */

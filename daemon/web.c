@@ -14,7 +14,7 @@
 #include <event2/listener.h>
 #include <weft/log.h>
 
-#include "context/timer.h"
+#include "context/time.h"
 #include "daemon/config/address.h"
 #include "daemon/metrics/exposition.h"
 
@@ -110,7 +110,7 @@ static void show_nothing(struct evhttp_request *request, void *arg)
 /* Whoever waits goes on waiting: to be told of it again at once would keep the supervisor from all else. */
 static void cannot_accept(struct evconnlistener *listener, void *arg)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
     int error = EVUTIL_SOCKET_ERROR();
     struct web *web = webs;
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
 #include "context/task.h"
+#include "context/time.h"
 
 /* ---- Random numbers ---- */
 
@@ -22,14 +22,6 @@ double runner_random(struct runner *runner)
     one ^= one << 23;
     runner->random[1] = one ^ other ^ (one >> 18) ^ (other >> 5);
     return (double)((runner->random[1] + other) >> 11) * 0x1p-53;
-}
-
-static int64_t unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- How it ended ---- */
@@ -125,7 +117,7 @@ static int run_attempt(void *arg)
     struct runner *runner = job->runner;
 
     job->task = weft_task_current();
-    job->started_ms = unix_ms();
+    job->started_ms = time_unix_ms();
     job->started_us = timer_now_us();
     runner->events->started(job, runner->user);
     int result = loop_start_timer(runner->loop, &job->timeout, attempt_deadline_us(job));

@@ -5,6 +5,7 @@
 
 #include "context/macros.h"
 #include "context/name.h"
+#include "context/time.h"
 #include "queue/units.h"
 
 #define DAY_MS               (24 * 60 * 60 * INT64_C(1000))
@@ -99,7 +100,7 @@ static const struct row rows[INSTRUCTION_COUNT] = {
     [INSTRUCTION_TRACEPARENT] = {.name = "traceparent", .read = read_any},
     [INSTRUCTION_WEFT_ATTEMPT] = {"weft.attempt", read_integer, 0, CHARGED_ATTEMPTS_MAX,
                                   "a whole number from 0 to 1000000" WEFT_WRITES_IT},
-    [INSTRUCTION_WEFT_ENQUEUED_AT] = {"weft.enqueued_at", read_integer, 0, INSTRUCTION_TIME_MAX_MS,
+    [INSTRUCTION_WEFT_ENQUEUED_AT] = {"weft.enqueued_at", read_integer, 0, TIME_UNIX_MAX_MS,
                                       "a time in Unix milliseconds" WEFT_WRITES_IT},
 };
 

@@ -10,9 +10,6 @@
 #include "context/macros.h"
 #include "queue/message.h"
 
-/* The latest time that a message can name: the end of the year 9999. */
-#define INSTRUCTION_TIME_MAX_MS INT64_C(253402300799999)
-
 /* In the order of the table, which is by the size of the names. */
 enum instruction {
     INSTRUCTION_ID,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context/name.h"
+#include "context/time.h"
 #include "queue/instruction.h"
 #include "queue/metadata.h"
 #include "queue/traceparent.h"
@@ -211,7 +212,7 @@ static int64_t entry_time(const char *entry_id, int64_t now_ms)
 {
     int64_t time_ms;
 
-    if (units_parse_integer(entry_id, strcspn(entry_id, "-"), 0, INSTRUCTION_TIME_MAX_MS, &time_ms) < 0)
+    if (units_parse_integer(entry_id, strcspn(entry_id, "-"), 0, TIME_UNIX_MAX_MS, &time_ms) < 0)
         return now_ms;
     return time_ms;
 }

@@ -8,7 +8,7 @@
 #include <event2/util.h>
 #include <hiredis/adapters/libevent.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/greeting.h"
 
 #define PAUSE_MIN_MS    50
@@ -124,7 +124,7 @@ void redis_fail(struct redis *redis, const char *words)
 static void watch_silence(struct redis *redis)
 {
     int64_t limit_ms = redis->state == REDIS_UP ? SILENCE_MAX_MS : CONNECT_MAX_MS;
-    int64_t quiet_ms = clock_steady_ms() - redis->quiet_since_ms;
+    int64_t quiet_ms = time_steady_ms() - redis->quiet_since_ms;
 
     if (quiet_ms >= limit_ms && (redis->state != REDIS_UP || redis->outstanding > 0)) {
         trouble_begin(&redis->trouble, "does not answer");
@@ -168,7 +168,7 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
     if (!reply && redis->state == REDIS_UP)
         redis->state = REDIS_CLOSING;
     if (reply) {
-        redis->quiet_since_ms = clock_steady_ms();
+        redis->quiet_since_ms = time_steady_ms();
         if (redis->state == REDIS_UP)
             note_reply(redis, reply);
     }
@@ -181,7 +181,7 @@ static int finish_send(struct redis *redis, int result)
     if (result != REDIS_OK)
         return -ENOMEM;
     if (redis->outstanding++ == 0)
-        redis->quiet_since_ms = clock_steady_ms();
+        redis->quiet_since_ms = time_steady_ms();
     return 0;
 }
 
@@ -328,7 +328,7 @@ static void connect_now(struct redis *redis)
     context->data = redis;
     redis->context = context;
     redis->state = REDIS_CONNECTING;
-    redis->quiet_since_ms = clock_steady_ms();
+    redis->quiet_since_ms = time_steady_ms();
     reply_use_arena(context, &redis->arena);
     redisLibeventAttach(context, redis->base);
     redisAsyncSetConnectCallback(context, on_connected);

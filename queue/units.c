@@ -6,10 +6,10 @@
 #include <time.h>
 
 #include "context/macros.h"
+#include "context/time.h"
 
 #define DURATION_MAX_MS (INT64_C(3650) * 24 * 60 * 60 * 1000)
 #define SIZE_MAX_BYTES  (INT64_C(1) << 40)
-#define TIME_MAX_MS     INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
 
 struct unit {
     const char *name;
@@ -237,7 +237,7 @@ static bool to_unix_time(struct tm *tm, int64_t offset, int64_t *ret_seconds)
 
 static int check_time(int64_t seconds, struct fraction fraction, int64_t *ret_ms)
 {
-    if (seconds < 0 || seconds > TIME_MAX_MS / 1000)
+    if (seconds < 0 || seconds > TIME_UNIX_MAX_MS / 1000)
         return -ERANGE;
     int64_t ms = seconds * 1000;
     int64_t scale = 100;

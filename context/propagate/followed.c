@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
-#include "context/timer.h"
+#include "context/time.h"
 
 /* ---- Records ---- */
 
@@ -61,10 +61,7 @@ static int64_t in_us(const struct timeval *time)
 /* `when` is a time of day, as libevent gives it. */
 static int64_t us_until(const struct timeval *when)
 {
-    struct timeval now;
-
-    (void)gettimeofday(&now, NULL);
-    return in_us(when) - in_us(&now);
+    return in_us(when) - time_unix_us();
 }
 
 static const char *what_in_words(const struct event *event)
@@ -102,7 +99,7 @@ static int64_t timer_since_us(const struct operation *operation)
     struct timeval when;
     int64_t left_us = event_pending(followed->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
 
-    return timer_now_us() - (followed->timeout_us - left_us);
+    return time_steady_us() - (followed->timeout_us - left_us);
 }
 
 static const struct operation_class timer_class = {.kind = "timer", .describe = describe, .since_us = timer_since_us};

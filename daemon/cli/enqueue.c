@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "context/cleanup.h"
+#include "context/time.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"
-#include "queue/clock.h"
 #include "queue/message.h"
 
 #define DEFAULT_QUEUE "default"
@@ -152,7 +152,7 @@ static int check(struct draft *draft, const char *queue)
     struct message_refusal refusal;
     struct job *job;
     char entry[32];
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = time_unix_ms();
 
     snprintf(entry, sizeof(entry), "%lld-0", (long long)now_ms);
     int r = message_parse(queue, entry, draft->fields, draft->count, now_ms, &limits, &job, &refusal);

@@ -7,13 +7,13 @@
 #include <sysexits.h>
 
 #include "context/macros.h"
+#include "context/time.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"
 #include "daemon/cli/stream.h"
-#include "queue/clock.h"
 #include "queue/entry.h"
 #include "queue/instruction.h"
 #include "queue/units.h"
@@ -150,14 +150,14 @@ static int64_t enqueued_at(const struct stream_entry *entry)
     size_t size = first ? (size_t)first->len : strcspn(entry->id, "-");
     int64_t time_ms;
 
-    return units_parse_integer(text, size, 0, INSTRUCTION_TIME_MAX_MS, &time_ms) < 0 ? 0 : time_ms;
+    return units_parse_integer(text, size, 0, TIME_UNIX_MAX_MS, &time_ms) < 0 ? 0 : time_ms;
 }
 
 static enum outcome show_entry(const struct question *question, const struct queue_keys *keys,
                                const struct stream_entry *entry)
 {
     const redisReply *type = stream_entry_find(entry, "type");
-    struct clock_text clock = {0};
+    struct time_text clock = {0};
     struct print_pair pairs[8];
     size_t count = 0;
     char attempt[24];
@@ -173,7 +173,7 @@ static enum outcome show_entry(const struct question *question, const struct que
     if (type)
         pairs[count++] = pair_of_reply("type", type);
     pairs[count++] = pair_of_text("attempt", attempt);
-    pairs[count++] = pair_of_text("enqueued_at", clock_format(&clock, enqueued_at(entry)));
+    pairs[count++] = pair_of_text("enqueued_at", time_format_ms(&clock, enqueued_at(entry)));
     return print_report(question, pairs, count);
 }
 

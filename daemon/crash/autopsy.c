@@ -8,10 +8,10 @@
 
 #include <weft/log.h>
 
+#include "context/time.h"
 #include "daemon/crash/backtrace.h"
 #include "handlers/retry.h"
 #include "queue/client.h"
-#include "queue/clock.h"
 
 #define REASON_SIZE 512
 
@@ -199,8 +199,8 @@ static bool settle_culprit(struct autopsy *autopsy)
         .outcome = last ? JOB_DEAD : JOB_RETRY,
         .error = autopsy->reason,
         .started_ms = card.started_ms,
-        .duration_us = card.started_ms ? (clock_now_ms() - card.started_ms) * 1000 : 0,
-        .due_ms = last ? 0 : clock_now_ms() + lines.in_ms,
+        .duration_us = card.started_ms ? (time_unix_ms() - card.started_ms) * 1000 : 0,
+        .due_ms = last ? 0 : time_unix_ms() + lines.in_ms,
         .charged = true,
     };
     lines.settlement = &settlement;

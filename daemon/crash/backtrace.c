@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "context/macros.h"
-#include "context/timer.h"
+#include "context/time.h"
 #include "daemon/crash/location.h"
 
 #define WAIT_LIMIT_US (INT64_C(1000) * 1000)
@@ -185,7 +185,7 @@ static size_t read_until(int fd, char *buffer, size_t size, int64_t limit_us)
 
     while (used < size) {
         struct pollfd readable = {.fd = fd, .events = POLLIN};
-        int64_t left_us = limit_us - timer_now_us();
+        int64_t left_us = limit_us - time_steady_us();
 
         if (left_us <= 0 || poll(&readable, 1, (int)(left_us / 1000) + 1) < 0)
             break;
@@ -202,7 +202,7 @@ static size_t read_until(int fd, char *buffer, size_t size, int64_t limit_us)
 /* Gives whether there are texts. */
 static bool ask_child(const struct crash *crash, struct backtrace *ret_backtrace)
 {
-    int64_t limit_us = timer_now_us() + WAIT_LIMIT_US;
+    int64_t limit_us = time_steady_us() + WAIT_LIMIT_US;
     struct backtrace found;
     sigset_t all, before;
     int ends[2], status = 0;

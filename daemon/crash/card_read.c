@@ -8,11 +8,10 @@
 
 #include "context/frame.h"
 #include "context/name.h"
+#include "context/time.h"
 #include "daemon/crash/card.h"
 #include "handlers/attempt.h"
 #include "queue/entry.h"
-
-#define LAST_MS INT64_C(253402300799999) /* the end of the year 9999 */
 
 /* Walks through a card's text. */
 struct reader {
@@ -109,7 +108,7 @@ static int read_metadata(struct reader *reader, struct job_field *ret_field)
 
 static bool is_time(int64_t unix_ms)
 {
-    return unix_ms >= 0 && unix_ms <= LAST_MS;
+    return unix_ms >= 0 && unix_ms <= TIME_UNIX_MAX_MS;
 }
 
 static bool has_possible_numbers(const struct card *card)

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "context/macros.h"
-#include "context/timer.h"
+#include "context/time.h"
 #include "daemon/metrics/exposition.h"
 
 #define SAMPLE_PERIOD_US (1000 * INT64_C(1000))
@@ -71,12 +71,12 @@ void metrics_note_samples(struct metrics *metrics, const struct generation *gene
     memcpy(copy, samples, count * sizeof(*copy));
     metrics->samples = copy;
     metrics->sampled = generation;
-    metrics->sampled_us = timer_now_us();
+    metrics->sampled_us = time_steady_us();
 }
 
 void metrics_tend(struct metrics *metrics, const struct crew *crew)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
 
     if (!crew->generation || now_us - metrics->asked_us < SAMPLE_PERIOD_US)
         return;
@@ -184,7 +184,7 @@ static void write_queues(const struct metrics *metrics, const struct crew *crew,
     };
     char labels[LABELS_SIZE];
 
-    if (metrics->sampled != crew->generation || timer_now_us() - metrics->sampled_us > SAMPLE_LIFE_US)
+    if (metrics->sampled != crew->generation || time_steady_us() - metrics->sampled_us > SAMPLE_LIFE_US)
         return;
     const struct config *config = crew->generation->config;
     for (size_t i = 0; i < ELEMENTS(families); i++) {

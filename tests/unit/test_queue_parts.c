@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "queue/arena.h"
-#include "queue/clock.h"
 #include "queue/entry.h"
 #include "queue/pack.h"
 #include "queue/roster.h"
@@ -241,20 +240,6 @@ static void values_are_packed_as_messagepack_has_it(void **state)
     pack_done(&pack);
 }
 
-static void times_are_spelled_in_utc_with_milliseconds(void **state)
-{
-    struct clock_text text = {0};
-
-    (void)state;
-    assert_string_equal(clock_format(&text, 0), "1970-01-01T00:00:00.000Z");
-    assert_string_equal(clock_format(&text, INT64_C(1763922000123)), "2025-11-23T18:20:00.123Z");
-    assert_string_equal(clock_format(&text, INT64_C(1763922000999)), "2025-11-23T18:20:00.999Z");
-    assert_string_equal(clock_format(&text, INT64_C(1763922001000)), "2025-11-23T18:20:01.000Z");
-    assert_string_equal(clock_format(&text, INT64_C(1709208000007)), "2024-02-29T12:00:00.007Z");
-    assert_string_equal(clock_format(&text, -5), "1970-01-01T00:00:00.000Z");
-    assert_string_equal(clock_format(&text, INT64_MAX), "9999-12-31T23:59:59.999Z");
-}
-
 static void arena_gives_aligned_memory_of_any_size_again_and_again(void **state)
 {
     struct arena arena = {0};
@@ -290,7 +275,6 @@ int main(void)
         cmocka_unit_test(entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one),
         cmocka_unit_test(set_of_entries_knows_which_are_settling_and_which_are_lost),
         cmocka_unit_test(values_are_packed_as_messagepack_has_it),
-        cmocka_unit_test(times_are_spelled_in_utc_with_milliseconds),
         cmocka_unit_test(arena_gives_aligned_memory_of_any_size_again_and_again),
     };
 

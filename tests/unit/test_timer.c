@@ -140,19 +140,6 @@ static void random_starts_and_stops_give_what_a_naive_model_gives(void **state)
     timer_heap_done(&heap);
 }
 
-static void the_clock_does_not_go_back(void **state)
-{
-    int64_t last = timer_now_us();
-
-    (void)state;
-    EXPECT(last > 0);
-    for (int i = 0; i < 1000; i++) {
-        int64_t now = timer_now_us();
-        EXPECT(now >= last);
-        last = now;
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,7 +147,6 @@ int main(void)
         EXPECT_TEST(timers_fire_in_the_order_of_their_deadlines),
         EXPECT_TEST(timers_of_one_deadline_fire_in_the_order_of_their_start),
         EXPECT_TEST(random_starts_and_stops_give_what_a_naive_model_gives),
-        EXPECT_TEST(the_clock_does_not_go_back),
     };
 
     return cmocka_run_group_tests_name("timer", tests, NULL, NULL);
