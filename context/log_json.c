@@ -3,44 +3,11 @@
 
 #include "context/log.h"
 #include "context/log_line.h"
-#include "context/utf8.h"
-
-/* What there is a short form for. */
-static const char *const json_short_escapes[128] = {
-    ['\n'] = "\\n", ['\t'] = "\\t", ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\",
-};
-
-static void json_write_escape(struct log_line *line, uint32_t character, const char *bytes, size_t size)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    (void)bytes;
-    (void)size;
-    if (character == UTF8_INVALID) {
-        log_line_append_words(line, "\xEF\xBF\xBD");
-        return;
-    }
-    if (character < 128 && json_short_escapes[character]) {
-        log_line_append_words(line, json_short_escapes[character]);
-        return;
-    }
-
-    /* Nothing beyond the basic plane is harmful. */
-    const char escape[] = {
-        '\\', 'u', hex[character >> 12 & 15], hex[character >> 8 & 15], hex[character >> 4 & 15], hex[character & 15],
-    };
-    log_line_append(line, escape, sizeof(escape));
-}
-
-static const struct log_escapes json_escapes = {
-    .what = LOG_ESCAPE_HARMFUL | LOG_ESCAPE_QUOTES,
-    .write = json_write_escape,
-};
 
 static void json_append_string(struct log_line *line, const char *text, size_t size)
 {
     log_line_append_words(line, "\"");
-    log_line_append_value(line, &json_escapes, text, size);
+    log_line_append_value(line, &escape_json, text, size);
     log_line_append_words(line, "\"");
 }
 

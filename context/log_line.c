@@ -49,67 +49,30 @@ void log_line_append_real(struct log_line *line, double value)
 
 /* ---- Values ---- */
 
-/* What a byte has to be looked at for. Every byte beyond ASCII has, since only the whole character can tell. */
-static const uint8_t byte_classes[256] = {
-    [0 ... 31] = LOG_ESCAPE_HARMFUL, [127 ... 255] = LOG_ESCAPE_HARMFUL, ['"'] = LOG_ESCAPE_QUOTES,
-    ['\\'] = LOG_ESCAPE_QUOTES,      [' '] = LOG_ESCAPE_SEPARATORS,      ['='] = LOG_ESCAPE_SEPARATORS,
-};
-
-/* Whether a valid character beyond ASCII is more than text: a control character, a line feed by another name, or one
- * that reverses the order in which the rest of the line is shown. */
-static bool character_is_harmful(uint32_t character)
-{
-    return character < 0xA0 || (character >= 0x2028 && character <= 0x202E) ||
-           (character >= 0x2066 && character <= 0x2069);
-}
-
-/* Gives the number of bytes that can be shown as they are. */
-static size_t count_plain(const char *text, size_t size, unsigned what)
-{
-    size_t at = 0;
-    for (;;) {
-        while (at < size && !(byte_classes[(uint8_t)text[at]] & what))
-            at++;
-        if (at == size || (uint8_t)text[at] < 0x80)
-            return at;
-
-        uint32_t character;
-        size_t length = utf8_decode(text + at, size - at, &character);
-        if (character == UTF8_INVALID || character_is_harmful(character))
-            return at;
-        at += length;
-    }
-}
-
-bool log_text_is_plain(const char *text, size_t size, unsigned what)
-{
-    return count_plain(text, size, what) == size;
-}
-
 /* Appends as much of the text as there may be; gives the number of bytes that were dealt with. */
-static size_t append_escaped(struct log_line *line, const struct log_escapes *escapes, const char *text, size_t size)
+static size_t append_escaped(struct log_line *line, const struct escape_target *target, const char *text, size_t size)
 {
     size_t at = 0;
     while (!line->overflow) {
-        size_t plain = count_plain(text + at, size - at, escapes->what);
+        size_t plain = escape_count_plain_for(target, text + at, size - at);
         size_t room = line->used < LOG_LINE_CEILING ? LOG_LINE_CEILING - line->used : 0;
         size_t shown = utf8_cut(text + at, plain, room);
         log_line_append(line, text + at, shown);
         at += shown;
-        if (at == size || shown < plain || room - shown < 16)
+        if (at == size || shown < plain || room - shown < ESCAPE_SIZE_MAX)
             break;
 
-        uint32_t character;
-        size_t length = utf8_decode(text + at, size - at, &character);
-        escapes->write(line, character, text + at, length);
-        at += length;
+        char escape[ESCAPE_SIZE_MAX];
+        size_t escape_size;
+        at += escape_write(target, text + at, size - at, escape, &escape_size);
+        log_line_append(line, escape, escape_size);
     }
     return at;
 }
 
-void log_line_append_value(struct log_line *line, const struct log_escapes *escapes, const char *text, size_t size)
+void log_line_append_value(struct log_line *line, const struct escape_target *target, const char *text, size_t size)
 {
     size_t shown = utf8_cut(text, size, LOG_VALUE_MAX);
-    if (append_escaped(line, escapes, text, shown) < size)
+    if (append_escaped(line, target, text, shown) < size)
         log_line_append_words(line, LOG_CUT_MARK);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "context/escape.h"
 #include "context/log.h"
 
 /* The most bytes of one value, before escaping, that a line shows. */
@@ -60,25 +61,8 @@ void log_line_append_integer(struct log_line *line, int64_t value);
 /* Appends a finite number with as many digits as it takes to read the same number back, whatever the locale. */
 void log_line_append_real(struct log_line *line, double value);
 
-/* What a format has to escape, to be combined: everything that could harm a terminal or a reader of lines (control
- * characters, C1 among them, U+2028 and U+2029, bidirectional overrides, invalid UTF-8); quotes and backslashes; what
- * separates logfmt's pairs (spaces and equals signs). */
-#define LOG_ESCAPE_HARMFUL    1u
-#define LOG_ESCAPE_QUOTES     2u
-#define LOG_ESCAPE_SEPARATORS 4u
-
-/* How a format escapes. `write` appends at most 16 bytes for `character`; for UTF8_INVALID, `bytes` are the `size`
- * (at most 3) bytes that are not UTF-8. */
-struct log_escapes {
-    unsigned what;
-    void (*write)(struct log_line *line, uint32_t character, const char *bytes, size_t size);
-};
-
-/* Whether there is nothing in `text` that `what` covers. */
-bool log_text_is_plain(const char *text, size_t size, unsigned what);
-
 /* Appends a value, escaped, and cut where it is too long. */
-void log_line_append_value(struct log_line *line, const struct log_escapes *escapes, const char *text, size_t size);
+void log_line_append_value(struct log_line *line, const struct escape_target *target, const char *text, size_t size);
 
 /* Whether log_line_append_value() may cut a text of so many bytes, none of which needs escaping. */
 static inline bool log_line_cuts(const struct log_line *line, size_t size)

@@ -4,7 +4,6 @@
 #include "context/log.h"
 #include "context/log_line.h"
 #include "context/macros.h"
-#include "context/utf8.h"
 
 struct text_line {
     struct log_line line;
@@ -60,52 +59,18 @@ static void text_end_colour(struct text_line *text)
 
 /* ---- Values ---- */
 
-/* What there is a short form for. */
-static const char *const text_short_escapes[128] = {
-    ['\n'] = "\\n", ['\t'] = "\\t", ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\",
-};
-
-static void text_write_hex(struct log_line *line, const char *prefix, uint32_t value, unsigned digits)
-{
-    log_line_append_words(line, prefix);
-    while (digits-- > 0)
-        log_line_append(line, &"0123456789abcdef"[value >> (4 * digits) & 15], 1);
-}
-
-static void text_write_escape(struct log_line *line, uint32_t character, const char *bytes, size_t size)
-{
-    if (character == UTF8_INVALID) {
-        for (size_t i = 0; i < size; i++)
-            text_write_hex(line, "\\x", (uint8_t)bytes[i], 2);
-    } else if (character >= 128) {
-        text_write_hex(line, "\\u", character, 4);
-    } else if (text_short_escapes[character]) {
-        log_line_append_words(line, text_short_escapes[character]);
-    } else {
-        text_write_hex(line, "\\x", character, 2);
-    }
-}
-
-/* A message reads better with its quotes and backslashes as they are, and nothing follows from them there. */
-static const struct log_escapes text_message_escapes = {.what = LOG_ESCAPE_HARMFUL, .write = text_write_escape};
-
-static const struct log_escapes text_quoted_escapes = {
-    .what = LOG_ESCAPE_HARMFUL | LOG_ESCAPE_QUOTES,
-    .write = text_write_escape,
-};
-
 /* Appends a word as it is, or in quotes where it would not be one word then; only within quotes does a backslash
  * begin an escape. */
 static void text_append_word(struct log_line *line, const char *text, size_t size)
 {
-    const unsigned needs_quotes = LOG_ESCAPE_HARMFUL | LOG_ESCAPE_QUOTES | LOG_ESCAPE_SEPARATORS;
+    const unsigned needs_quotes = ESCAPE_HARMFUL | ESCAPE_QUOTES | ESCAPE_SEPARATORS;
 
-    if (size > 0 && log_text_is_plain(text, size, needs_quotes) && !log_line_cuts(line, size)) {
+    if (size > 0 && escape_count_plain(text, size, needs_quotes) == size && !log_line_cuts(line, size)) {
         log_line_append(line, text, size);
         return;
     }
     log_line_append_words(line, "\"");
-    log_line_append_value(line, &text_quoted_escapes, text, size);
+    log_line_append_value(line, &escape_quoted, text, size);
     log_line_append_words(line, "\"");
 }
 
@@ -197,7 +162,8 @@ size_t log_format_text(const struct log_record *record, bool colour, char *buffe
     log_line_init(&text.line, buffer, size);
     text_append_head(&text, record);
     text_append_subject(&text, record);
-    log_line_append_value(&text.line, &text_message_escapes, record->message, record->message_size);
+    /* A message reads better with its quotes and backslashes as they are, and nothing follows from them there. */
+    log_line_append_value(&text.line, &escape_terminal, record->message, record->message_size);
     text_append_values(&text, record->labels, first_pair, record->label_count);
     text_append_values(&text, record->context, 0, record->context_count);
     for (size_t i = 0; i < record->field_count && text_has_room(&text); i++)

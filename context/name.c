@@ -34,3 +34,10 @@ bool name_is_job_id(const char *bytes, size_t size)
 {
     return is_made_of(IN_JOB_ID, bytes, size);
 }
+
+char name_as_variable(char character)
+{
+    if (character >= 'a' && character <= 'z')
+        return (char)(character - 'a' + 'A');
+    return (character >= 'A' && character <= 'Z') || (character >= '0' && character <= '9') ? character : '_';
+}

@@ -17,3 +17,7 @@ bool name_is_valid(const char *bytes, size_t size);
 
 /* Whether `size` bytes, which may be anything, are a job ID. */
 bool name_is_job_id(const char *bytes, size_t size);
+
+/* The character as it stands in the names of environment variables and of the journal's fields, which are made of A-Z,
+ * 0-9 and _. */
+char name_as_variable(char character);

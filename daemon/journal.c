@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "context/name.h"
+
 #if WEFT_HAVE_SYSTEMD
 
 /* Where in this file a line is sent from tells nobody anything. */
@@ -51,19 +53,15 @@ bool journal_may_own(int fd)
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_DGRAM;
 }
 
-/* Puts a name into the form that the journal wants: capitals, digits and underscores, not longer than it allows. */
+/* Puts a name into the form that the journal wants, and not longer than it allows. */
 static size_t write_name(char *place, const char *prefix, const char *name)
 {
     size_t size = 0;
 
     for (; *prefix && size < NAME_MAX_SIZE; prefix++)
         place[size++] = *prefix;
-    for (; *name && size < NAME_MAX_SIZE; name++) {
-        bool small = *name >= 'a' && *name <= 'z';
-        bool fits = small || (*name >= 'A' && *name <= 'Z') || (*name >= '0' && *name <= '9');
-
-        place[size++] = (char)(small ? *name - 'a' + 'A' : fits ? *name : '_');
-    }
+    for (; *name && size < NAME_MAX_SIZE; name++)
+        place[size++] = name_as_variable(*name);
     return size;
 }
 

@@ -4,23 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Appends one byte of a value, escaped, and gives the new end. */
-static char *append_escaped(char *end, unsigned char byte)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    if (byte < ' ' || byte > '~') {
-        *end++ = '\\';
-        *end++ = 'x';
-        *end++ = digits[byte >> 4];
-        *end++ = digits[byte & 15];
-        return end;
-    }
-    if (byte == '"' || byte == '\\')
-        *end++ = '\\';
-    *end++ = (char)byte;
-    return end;
-}
+#include "context/escape.h"
 
 struct refusal_quote refusal_quote(const char *bytes, size_t size)
 {
@@ -29,8 +13,16 @@ struct refusal_quote refusal_quote(const char *bytes, size_t size)
     char *end = quote.text;
 
     *end++ = '"';
-    for (size_t i = 0; i < shown; i++)
-        end = append_escaped(end, (unsigned char)bytes[i]);
+    for (size_t at = 0; at < shown;) {
+        char escape[ESCAPE_SIZE_MAX];
+        size_t plain = escape_count_plain_for(&escape_ascii, bytes + at, shown - at), escape_size = 0;
+
+        end = mempcpy(end, bytes + at, plain);
+        at += plain;
+        if (at < shown)
+            at += escape_write(&escape_ascii, bytes + at, shown - at, escape, &escape_size);
+        end = mempcpy(end, escape, escape_size);
+    }
     *end++ = '"';
     strcpy(end, shown < size ? "..." : "");
     return quote;

@@ -9,6 +9,8 @@
 
 #include <weft/context.h>
 
+#include "context/name.h"
+
 #define META_PREFIX "WEFT_META_"
 
 struct environment_variable {
@@ -62,13 +64,6 @@ int environment_add(struct environment *environment, const char *name, const cha
     return r;
 }
 
-static char as_in_variable(char character)
-{
-    if (character >= 'a' && character <= 'z')
-        return (char)(character - 'a' + 'A');
-    return (character >= 'A' && character <= 'Z') || (character >= '0' && character <= '9') ? character : '_';
-}
-
 static char *make_meta(const char *name, const char *value)
 {
     char *text;
@@ -76,7 +71,7 @@ static char *make_meta(const char *name, const char *value)
     if (asprintf(&text, META_PREFIX "%s=%s", name, value) < 0)
         return NULL;
     for (char *at = text + strlen(META_PREFIX); *at != '='; at++)
-        *at = as_in_variable(*at);
+        *at = name_as_variable(*at);
     return text;
 }
 

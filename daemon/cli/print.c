@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
-#include "context/log_line.h"
+#include "context/escape.h"
 #include "context/utf8.h"
 
 /* Names longer than this do not push the values of all others to the right. */
@@ -15,35 +15,24 @@
 
 /* ---- Text ---- */
 
-/* As the log's text format has them. */
-static int write_escape(char *escape, size_t room, const char *bytes, size_t size, uint32_t character)
-{
-    int used = 0;
-
-    if (character != UTF8_INVALID && character >= 128)
-        return snprintf(escape, room, "\\u%04x", character);
-    if (character == '\n' || character == '\t' || character == '\r')
-        return snprintf(escape, room, "\\%c", character == '\n' ? 'n' : character == '\t' ? 't' : 'r');
-    for (size_t i = 0; i < size; i++)
-        used += snprintf(escape + used, room - (size_t)used, "\\x%02x", (uint8_t)bytes[i]);
-    return used;
-}
-
 size_t print_escaped(FILE *file, const char *bytes, size_t size)
 {
     size_t columns = 0;
 
     for (size_t at = 0; at < size;) {
-        char escape[32];
-        uint32_t character;
-        size_t length = utf8_decode(bytes + at, size - at, &character);
-        bool plain = log_text_is_plain(bytes + at, length, LOG_ESCAPE_HARMFUL);
-        int escaped = plain ? 0 : write_escape(escape, sizeof(escape), bytes + at, length, character);
+        char escape[ESCAPE_SIZE_MAX];
+        size_t plain = escape_count_plain_for(&escape_terminal, bytes + at, size - at), escape_size = 0;
 
         if (file)
-            (void)fwrite(plain ? bytes + at : escape, 1, plain ? length : (size_t)escaped, file);
-        columns += plain ? 1 : (size_t)escaped;
-        at += length;
+            (void)fwrite(bytes + at, 1, plain, file);
+        /* Each character takes a column, and none of its bytes but the first. */
+        for (size_t end = at + plain; at < end; at++)
+            columns += ((uint8_t)bytes[at] & 0xC0) != 0x80;
+        if (at < size)
+            at += escape_write(&escape_terminal, bytes + at, size - at, escape, &escape_size);
+        if (file)
+            (void)fwrite(escape, 1, escape_size, file);
+        columns += escape_size;
     }
     return columns;
 }

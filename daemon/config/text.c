@@ -1,10 +1,9 @@
 #include "daemon/config/text.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
+#include "context/escape.h"
 #include "context/utf8.h"
 
 #define QUOTED_SIZE_MAX 100
@@ -20,27 +19,20 @@ void config_text_add(struct config_text *text, const char *format, ...)
         text->size += (size_t)size < room ? (size_t)size : room - 1;
 }
 
-/* Control characters, separators of lines, and what changes the direction in which the rest of the line is shown. */
-static bool is_control(uint32_t character)
-{
-    return character < 0x20 || (character >= 0x7f && character < 0xa0) ||
-           (character >= 0x2028 && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069) ||
-           character == UTF8_INVALID;
-}
-
 void config_text_add_quoted(struct config_text *text, const char *value, size_t size)
 {
     size_t shown = utf8_cut(value, size, QUOTED_SIZE_MAX);
-    uint32_t character;
+
     config_text_add(text, "\"");
-    for (size_t at = 0, step; at < shown; at += step) {
-        step = utf8_decode(value + at, shown - at, &character);
-        if (!is_control(character)) {
-            config_text_add(text, "%s%.*s", character == '"' || character == '\\' ? "\\" : "", (int)step, value + at);
-            continue;
-        }
-        for (size_t i = 0; i < step; i++)
-            config_text_add(text, "\\x%02x", (unsigned char)value[at + i]);
+    for (size_t at = 0; at < shown;) {
+        char escape[ESCAPE_SIZE_MAX];
+        size_t plain = escape_count_plain_for(&escape_sentence, value + at, shown - at), escape_size = 0;
+
+        config_text_add(text, "%.*s", (int)plain, value + at);
+        at += plain;
+        if (at < shown)
+            at += escape_write(&escape_sentence, value + at, shown - at, escape, &escape_size);
+        config_text_add(text, "%.*s", (int)escape_size, escape);
     }
     config_text_add(text, shown < size ? "\"..." : "\"");
 }
