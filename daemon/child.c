@@ -13,6 +13,7 @@
 #include <weft/log.h>
 
 #include "context/timer.h"
+#include "daemon/process.h"
 #include "daemon/service.h"
 #include "daemon/worker.h"
 
@@ -30,12 +31,9 @@ static uint64_t draw_nonce(void)
     return nonce;
 }
 
-/* The supervisor's sockets and its loop's descriptors are not for workers. */
-static void close_descriptors(const struct log_output *output)
+static bool is_output(int fd, const void *output)
 {
-    for (int fd = STDERR_FILENO + 1; fd < 1024; fd++)
-        if (!log_output_has(output, fd))
-            (void)close(fd);
+    return log_output_has(output, fd);
 }
 
 static void unblock_signals(void)
@@ -66,7 +64,8 @@ static int run_child(struct child *child, struct event_base *base, pid_t supervi
     (void)event_reinit(base);
     event_base_free(base);
     unblock_signals();
-    close_descriptors(generation->output);
+    /* The supervisor's sockets and its loop's descriptors are not for workers. */
+    process_close_descriptors(is_output, generation->output);
     return worker_run(&(struct worker_options){
         .config = generation->config,
         .output = generation->output,
@@ -82,17 +81,6 @@ static int name_consumer(struct child *child, uint64_t nonce, pid_t supervisor, 
 {
     return consumer_format(child->consumer, sizeof(child->consumer), child->generation->config->node, child->number,
                            nonce, supervisor, worker);
-}
-
-/* The supervisor's handlers must not run in the child: they would write to the supervisor's own loop. So nothing gets
- * through until the child has handlers of its own. */
-static pid_t fork_quietly(sigset_t *ret_before)
-{
-    sigset_t all;
-
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, ret_before);
-    return fork();
 }
 
 /* Jobs that have ended keep their card for as long as something of them goes on, so there are more than fit into the
@@ -116,21 +104,18 @@ int child_start(struct child *child, struct event_base *base)
 {
     pid_t supervisor = getpid();
     uint64_t nonce = draw_nonce();
-    sigset_t before;
     int r = child->slot ? 0 : map_slot(child);
 
     if (r < 0)
         return r;
-    pid_t pid = fork_quietly(&before);
+    pid_t pid = process_fork();
     if (pid == 0) {
         service_leave();
         r = name_consumer(child, nonce, supervisor, getpid());
         exit(r < 0 ? EX_OSERR : run_child(child, base, supervisor));
     }
-    r = pid < 0 ? -errno : 0;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    if (r < 0)
-        return r;
+    if (pid < 0)
+        return pid;
     child->pid = pid;
     child->started_us = timer_now_us();
     child->state = CHILD_STARTING;

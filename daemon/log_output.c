@@ -326,7 +326,9 @@ int log_output_move(struct log_output *output, struct scoreboard_slot *slot, str
 
 bool log_output_has(const struct log_output *output, int fd)
 {
-    for (size_t i = 0; i < output->count; i++)
+    if (!output)
+        output = installed;
+    for (size_t i = 0; output && i < output->count; i++)
         if (log_destination_may_use(&output->destinations[i], fd))
             return true;
     return false;

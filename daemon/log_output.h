@@ -38,7 +38,7 @@ void log_output_reopen(struct log_output *output);
  * negative errno of that. */
 int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot);
 
-/* Whether `fd` is one of the outputs, or may be the way to the journal. */
+/* Whether `fd` is one of the outputs, or may be the way to the journal; NULL: of what is installed, if anything. */
 bool log_output_has(const struct log_output *output, int fd);
 
 /* Flushes and closes. Takes NULL, gives NULL. */

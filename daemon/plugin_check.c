@@ -10,19 +10,13 @@
 #include <unistd.h>
 
 #include "daemon/job_types.h"
+#include "daemon/log_output.h"
+#include "daemon/process.h"
 
 /* More than that of a message is not read. */
 #define MESSAGE_SIZE 4096
 
 enum { CHECK_GOOD, CHECK_BAD };
-
-static void unblock_signals(void)
-{
-    sigset_t none;
-
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* In the child. The message goes through the pipe; what plugins print goes where the process's own output goes. */
 static int check_here(const struct config *config, int fd)
@@ -41,39 +35,33 @@ static int check_here(const struct config *config, int fd)
     return r < 0 ? CHECK_BAD : CHECK_GOOD;
 }
 
-/* The supervisor's handlers of signals would write to the supervisor's own loop; a plugin that hangs is killed. */
-static void reset_signals(void)
+/* What plugins log while they are loaded goes where this process logs. */
+static bool is_for_check(int fd, const void *arg)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD};
-
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-        (void)signal(signals[i], SIG_DFL);
-    unblock_signals();
+    return process_keeps_one(fd, arg) || log_output_has(NULL, fd);
 }
 
 int plugin_check_start(struct plugin_check *check, const struct config *config)
 {
     int ends[2];
-    sigset_t all, before;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
     (void)fflush(NULL);
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    pid_t pid = process_fork();
     if (pid == 0) {
-        reset_signals();
+        process_close_descriptors(is_for_check, &ends[1]);
+        /* A plugin that hangs is killed. */
+        process_unblock_signals();
         exit(check_here(config, ends[1]));
     }
-    int r = pid < 0 ? -errno : 0;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[1]);
-    if (r < 0)
+    if (pid < 0) {
         (void)close(ends[0]);
-    else
-        *check = (struct plugin_check){.config = config, .pid = pid, .fd = ends[0]};
-    return r;
+        return pid;
+    }
+    *check = (struct plugin_check){.config = config, .pid = pid, .fd = ends[0]};
+    return 0;
 }
 
 static char *explain(const struct plugin_check *check, int status, const char *said)

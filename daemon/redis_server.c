@@ -14,6 +14,8 @@
 
 #include <weft/log.h>
 
+#include "daemon/process.h"
+
 struct redis_server {
     char *dir;
     char *socket_path;
@@ -94,7 +96,6 @@ __attribute__((noreturn)) static void run_server(const struct redis_server *serv
         "noeviction",
         NULL,
     };
-    sigset_t none;
 
     /* A group of its own: Ctrl-C on the terminal is for weftd, which still needs Redis to put everything in order. */
     (void)setpgid(0, 0);
@@ -102,8 +103,8 @@ __attribute__((noreturn)) static void run_server(const struct redis_server *serv
     if (getppid() != parent)
         _exit(1);
     (void)signal(SIGPIPE, SIG_DFL);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    process_close_descriptors(process_keeps_one, &server->lock_fd);
+    process_unblock_signals();
     (void)fcntl(server->lock_fd, F_SETFD, 0);
     (void)execvp(arguments[0], (char *const *)(uintptr_t)arguments);
     _exit(127);
@@ -112,10 +113,10 @@ __attribute__((noreturn)) static void run_server(const struct redis_server *serv
 static int start_server(struct redis_server *server)
 {
     pid_t parent = getpid();
-    pid_t pid = fork();
+    pid_t pid = process_fork();
 
     if (pid < 0)
-        return -errno;
+        return pid;
     if (pid == 0)
         run_server(server, parent);
     server->pid = pid;

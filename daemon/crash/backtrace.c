@@ -13,6 +13,7 @@
 #include "context/macros.h"
 #include "context/time.h"
 #include "daemon/crash/location.h"
+#include "daemon/process.h"
 
 #define WAIT_LIMIT_US (INT64_C(1000) * 1000)
 
@@ -172,6 +173,7 @@ __attribute__((noreturn)) static void describe_in_child(const struct crash *cras
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)prctl(PR_SET_DUMPABLE, 0);
+    process_close_descriptors(process_keeps_one, &fd);
     if (symbols_new(&crash->modules, &symbols) < 0)
         _exit(1);
     describe(crash, symbols, &found);
@@ -204,18 +206,13 @@ static bool ask_child(const struct crash *crash, struct backtrace *ret_backtrace
 {
     int64_t limit_us = time_steady_us() + WAIT_LIMIT_US;
     struct backtrace found;
-    sigset_t all, before;
     int ends[2], status = 0;
 
     if (pipe(ends) < 0)
         return false;
-    /* The child has the supervisor's handlers of signals, which would speak for the supervisor. */
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t child = fork();
+    pid_t child = process_fork();
     if (child == 0)
         describe_in_child(crash, ends[1]);
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[1]);
     size_t used = child > 0 ? read_until(ends[0], (char *)&found, sizeof(found), limit_us) : 0;
     (void)close(ends[0]);
