@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/machinery.h"
 #include "context/operation.h"
 #include "context/task.h"
 
@@ -40,7 +41,7 @@ static void callback_free(struct callback *callback)
     free(callback);
 }
 
-static void run_callback(struct loop_item *item)
+MACHINERY_BOTTOM static void run_callback(struct loop_item *item)
 {
     struct callback *callback = (struct callback *)item;
     struct current saved;

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "context/machinery.h"
 #include "context/stack.h"
 
 #ifndef __has_feature
@@ -131,7 +132,7 @@ static void leave_for_good(struct coroutine *coroutine)
 #endif
 
 /* What runs on a coroutine's stack: one function after another, until it is resumed without one. */
-static void run_functions(struct coroutine *coroutine)
+MACHINERY_BOTTOM static void run_functions(struct coroutine *coroutine)
 {
     after_switch(&coroutine->inside, &coroutine->outside);
     while (coroutine->fn) {
@@ -143,7 +144,7 @@ static void run_functions(struct coroutine *coroutine)
 }
 
 /* makecontext passes integers only. */
-static void enter(unsigned high, unsigned low)
+MACHINERY_BOTTOM static void enter(unsigned high, unsigned low)
 {
     run_functions((struct coroutine *)((uintptr_t)high << 32 | low));
 }

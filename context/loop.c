@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "context/machinery.h"
 #include "context/offload.h"
 #include "context/propagate/propagate.h"
 #include "context/task.h"
@@ -35,7 +36,7 @@ void loop_push(struct weft_loop *loop, struct loop_item *item)
 }
 
 /* Runs what was ready when the turn began; what becomes ready meanwhile waits for the next. */
-static void run_ready(evutil_socket_t fd, short what, void *arg)
+MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct weft_loop *loop = arg;
     struct loop_item *item = loop->ready_first;

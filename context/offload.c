@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "context/fork_guard.h"
+#include "context/machinery.h"
 #include "context/propagate/propagate.h"
 #include "context/signal_stack.h"
 #include "context/task.h"
@@ -84,7 +85,7 @@ static struct offload_call *wait_for_work(struct offload_pool *pool)
     return call;
 }
 
-static void run_calls(struct offload_pool *pool)
+MACHINERY_BOTTOM static void run_calls(struct offload_pool *pool)
 {
     for (struct offload_call *call = wait_for_work(pool); call; call = wait_for_work(pool)) {
         witness_tell(call->context);
@@ -99,7 +100,7 @@ static void run_calls(struct offload_pool *pool)
 }
 
 /* A thread without a stack for signals works all the same. */
-static void *thread_main(void *arg)
+MACHINERY_BOTTOM static void *thread_main(void *arg)
 {
     struct signal_stack signal_stack;
     atomic_uintptr_t witness = 0;

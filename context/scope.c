@@ -8,6 +8,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/machinery.h"
 #include "context/name.h"
 #include "context/propagate/propagate.h"
 
@@ -187,7 +188,7 @@ int weft_unset(const char *name)
 
 /* ---- Runs ---- */
 
-int weft_run_in(struct weft_context *context, int (*fn)(void *arg), void *arg)
+MACHINERY int weft_run_in(struct weft_context *context, int (*fn)(void *arg), void *arg)
 {
     struct current saved;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context/fork_guard.h"
+#include "context/machinery.h"
 #include "context/witness.h"
 
 const struct operation_class task_class = {.kind = "task"};
@@ -71,7 +72,7 @@ static void unlink_task(struct weft_loop *loop, struct weft_task *task)
 /* ---- A task's life ---- */
 
 /* Runs on the task's own stack. */
-static void run_function(void *arg)
+MACHINERY static void run_function(void *arg)
 {
     struct weft_task *task = arg;
     struct weft_loop *loop = task->loop;

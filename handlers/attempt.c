@@ -8,6 +8,7 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/machinery.h"
 #include "handlers/runner.h"
 
 /* weft's own values in a job's context, besides the metadata. */
@@ -135,7 +136,7 @@ static void explain_failure(struct weft_job *job, const struct weft_handler *han
         attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
 }
 
-int attempt_run_chain(struct weft_job *job)
+MACHINERY int attempt_run_chain(struct weft_job *job)
 {
     while (job->position < job->type->chain_size) {
         const struct weft_handler *handler = job->type->chain[job->position++];

@@ -8,6 +8,7 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/machinery.h"
 #include "context/task.h"
 #include "context/time.h"
 
@@ -111,7 +112,7 @@ static void time_out(struct timer *timer)
 }
 
 /* The task of an attempt, in the job's context from its first line to its last. */
-static int run_attempt(void *arg)
+MACHINERY static int run_attempt(void *arg)
 {
     struct weft_job *job = arg;
     struct runner *runner = job->runner;

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "context/macros.h"
+#include "context/machinery.h"
 #include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/process.h"
@@ -19,41 +19,28 @@
 
 /* ---- One frame ---- */
 
-/* Functions of weft that say nothing about what went wrong, and those below which all is weft's. */
-static const struct machinery {
-    const char *function;
-    bool is_bottom;
-} machinery[] = {
-    {"note_backtrace", false}, {"run_steps", false},   {"note_signal", false},       {"on_signal", false},
-    {"on_exit_call", false},   {"run_attempt", false}, {"attempt_run_chain", false}, {"run_function", false},
-    {"weft_run_in", false},    {"enter", true},        {"run_functions", true},      {"run_callback", true},
-    {"run_calls", true},       {"thread_main", true},  {"run_ready", true},
-};
-
-static const struct machinery *find_machinery(const char *function)
+/* An address in the call that a frame is in: a call returns to what follows it, which may be another line or another
+ * function. */
+static uintptr_t address_within(const struct crash *crash, size_t place)
 {
-    for (size_t i = 0; i < ELEMENTS(machinery); i++)
-        if (strcmp(machinery[i].function, function) == 0)
-            return &machinery[i];
-    return NULL;
+    uintptr_t address = crash->frames[place];
+
+    return place == 0 && crash->exact_first ? address : address - 1;
 }
 
 static struct location read_frame(const struct crash *crash, struct symbols *symbols, size_t place)
 {
-    uintptr_t address = crash->frames[place];
-    /* A call returns to what follows it, which may be another line or another function. */
-    uintptr_t within = place == 0 && crash->exact_first ? address : address - 1;
-    struct location location = location_find(&crash->modules, symbols, within);
+    struct location location = location_find(&crash->modules, symbols, address_within(crash, place));
 
     if (!location.module)
-        (void)snprintf(location.words, sizeof(location.words), "0x%llx", (unsigned long long)address);
+        (void)snprintf(location.words, sizeof(location.words), "0x%llx", (unsigned long long)crash->frames[place]);
     return location;
 }
 
-/* NULL: the frame is none of weft's own. */
-static const struct machinery *find_own(const struct crash *crash, const struct location *frame)
+/* The executable is that of this process, from which the one that crashed was forked, so addresses mean the same. */
+static bool is_own(const struct crash *crash, const struct location *frame)
 {
-    return frame->function && frame->module == &crash->modules.modules[0] ? find_machinery(frame->function) : NULL;
+    return frame->function && frame->module == &crash->modules.modules[0];
 }
 
 /* ---- All of them ---- */
@@ -126,11 +113,11 @@ static void describe_frames(const struct crash *crash, struct symbols *symbols, 
     buffer[0] = '\0';
     for (size_t i = 0; i < crash->frame_count; i++) {
         struct location frame = read_frame(crash, symbols, i);
-        const struct machinery *own = find_own(crash, &frame);
+        bool own = is_own(crash, &frame);
 
-        if (own && own->is_bottom)
+        if (own && machinery_bottom_has(address_within(crash, i)))
             break;
-        if (own || is_noise(crash, &frame, i))
+        if ((own && machinery_has(address_within(crash, i))) || is_noise(crash, &frame, i))
             continue;
         if (text.frames == BACKTRACE_FRAMES_MAX && strcmp(frame.words, text.last) != 0)
             break;

@@ -14,6 +14,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/machinery.h"
 #include "context/macros.h"
 #include "context/operation.h"
 #include "context/signal_stack.h"
@@ -169,7 +170,7 @@ static size_t count_own_frames(void *const *frames, size_t count, uintptr_t prog
     return count;
 }
 
-static void note_backtrace(const struct scene *scene)
+MACHINERY static void note_backtrace(const struct scene *scene)
 {
     struct crash *crash = scene->crash;
     struct registers registers = scene->context ? read_registers(scene->context) : (struct registers){0};
@@ -196,7 +197,7 @@ static void (*const steps[])(const struct scene *scene) = {
     note_culprit, note_overflow, note_handler, note_task, note_links, note_backtrace,
 };
 
-static void run_steps(const struct scene *scene)
+MACHINERY static void run_steps(const struct scene *scene)
 {
     for (size_t volatile i = 0; i < ELEMENTS(steps); i++) {
         if (sigsetjmp(guard.jump, 1) == 0) {
@@ -224,7 +225,7 @@ static pid_t current_thread(void)
     return (pid_t)syscall(SYS_gettid);
 }
 
-static void note_signal(const siginfo_t *info, const ucontext_t *context)
+MACHINERY static void note_signal(const siginfo_t *info, const ucontext_t *context)
 {
     struct crash *crash = &installed.record->crash;
     bool sent = info->si_code <= 0;
@@ -259,7 +260,7 @@ static void hand_on(int number, siginfo_t *info)
     (void)syscall(SYS_rt_tgsigqueueinfo, getpid(), current_thread(), number, info);
 }
 
-static void on_signal(int number, siginfo_t *info, void *context)
+MACHINERY static void on_signal(int number, siginfo_t *info, void *context)
 {
     int error = errno;
 
@@ -274,7 +275,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-static void on_exit_call(int status, void *arg)
+MACHINERY static void on_exit_call(int status, void *arg)
 {
     struct crash *crash = &installed.record->crash;
 
