@@ -16,6 +16,7 @@
 
 struct row {
     const char *name;
+    size_t name_size;
     bool (*read)(const struct row *row, const char *bytes, size_t size, int64_t *ret_number);
     int64_t min; /* of numbers */
     int64_t max;
@@ -80,56 +81,42 @@ static bool read_time(const struct row *row, const char *bytes, size_t size, int
     return units_parse_time(bytes, size, ret_number) == 0;
 }
 
-static const struct row rows[INSTRUCTION_COUNT] = {
-    [INSTRUCTION_ID] = {"id", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
-    [INSTRUCTION_AT] = {"at", read_time,
-                        .expected = "a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix seconds"},
-    [INSTRUCTION_TYPE] = {"type", read_type, .expected = "a job type, which is " NAME_ALPHABET},
-    [INSTRUCTION_ROOT] = {"root", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
-    [INSTRUCTION_DELAY] = {"delay", read_duration, 0, INT64_MAX, "a duration of at most ten years, such as 30s or 5m"},
-    [INSTRUCTION_PARENT] = {"parent", read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
-    [INSTRUCTION_UNIQUE] = {"unique", read_unique, .expected = "a key, which is 1 to 256 printable ASCII characters"},
-    [INSTRUCTION_PAYLOAD] = {.name = "payload", .read = read_any},
-    [INSTRUCTION_TIMEOUT] = {"timeout", read_duration, 1, 7 * DAY_MS, "a duration from 1ms to 7d, such as 30s or 5m"},
-    [INSTRUCTION_WEFT_ID] = {"weft.id", read_job_id,
-                             .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET WEFT_WRITES_IT},
-    [INSTRUCTION_ATTEMPTS] = {"attempts", read_integer, 1, 1000, "a whole number from 1 to 1000"},
-    [INSTRUCTION_UNIQUE_FOR] = {"unique_for", read_duration, 1, 30 * DAY_MS,
-                                "a duration from 1ms to 30d, such as 5m or 1h"},
-    [INSTRUCTION_TRACESTATE] = {.name = "tracestate", .read = read_any},
-    [INSTRUCTION_TRACEPARENT] = {.name = "traceparent", .read = read_any},
-    [INSTRUCTION_WEFT_ATTEMPT] = {"weft.attempt", read_integer, 0, CHARGED_ATTEMPTS_MAX,
-                                  "a whole number from 0 to 1000000" WEFT_WRITES_IT},
-    [INSTRUCTION_WEFT_ENQUEUED_AT] = {"weft.enqueued_at", read_integer, 0, TIME_UNIX_MAX_MS,
-                                      "a time in Unix milliseconds" WEFT_WRITES_IT},
-};
+/* A name and its size. */
+#define NAME(literal_) (literal_), sizeof(literal_) - 1
 
-/* The rows whose names have a size: from `first` to before `end`. Metadata is told from instructions without comparing
- * it to every name. */
-static const struct {
-    uint8_t first;
-    uint8_t end;
-} rows_of_size[] = {
-    [2] = {INSTRUCTION_ID, INSTRUCTION_TYPE},
-    [4] = {INSTRUCTION_TYPE, INSTRUCTION_DELAY},
-    [5] = {INSTRUCTION_DELAY, INSTRUCTION_PARENT},
-    [6] = {INSTRUCTION_PARENT, INSTRUCTION_PAYLOAD},
-    [7] = {INSTRUCTION_PAYLOAD, INSTRUCTION_ATTEMPTS},
-    [8] = {INSTRUCTION_ATTEMPTS, INSTRUCTION_UNIQUE_FOR},
-    [10] = {INSTRUCTION_UNIQUE_FOR, INSTRUCTION_TRACEPARENT},
-    [11] = {INSTRUCTION_TRACEPARENT, INSTRUCTION_WEFT_ATTEMPT},
-    [12] = {INSTRUCTION_WEFT_ATTEMPT, INSTRUCTION_WEFT_ENQUEUED_AT},
-    [16] = {INSTRUCTION_WEFT_ENQUEUED_AT, INSTRUCTION_COUNT},
+static const struct row rows[INSTRUCTION_COUNT] = {
+    [INSTRUCTION_ID] = {NAME("id"), read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_AT] = {NAME("at"), read_time,
+                        .expected = "a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix seconds"},
+    [INSTRUCTION_TYPE] = {NAME("type"), read_type, .expected = "a job type, which is " NAME_ALPHABET},
+    [INSTRUCTION_ROOT] = {NAME("root"), read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_DELAY] = {NAME("delay"), read_duration, 0, INT64_MAX,
+                           "a duration of at most ten years, such as 30s or 5m"},
+    [INSTRUCTION_PARENT] = {NAME("parent"), read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
+    [INSTRUCTION_UNIQUE] = {NAME("unique"), read_unique,
+                            .expected = "a key, which is 1 to 256 printable ASCII characters"},
+    [INSTRUCTION_PAYLOAD] = {NAME("payload"), read_any},
+    [INSTRUCTION_TIMEOUT] = {NAME("timeout"), read_duration, 1, 7 * DAY_MS,
+                             "a duration from 1ms to 7d, such as 30s or 5m"},
+    [INSTRUCTION_WEFT_ID] = {NAME("weft.id"), read_job_id,
+                             .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET WEFT_WRITES_IT},
+    [INSTRUCTION_ATTEMPTS] = {NAME("attempts"), read_integer, 1, 1000, "a whole number from 1 to 1000"},
+    [INSTRUCTION_UNIQUE_FOR] = {NAME("unique_for"), read_duration, 1, 30 * DAY_MS,
+                                "a duration from 1ms to 30d, such as 5m or 1h"},
+    [INSTRUCTION_TRACESTATE] = {NAME("tracestate"), read_any},
+    [INSTRUCTION_TRACEPARENT] = {NAME("traceparent"), read_any},
+    [INSTRUCTION_WEFT_ATTEMPT] = {NAME("weft.attempt"), read_integer, 0, CHARGED_ATTEMPTS_MAX,
+                                  "a whole number from 0 to 1000000" WEFT_WRITES_IT},
+    [INSTRUCTION_WEFT_ENQUEUED_AT] = {NAME("weft.enqueued_at"), read_integer, 0, TIME_UNIX_MAX_MS,
+                                      "a time in Unix milliseconds" WEFT_WRITES_IT},
 };
 
 enum instruction instruction_find(const char *name, size_t size)
 {
-    if (size >= ELEMENTS(rows_of_size))
-        return INSTRUCTION_NONE;
-    for (unsigned i = rows_of_size[size].first; i < rows_of_size[size].end; i++) {
-        if (rows[i].name[0] == name[0] && memcmp(rows[i].name, name, size) == 0)
+    /* Metadata is told from instructions mostly by the sizes of the names. */
+    for (unsigned i = 0; i < INSTRUCTION_COUNT; i++)
+        if (rows[i].name_size == size && memcmp(rows[i].name, name, size) == 0)
             return (enum instruction)i;
-    }
     return INSTRUCTION_NONE;
 }
 

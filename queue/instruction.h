@@ -10,7 +10,7 @@
 #include "context/macros.h"
 #include "queue/message.h"
 
-/* In the order of the table, which is by the size of the names. */
+/* They are checked in this order: of several that are bad, the first is the reason for the refusal. */
 enum instruction {
     INSTRUCTION_ID,
     INSTRUCTION_AT,

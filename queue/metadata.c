@@ -5,20 +5,12 @@
 
 #include "context/name.h"
 
-#define OWN_PREFIX      "weft."
-#define OWN_PREFIX_SIZE (sizeof(OWN_PREFIX) - 1)
-
 void metadata_init(struct metadata *metadata)
 {
     metadata->count = 0;
     metadata->bad_name = NULL;
     metadata->too_many = false;
     memset(metadata->slots, 0, sizeof(metadata->slots));
-}
-
-static bool is_own(const struct message_field *field)
-{
-    return field->name_size >= OWN_PREFIX_SIZE && memcmp(field->name, OWN_PREFIX, OWN_PREFIX_SIZE) == 0;
 }
 
 /* Where to look for a name first. Poor on purpose: a message has few names, and even if all of them met in one slot,
@@ -46,7 +38,7 @@ void metadata_add(struct metadata *metadata, const struct message_field *field)
         metadata->bad_name = field;
         return;
     }
-    if (is_own(field))
+    if (name_is_own(field->name, field->name_size))
         return;
 
     for (slot = slot_of(field) % METADATA_SLOTS; metadata->slots[slot]; slot = (slot + 1) % METADATA_SLOTS) {
