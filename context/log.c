@@ -12,6 +12,7 @@
 #include <weft/context.h>
 
 #include "context/log_line.h"
+#include "context/name.h"
 #include "context/time.h"
 #include "context/utf8.h"
 
@@ -165,7 +166,7 @@ static int add_context_value(struct context_values *context, const char *name, c
 
 static int visit_context_value(const char *name, const char *value, size_t size, void *arg)
 {
-    if (strncmp(name, "weft.", 5) == 0)
+    if (name_is_own(name, strlen(name)))
         return 0;
     return add_context_value(arg, name, value, size);
 }
@@ -179,7 +180,7 @@ static void collect_context(struct log_record *record, struct context_values *co
         size_t size;
         const char *name = logger.fields[i];
         /* Of names that are listed beside "*", only weft's own are not there yet. */
-        bool present = logger.all_fields && strncmp(name, "weft.", 5) != 0;
+        bool present = logger.all_fields && !name_is_own(name, strlen(name));
         const char *text = present ? NULL : weft_get_bytes(name, &size);
 
         if (text)

@@ -150,7 +150,7 @@ static int change(const char *name, const struct frame_change *wanted)
 
 static int change_for_user(const char *name, const struct frame_change *wanted)
 {
-    if (!name || !name_is_valid(name, strlen(name)) || strncmp(name, "weft.", 5) == 0)
+    if (!name || !name_is_valid(name, strlen(name)) || name_is_own(name, strlen(name)))
         return -EINVAL;
     return change(name, wanted);
 }

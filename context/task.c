@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context/fork_guard.h"
+#include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/witness.h"
 
@@ -188,7 +189,7 @@ static int subtask_context(const char *name, struct weft_context **ret_context)
     struct current saved;
 
     current_enter(&saved, weft_capture());
-    int r = current_set_own("weft.task", name);
+    int r = current_set_own(JOB_VALUE_TASK, name);
     struct weft_context *context = weft_capture();
     current_leave(&saved);
     if (r < 0)

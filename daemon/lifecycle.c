@@ -6,7 +6,7 @@
 #include <weft/hooks.h>
 #include <weft/log.h>
 
-#include "context/frame.h"
+#include "context/job_frame.h"
 
 void lifecycle_started(const struct weft_job *job)
 {
@@ -87,17 +87,12 @@ static int log_rejected(void *arg)
     return 0;
 }
 
-static struct frame_entry text_entry(const char *name, const char *value)
-{
-    return (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
-}
-
-/* Runs `fn` in a context of `count` values; where there is no memory for it, there is none for its lines either. */
-static void run_in(const struct frame_entry *entries, size_t count, int (*fn)(void *arg), const void *arg)
+/* Runs `fn` in a job's context; where there is no memory for it, there is none for its lines either. */
+static void run_in(const struct job_values *values, int (*fn)(void *arg), const void *arg)
 {
     struct weft_context *context;
 
-    if (frame_new(entries, count, NULL, NULL, &context) < 0)
+    if (job_frame_new(values, NULL, NULL, &context) < 0)
         return;
     (void)weft_run_in(context, fn, (void *)(uintptr_t)arg);
     (void)weft_context_unref(context);
@@ -105,15 +100,8 @@ static void run_in(const struct frame_entry *entries, size_t count, int (*fn)(vo
 
 void lifecycle_rejected(const struct queue_rejection *rejection)
 {
-    struct frame_entry entries[3] = {
-        text_entry("weft.job_id", rejection->id),
-        text_entry("weft.queue", rejection->queue),
-    };
-    size_t count = 2;
-
-    if (rejection->type)
-        entries[count++] = text_entry("weft.type", rejection->type);
-    run_in(entries, count, log_rejected, rejection);
+    run_in(&(struct job_values){.id = rejection->id, .queue = rejection->queue, .type = rejection->type}, log_rejected,
+           rejection);
 }
 
 static int log_discarded(void *arg)
@@ -125,22 +113,19 @@ static int log_discarded(void *arg)
 
 void lifecycle_discarded(const struct job *job)
 {
-    struct frame_entry entries[6 + JOB_METADATA_MAX];
     char attempt[12];
-    size_t count = 0;
 
     (void)snprintf(attempt, sizeof(attempt), "%u", job->attempt);
-    entries[count++] = text_entry("weft.job_id", job->id);
-    entries[count++] = text_entry("weft.type", job->type);
-    entries[count++] = text_entry("weft.queue", job->queue);
-    entries[count++] = text_entry("weft.attempt", attempt);
-    entries[count++] = text_entry("weft.root_id", job->root);
-    if (job->trace_id)
-        entries[count++] = text_entry("weft.trace_id", job->trace_id);
-    for (size_t i = 0; i < job->metadata_count; i++) {
-        const struct job_field *field = &job->metadata[i];
-
-        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
-    }
-    run_in(entries, count, log_discarded, NULL);
+    run_in(
+        &(struct job_values){
+            .id = job->id,
+            .type = job->type,
+            .queue = job->queue,
+            .attempt = attempt,
+            .root_id = job->root,
+            .trace_id = job->trace_id,
+            .metadata = job->metadata,
+            .metadata_count = job->metadata_count,
+        },
+        log_discarded, NULL);
 }

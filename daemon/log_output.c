@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context/job_frame.h"
 #include "context/log.h"
 #include "context/macros.h"
 #include "daemon/journal.h"
@@ -35,15 +36,15 @@ static struct log_output *installed;
 
 /* What a line says of its job, in the order of the contract. */
 static const struct log_label labels[] = {
-    {.key = "job_id", .name = "weft.job_id"},
-    {.key = "type", .name = "weft.type"},
-    {.key = "queue", .name = "weft.queue"},
-    {.key = "attempt", .name = "weft.attempt", .integer = true},
-    {.key = "task", .name = "weft.task"},
-    {.key = "handler", .name = "weft.handler"},
-    {.key = "root_id", .name = "weft.root_id", .unless = "weft.job_id"},
-    {.key = "trace_id", .name = "weft.trace_id"},
-    {.key = "span_id", .name = "weft.span_id"},
+    {.key = "job_id", .name = JOB_VALUE_ID},
+    {.key = "type", .name = JOB_VALUE_TYPE},
+    {.key = "queue", .name = JOB_VALUE_QUEUE},
+    {.key = "attempt", .name = JOB_VALUE_ATTEMPT, .integer = true},
+    {.key = "task", .name = JOB_VALUE_TASK},
+    {.key = "handler", .name = JOB_VALUE_HANDLER},
+    {.key = "root_id", .name = JOB_VALUE_ROOT_ID, .unless = JOB_VALUE_ID},
+    {.key = "trace_id", .name = JOB_VALUE_TRACE_ID},
+    {.key = "span_id", .name = JOB_VALUE_SPAN_ID},
 };
 
 /* ---- Writing ---- */

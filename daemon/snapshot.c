@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "context/frame.h"
+#include "context/job_frame.h"
 #include "context/operation.h"
 #include "context/place.h"
 #include "context/seed.h"
@@ -174,8 +175,8 @@ static void describe_operation(struct snapshot *snapshot, json_t *object, const 
         place_describe(told->place, place);
         put_text(snapshot, object, "at", place);
     }
-    put_text(snapshot, object, "task", find_value(told->context, "weft.task"));
-    put_text(snapshot, object, "handler", find_value(told->context, "weft.handler"));
+    put_text(snapshot, object, "task", find_value(told->context, JOB_VALUE_TASK));
+    put_text(snapshot, object, "handler", find_value(told->context, JOB_VALUE_HANDLER));
     if (snapshot->question->id) {
         (void)operation_stack(operation, stack, sizeof(stack));
         put_text(snapshot, object, "stack", stack);

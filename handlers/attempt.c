@@ -8,11 +8,9 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/job_frame.h"
 #include "context/machinery.h"
 #include "handlers/runner.h"
-
-/* weft's own values in a job's context, besides the metadata. */
-enum { OWN_VALUES_MAX = 8 };
 
 static atomic_long jobs_alive;
 
@@ -39,38 +37,23 @@ static void attempt_free(void *owner)
     atomic_fetch_sub_explicit(&jobs_alive, 1, memory_order_relaxed);
 }
 
-static struct frame_entry text_entry(const char *name, const char *value)
-{
-    return (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
-}
-
-/* Weft's own values come first, so that no metadata can take their names. */
 static int make_frame(struct weft_job *job, struct weft_context **ret_frame)
 {
     const struct job *record = job->record;
-    struct frame_entry *entries = malloc((OWN_VALUES_MAX + record->metadata_count) * sizeof(*entries));
-    size_t count = 0;
 
-    if (!entries)
-        return -ENOMEM;
-    entries[count++] = text_entry("weft.job_id", record->id);
-    entries[count++] = text_entry("weft.type", record->type);
-    entries[count++] = text_entry("weft.queue", record->queue);
-    entries[count++] = text_entry("weft.attempt", job->attempt_text);
-    entries[count++] = text_entry("weft.root_id", record->root);
-    if (record->trace_id) {
-        entries[count++] = text_entry("weft.trace_id", record->trace_id);
-        entries[count++] = text_entry("weft.span_id", job->span_id);
-    }
-    for (size_t i = 0; i < record->metadata_count; i++) {
-        const struct job_field *field = &record->metadata[i];
-
-        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
-    }
-
-    int r = frame_new(entries, count, job, attempt_free, ret_frame);
-    free(entries);
-    return r;
+    return job_frame_new(
+        &(struct job_values){
+            .id = record->id,
+            .type = record->type,
+            .queue = record->queue,
+            .attempt = job->attempt_text,
+            .root_id = record->root,
+            .trace_id = record->trace_id,
+            .span_id = job->span_id,
+            .metadata = record->metadata,
+            .metadata_count = record->metadata_count,
+        },
+        job, attempt_free, ret_frame);
 }
 
 int attempt_new(struct runner *runner, struct job *record, const struct job_type *type, struct weft_context **ret_frame)
@@ -142,7 +125,7 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
         const struct weft_handler *handler = job->type->chain[job->position++];
 
         /* Set, not scoped: what one handler sets is there for the next. */
-        int result = current_set_own("weft.handler", handler->name);
+        int result = current_set_own(JOB_VALUE_HANDLER, handler->name);
         if (result == 0)
             result = handler->run(job);
         fork_guard_check();

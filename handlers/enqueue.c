@@ -204,7 +204,7 @@ static bool is_instruction(const char *name)
     for (size_t i = 0; i < ELEMENTS(instructions); i++)
         if (strcmp(name, instructions[i]) == 0)
             return true;
-    return strncmp(name, "weft.", 5) == 0;
+    return name_is_own(name, strlen(name));
 }
 
 static bool names_are_valid(const char *type, const struct weft_enqueue_options *options)

@@ -8,6 +8,7 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/task.h"
 #include "context/time.h"
@@ -130,7 +131,7 @@ MACHINERY static int run_attempt(void *arg)
     unlink_running(runner, job);
 
     /* The lines of a failure name its culprit, the others no handler. */
-    (void)current_set_own("weft.handler", result < 0 && job->culprit ? job->culprit->name : NULL);
+    (void)current_set_own(JOB_VALUE_HANDLER, result < 0 && job->culprit ? job->culprit->name : NULL);
     struct attempt_outcome outcome = decide(job, result);
     runner->events->ended(job, &outcome, runner->user);
     job->reported = true;

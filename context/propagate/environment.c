@@ -81,7 +81,7 @@ static int add_meta(const char *name, const char *value, size_t size, void *arg)
     struct environment *environment = arg;
     struct environment_variable variable = {.name_size = strlen(META_PREFIX) + strlen(name), .source = name};
 
-    if (strncmp(name, "weft.", 5) == 0 || memchr(value, '\0', size))
+    if (name_is_own(name, strlen(name)) || memchr(value, '\0', size))
         return 0;
     variable.text = make_meta(name, value);
     if (!variable.text)

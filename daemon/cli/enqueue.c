@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "context/cleanup.h"
+#include "context/name.h"
 #include "context/time.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/print.h"
@@ -15,7 +16,6 @@
 #include "queue/message.h"
 
 #define DEFAULT_QUEUE "default"
-#define OWN_PREFIX    "weft."
 
 /* The words of the command before the fields: XADD KEY *. */
 enum { XADD_WORDS = 3 };
@@ -107,8 +107,8 @@ static int add_word(struct draft *draft, const char *word)
     if (!equals)
         return problem_report_usage("enqueue", "%s is not NAME=VALUE", refusal_quote(word, strlen(word)).text);
     /* The worker would take some of them for what weft itself has written on a retry, and drop the others. */
-    if (strncmp(word, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
-        return problem_report(EX_USAGE, "the field name %s begins with \"" OWN_PREFIX "\", as only weft's own do",
+    if (name_is_own(word, strlen(word)))
+        return problem_report(EX_USAGE, "the field name %s begins with \"" NAME_OWN_PREFIX "\", as only weft's own do",
                               refusal_quote(word, (size_t)(equals - word)).text);
     add_field(draft, word, (size_t)(equals - word), equals + 1, strlen(equals + 1));
     return EX_OK;

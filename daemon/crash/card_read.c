@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/frame.h"
+#include "context/job_frame.h"
 #include "context/name.h"
 #include "context/time.h"
 #include "daemon/crash/card.h"
@@ -52,18 +52,11 @@ static bool is_span(const char *text, size_t size)
     return size == 0 || (size == ATTEMPT_SPAN_ID_SIZE - 1 && is_hex(text, size));
 }
 
-/* What each name is called in a context, if it is there at all, and what it may be. */
-static const struct {
-    const char *in_context;
-    bool (*is_valid)(const char *text, size_t size);
-} names[CARD_NAMES] = {
-    [CARD_NAME_ID] = {"weft.job_id", name_is_job_id},
-    [CARD_NAME_TYPE] = {"weft.type", name_is_valid},
-    [CARD_NAME_QUEUE] = {"weft.queue", name_is_valid},
-    [CARD_NAME_ROOT] = {"weft.root_id", name_is_job_id},
-    [CARD_NAME_TRACE] = {"weft.trace_id", is_trace},
-    [CARD_NAME_SPAN] = {"weft.span_id", is_span},
-    [CARD_NAME_ENTRY] = {NULL, is_entry},
+/* What each name may be. */
+static bool (*const is_valid[CARD_NAMES])(const char *text, size_t size) = {
+    [CARD_NAME_ID] = name_is_job_id,   [CARD_NAME_TYPE] = name_is_valid, [CARD_NAME_QUEUE] = name_is_valid,
+    [CARD_NAME_ROOT] = name_is_job_id, [CARD_NAME_TRACE] = is_trace,     [CARD_NAME_SPAN] = is_span,
+    [CARD_NAME_ENTRY] = is_entry,
 };
 
 /* ---- Taking a card apart ---- */
@@ -83,7 +76,7 @@ static int read_name(struct reader *reader, enum card_name name, size_t size, co
 {
     const char *text = read_bytes(reader, size);
 
-    if (!text || strlen(text) != size || !names[name].is_valid(text, size))
+    if (!text || strlen(text) != size || !is_valid[name](text, size))
         return -EBADMSG;
     *ret_text = text;
     return 0;
@@ -193,30 +186,25 @@ static int holder_new(const struct card *card, const char *handler, const char *
     return 0;
 }
 
-static void add_text(struct frame_entry *entries, size_t *count, const char *name, const char *value)
-{
-    if (name && value[0])
-        entries[(*count)++] = (struct frame_entry){.name = name, .value = value, .size = strlen(value)};
-}
-
-/* Weft's own values come first, so that no metadata can take their names. */
 static int make_frame(struct holder *holder, const struct parts *parts, struct weft_context **ret_context)
 {
-    struct frame_entry entries[CARD_NAMES + 3 + JOB_METADATA_MAX];
-    const char *handler = holder->words, *task = handler + strlen(handler) + 1;
-    size_t count = 0;
+    const char *handler = holder->words;
 
-    for (enum card_name name = 0; name < CARD_NAMES; name++)
-        add_text(entries, &count, names[name].in_context, parts->names[name]);
-    add_text(entries, &count, "weft.attempt", holder->attempt);
-    add_text(entries, &count, "weft.handler", handler);
-    add_text(entries, &count, "weft.task", task);
-    for (size_t i = 0; i < parts->metadata_count; i++) {
-        const struct job_field *field = &parts->metadata[i];
-
-        entries[count++] = (struct frame_entry){.name = field->name, .value = field->value, .size = field->size};
-    }
-    return frame_new(entries, count, holder, free, ret_context);
+    return job_frame_new(
+        &(struct job_values){
+            .id = parts->names[CARD_NAME_ID],
+            .type = parts->names[CARD_NAME_TYPE],
+            .queue = parts->names[CARD_NAME_QUEUE],
+            .attempt = holder->attempt,
+            .root_id = parts->names[CARD_NAME_ROOT],
+            .trace_id = parts->names[CARD_NAME_TRACE],
+            .span_id = parts->names[CARD_NAME_SPAN],
+            .handler = handler,
+            .task = handler + strlen(handler) + 1,
+            .metadata = parts->metadata,
+            .metadata_count = parts->metadata_count,
+        },
+        holder, free, ret_context);
 }
 
 int card_read_context(const struct card *card, const char *handler, const char *task, struct weft_context **ret_context)

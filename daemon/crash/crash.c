@@ -14,6 +14,7 @@
 
 #include "context/current.h"
 #include "context/frame.h"
+#include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/macros.h"
 #include "context/operation.h"
@@ -77,12 +78,12 @@ static void note_value(const char *name, char *place)
 
 static void note_handler(const struct scene *scene)
 {
-    note_value("weft.handler", scene->crash->handler);
+    note_value(JOB_VALUE_HANDLER, scene->crash->handler);
 }
 
 static void note_task(const struct scene *scene)
 {
-    note_value("weft.task", scene->crash->task);
+    note_value(JOB_VALUE_TASK, scene->crash->task);
 }
 
 static void note_overflow(const struct scene *scene)
