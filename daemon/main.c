@@ -18,16 +18,18 @@
 #include "daemon/supervisor.h"
 #include "handlers/variables.h"
 
-static const char usage[] = "Usage: weftd [-c FILE] [--check] [--version] [--help]\n"
-                            "Runs jobs from Redis streams, in the foreground.\n"
-                            "\n"
-                            "  -c, --config FILE  the configuration; default /etc/weft/weftd.yaml\n"
-                            "      --check        check the configuration and the plugins, and end\n"
-                            "      --version      print the version, and end\n"
-                            "      --help         print this, and end\n"
-                            "\n"
-                            "SIGTERM and SIGINT finish what runs; a second one interrupts it.\n"
-                            "Exit status: 0, 64 usage, 69 Redis unavailable at start, 78 configuration.\n";
+static const char usage[] =
+    "Usage: weftd [-c FILE] [--check] [--version] [--help]\n"
+    "Runs jobs from Redis streams, in the foreground.\n"
+    "\n"
+    "  -c, --config FILE  the configuration; default /etc/weft/weftd.yaml\n"
+    "      --check        check the configuration and the plugins, and end\n"
+    "      --version      print the version, and end\n"
+    "      --help         print this, and end\n"
+    "\n"
+    "SIGTERM and SIGINT finish what runs; a second one interrupts it.\n"
+    "Exit status: 0 stopped or done, 64 usage, 69 Redis unavailable at the start, 71 no memory or\n"
+    "processes, 73 a log file or the HTTP address cannot be opened, 78 configuration.\n";
 
 struct arguments {
     const char *config;

@@ -90,7 +90,8 @@ void command_print_overview(void)
     for (size_t i = 0; i < command_count; i++)
         print_command(commands[i]);
     print_options(options_global);
-    puts("\nExit status: 0 done, 1 not found, 64 usage, 69 Redis unavailable, 78 configuration.");
+    puts("\nExit status: 0 done, 1 not found, 64 usage, 66 unreadable log, 69 Redis unavailable, 71 no memory,\n"
+         "74 output or payload failed, 78 configuration.");
 }
 
 void command_print_help(const struct command *command, const char *name)

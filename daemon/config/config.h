@@ -1,5 +1,5 @@
 /*
- * The configuration: one YAML file, read by one table (config_table.c) into one struct.
+ * The configuration: one YAML file, read by one table (table.c) into one struct.
  */
 #pragma once
 

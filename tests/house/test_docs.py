@@ -162,10 +162,19 @@ def test_every_command_of_weft_and_every_option_is_in_its_page():
     assert_none([f"--{option}" for option in options if f"--{option}" not in page])
 
 
+@pytest.mark.parametrize("page, source", [("weftd.8", "daemon/main.c"), ("weft.1", "daemon/cli/commands.c")])
+def test_help_names_the_exit_statuses_of_the_page(page, source):
+    section = read(page).split("EXIT STATUS\n")[1].split("\nENVIRONMENT\n")[0]
+    statuses = re.findall(r"^(\d+)$", section, re.MULTILINE)
+    said = re.search(r'Exit status: (.*?)\)?;', text(source), re.DOTALL)[1]
+    assert len(statuses) >= 6
+    assert re.findall(r"\b\d+\b", said) == statuses
+
+
 # ---- The pages themselves ----
 
 def test_every_page_is_installed():
-    assert_none([page for page in PAGES if f"man/{page}" not in text("docs/CMakeLists.txt")])
+    assert_none([page for page in PAGES if page not in text("docs/CMakeLists.txt")])
 
 
 def test_pages_are_of_the_version_that_is_built():

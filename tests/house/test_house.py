@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TOP_LEVEL = {
     "daemon", "queue", "handlers", "context", "etc", "systemd", "tests", "docs", ".ci", "CMakeLists.txt", "README.md",
+    "CONTRIBUTING.md", "CHANGELOG.md",
     "LICENSE", "CMakePresets.json", ".clang-format", ".editorconfig", ".gitignore",
 }
 NOT_OURS = {".git", "build"}
