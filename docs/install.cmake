@@ -1,5 +1,6 @@
 # What an installation does to texts. The caller sets MANDIR and DOCDIR, as they were configured, and BINARY_DIR, where the
 # changed texts may lie.
+cmake_minimum_required(VERSION 3.25)
 
 # install_page(FILE): a man page, whose examples load plugins from the prefix that is installed to.
 function(install_page file)
@@ -26,12 +27,13 @@ function(install_documents)
         string(REGEX REPLACE "\\]\\((docs/|\\.\\./)?([A-Z]+\\.md)\\)" "](\\2)" text "${text}")
         string(REGEX REPLACE "\\]\\((context|handlers)/include/" "](../../../include/" text "${text}")
         string(REGEX REPLACE "\\]\\(handlers/examples\\)" "](../weft-dev/examples/handlers)" text "${text}")
-        string(REGEX MATCHALL "\\]\\([^)]*\\)" links "${text}")
+        # Without the brackets, which are more than characters in lists.
+        string(REGEX MATCHALL "\\([A-Za-z/.]+\\.(md|[1-8])\\)" links "${text}")
         foreach(link IN LISTS links)
-            string(REGEX REPLACE "^\\]\\((.*)\\)$" "\\1" target "${link}")
-            if(NOT target IN_LIST names AND NOT target MATCHES "^(https?:|#|\\.\\./\\.\\./\\.\\./include/|\\.\\./weft-dev/)")
-                string(REGEX REPLACE "([][().+*?^$|\\\\])" "\\\\\\1" pattern "${link}")
-                string(REGEX REPLACE "\\[([^][]*)${pattern}" "\\1" text "${text}")
+            string(REGEX REPLACE "[()]" "" target "${link}")
+            if(NOT target IN_LIST names)
+                string(REPLACE "." "\\." pattern "${target}")
+                string(REGEX REPLACE "\\[([^][]*)\\]\\(${pattern}\\)" "\\1" text "${text}")
             endif()
         endforeach()
         file(WRITE "${BINARY_DIR}/${name}" "${text}")
