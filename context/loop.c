@@ -7,6 +7,7 @@
 #include "context/offload.h"
 #include "context/propagate/propagate.h"
 #include "context/task.h"
+#include "context/time.h"
 
 static _Thread_local struct weft_loop *loop_of_thread;
 
@@ -22,6 +23,13 @@ struct event_base *weft_loop_base(void)
 
 /* ---- What is ready ---- */
 
+/* A timer of no time rather than event_active(): libevent runs what is activated meanwhile in the same turn, and a task
+ * that yields in a loop would keep it from ever looking at its descriptors. */
+static void run_soon(struct weft_loop *loop)
+{
+    (void)propagate_event_add(loop->ready_event, &(struct timeval){0});
+}
+
 void loop_push(struct weft_loop *loop, struct loop_item *item)
 {
     bool was_empty = loop->ready_first == NULL;
@@ -29,28 +37,79 @@ void loop_push(struct weft_loop *loop, struct loop_item *item)
     item->next = NULL;
     *loop->ready_last = item;
     loop->ready_last = &item->next;
-    /* A timer of no time rather than event_active(): libevent runs what is activated meanwhile in the same turn, and a
-     * task that yields in a loop would keep it from ever looking at its descriptors. */
     if (was_empty)
-        (void)propagate_event_add(loop->ready_event, &(struct timeval){0});
+        run_soon(loop);
 }
 
-/* Runs what was ready when the turn began; what becomes ready meanwhile waits for the next. */
+/* The items from `first` to the one that `last` ends go before what has become ready meanwhile. */
+static void put_back(struct weft_loop *loop, struct loop_item *first, struct loop_item **last)
+{
+    bool was_empty = loop->ready_first == NULL;
+
+    *last = loop->ready_first;
+    loop->ready_first = first;
+    if (!was_empty)
+        return;
+    loop->ready_last = last;
+    run_soon(loop);
+}
+
+static void mark_has_its_turn(struct loop_item *item)
+{
+    struct loop_mark *mark = (struct loop_mark *)item;
+
+    mark->waited_us = time_steady_us() - mark->pushed_us;
+    mark->pushed_us = 0;
+}
+
+/* Takes what is ready off the loop, from `*ret_first` to the item whose end is `*ret_last`, with the mark among it. */
+static void take_ready(struct weft_loop *loop, struct loop_item **ret_first, struct loop_item ***ret_last)
+{
+    if (loop->mark.pushed_us == 0) {
+        loop->mark.pushed_us = time_steady_us();
+        loop->mark.item = (struct loop_item){.run = mark_has_its_turn};
+        *loop->ready_last = &loop->mark.item;
+        loop->ready_last = &loop->mark.item.next;
+    }
+    *ret_first = loop->ready_first;
+    *ret_last = loop->ready_last;
+    loop->ready_first = NULL;
+    loop->ready_last = &loop->ready_first;
+}
+
+/* Runs what was ready when the turn began, until the slice is used up; what becomes ready meanwhile waits for the next
+ * turn. The clock is the cheap one, since it is read for every item. */
 MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct weft_loop *loop = arg;
-    struct loop_item *item = loop->ready_first;
+    int64_t began_us = time_coarse_us();
+    struct loop_item *item, **last;
 
     (void)fd;
     (void)what;
-    loop->ready_first = NULL;
-    loop->ready_last = &loop->ready_first;
+    take_ready(loop, &item, &last);
     while (item) {
         struct loop_item *next = item->next;
 
         item->run(item);
         item = next;
+        if (item && time_coarse_us() - began_us >= LOOP_SLICE_US) {
+            put_back(loop, item, last);
+            return;
+        }
     }
+}
+
+int64_t loop_lag_us(const struct weft_loop *loop)
+{
+    int64_t waiting_us = loop->mark.pushed_us ? time_steady_us() - loop->mark.pushed_us : 0;
+
+    return waiting_us > loop->mark.waited_us ? waiting_us : loop->mark.waited_us;
+}
+
+size_t loop_count_unstarted(const struct weft_loop *loop)
+{
+    return loop->unstarted;
 }
 
 /* ---- Timers ---- */
@@ -69,7 +128,7 @@ static void arm_timer(struct weft_loop *loop)
     if (loop->timer_armed_us == first->deadline_us)
         return;
 
-    int64_t left = first->deadline_us - timer_now_us();
+    int64_t left = first->deadline_us - time_steady_us();
     struct timeval wait = {0};
     if (left > 0)
         wait = (struct timeval){.tv_sec = left / 1000000, .tv_usec = left % 1000000};
@@ -77,10 +136,11 @@ static void arm_timer(struct weft_loop *loop)
     loop->timer_armed_us = first->deadline_us;
 }
 
+/* Those that are due and find no room in the slice come next turn: their deadlines keep their order. */
 static void fire_timers(evutil_socket_t fd, short what, void *arg)
 {
     struct weft_loop *loop = arg;
-    int64_t now = timer_now_us();
+    int64_t now = time_steady_us(), began_us = time_coarse_us();
 
     (void)fd;
     (void)what;
@@ -89,6 +149,8 @@ static void fire_timers(evutil_socket_t fd, short what, void *arg)
          timer = timer_first(&loop->timers)) {
         timer_stop(&loop->timers, timer);
         timer->fire(timer);
+        if (time_coarse_us() - began_us >= LOOP_SLICE_US)
+            break;
     }
     arm_timer(loop);
 }

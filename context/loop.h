@@ -19,6 +19,13 @@ struct loop_item {
 
 struct offload_pool;
 
+/* Goes through the ready list to measure how long what is pushed there waits. */
+struct loop_mark {
+    struct loop_item item; /* first */
+    int64_t pushed_us;     /* 0: it is not in the list */
+    int64_t waited_us;     /* when it was there last */
+};
+
 /* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and
  * when its function has returned. Any of them may be NULL. */
 struct loop_observer {
@@ -35,6 +42,8 @@ struct weft_loop {
     struct event *trim_event;
     struct loop_item *ready_first;
     struct loop_item **ready_last;
+    struct loop_mark mark;
+    size_t unstarted; /* tasks that have not had their first turn yet */
     struct timer_heap timers;
     int64_t timer_armed_us; /* the deadline that timer_event waits for; 0: none */
     struct coroutine_pool *coroutines;
@@ -49,6 +58,17 @@ struct weft_loop *loop_current(void);
 
 /* Has `item` run once, after what is ready already. */
 void loop_push(struct weft_loop *loop, struct loop_item *item);
+
+/* For so long (us) the loop runs what is ready, or fires timers, before libevent has its turn; one task or callback
+ * that takes longer is not cut short. The rest keeps its order and its place before what becomes ready meanwhile. */
+enum { LOOP_SLICE_US = 5000 };
+
+/* How long (us) something that has become ready waited for its turn, most recently: as long as everything took that was
+ * ready at the time; longer while what waits now has waited for longer. Tells how late the loop is, not how busy. */
+int64_t loop_lag_us(const struct weft_loop *loop);
+
+/* How many tasks have been started and have not run yet. */
+size_t loop_count_unstarted(const struct weft_loop *loop);
 
 /* Starts a timer. Errors: -ENOMEM. */
 int loop_start_timer(struct weft_loop *loop, struct timer *timer, int64_t deadline_us) WEFT_MUST_CHECK;

@@ -78,6 +78,7 @@ MACHINERY static void run_function(void *arg)
     struct weft_task *task = arg;
     struct weft_loop *loop = task->loop;
 
+    loop->unstarted--;
     if (task->observed && loop->observer && loop->observer->task_started)
         loop->observer->task_started(task, loop->observer->user);
     task->result = task->fn(task->arg);
@@ -178,6 +179,7 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
     task->current = current_fresh(start->context, &task->operation);
     operation_begin_in(&task->operation, start->class, start->place, OPERATION_BORROWS, start->context, task->name);
     link_task(loop, task);
+    loop->unstarted++;
     loop_push(loop, &task->item);
     *ret_task = task;
     return 0;

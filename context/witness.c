@@ -4,12 +4,19 @@
 
 /* Where threads write that have no place: so that telling needs no question. */
 static atomic_uintptr_t nowhere;
+static atomic_uintptr_t uncounted;
 
 _Thread_local atomic_uintptr_t *witness_place = &nowhere;
+_Thread_local atomic_uintptr_t *witness_turns = &uncounted;
 
 void witness_install(atomic_uintptr_t *place)
 {
     witness_place = place ? place : &nowhere;
+}
+
+void witness_count(atomic_uintptr_t *turns)
+{
+    witness_turns = turns ? turns : &uncounted;
 }
 
 uintptr_t witness_told(void)

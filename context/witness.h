@@ -12,16 +12,45 @@
 /* Where this thread leaves its word. */
 extern _Thread_local atomic_uintptr_t *witness_place;
 
+/* Where this thread counts how often it has come back from such code. */
+extern _Thread_local atomic_uintptr_t *witness_turns;
+
 /* From now on this thread leaves its word in `place`, which must live as long as the thread runs tasks and callbacks;
  * NULL: nowhere that matters. */
 void witness_install(atomic_uintptr_t *place);
+
+/* From now on this thread counts in `turns`, likewise, how often it has come back from code that somebody owns to code
+ * that nobody does. Whoever looks from time to time and finds the same word beside the same number knows that this code
+ * has been running all the while; the thread itself reads no clock for that. NULL: nowhere that matters. */
+void witness_count(atomic_uintptr_t *turns);
 
 /* Leaves word: the owner of the context's flow of work (frame_owner()), as a number, or 0. For those who resume tasks
  * and run callbacks, before they do and after. Runs inside of these do not change it: their code is still the task's.
  */
 static inline void witness_tell(const struct weft_context *context)
 {
-    atomic_store_explicit(witness_place, (uintptr_t)frame_owner(context), memory_order_relaxed);
+    uintptr_t owner = (uintptr_t)frame_owner(context);
+
+    atomic_store_explicit(witness_place, owner, memory_order_relaxed);
+    /* Nobody else writes there. */
+    if (owner == 0)
+        atomic_store_explicit(witness_turns, atomic_load_explicit(witness_turns, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+}
+
+/* While weft itself keeps the code that is running from going on, such as by waiting until a log line is taken, that is
+ * nobody's doing, and no turn either. Gives what witness_return() has to be told when it is over. */
+static inline uintptr_t witness_leave(void)
+{
+    uintptr_t told = atomic_load_explicit(witness_place, memory_order_relaxed);
+
+    atomic_store_explicit(witness_place, 0, memory_order_relaxed);
+    return told;
+}
+
+static inline void witness_return(uintptr_t told)
+{
+    atomic_store_explicit(witness_place, told, memory_order_relaxed);
 }
 
 /* What this thread told last. May be called by a signal handler. */

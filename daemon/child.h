@@ -35,13 +35,20 @@ enum child_fault {
     CHILD_LATE,        /* it did not end when it was told to */
 };
 
+/* The code of a job that has kept the loop's thread for as long as it has been looked at. */
+struct child_run {
+    uintptr_t job;   /* its identity; 0: nobody's code */
+    uintptr_t turns; /* of the crash record: another number is another run */
+    int64_t seen_us; /* for how long it has been seen to run */
+};
+
 /* What the supervisor sees of it from time to time. */
 struct child_watch {
     enum child_fault fault;
-    uintptr_t culprit;       /* the identity of the job that is to blame for the fault; 0: as its crash record says */
-    int64_t aborted_us;      /* when it was told to abort; 0: not yet */
-    int64_t steady_us;       /* since when its loop has been turning without standing still */
-    uintptr_t large_culprit; /* the job that was on the CPU when it was last too large */
+    uintptr_t culprit;  /* the identity of the job that is to blame for the fault; 0: nobody */
+    int64_t aborted_us; /* when it was told to abort; 0: not yet */
+    struct child_run run;
+    bool was_large; /* at the last look */
 };
 
 struct child {

@@ -265,11 +265,27 @@ static const struct runner_events runner_events = {
 
 /* ---- For the owner ---- */
 
+/* One whose time-out has been told knows of it unless it still waits for the loop. Whether it did at the last look does
+ * not matter: what it waits for now is the loop again. */
+static void note_overdue(const struct weft_job *job, int64_t now_us)
+{
+    struct card *card = job->card;
+    bool told = job->timeout.place == 0 && job->started_us != 0 && now_us >= attempt_deadline_us(job);
+
+    if (!told || !card)
+        return;
+    if (job->task->state == TASK_READY)
+        card_hear(card, 0);
+    else if (atomic_load(&card->heard_us) == 0)
+        card_hear(card, now_us);
+}
+
 void dispatch_show_running(struct dispatch *dispatch)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
 
     for (struct weft_job *job = dispatch->runner.running; job; job = job->next) {
+        note_overdue(job, now_us);
         if (job->shown || job->started_us == 0 || now_us - job->started_us < SHOW_AFTER_US)
             continue;
         check_kept(queue_client_report_running(dispatch->client, job->record, job->started_ms, job->progress));

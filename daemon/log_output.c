@@ -10,6 +10,7 @@
 #include "context/job_frame.h"
 #include "context/log.h"
 #include "context/macros.h"
+#include "context/witness.h"
 #include "daemon/journal.h"
 #include "daemon/log_destination.h"
 #include "daemon/metrics/histogram.h"
@@ -202,6 +203,8 @@ static void make_slot(struct log_output *output)
 static void take_line(const struct log_record *record, void *user)
 {
     struct log_output *output = user;
+    /* An output that takes its time, or another thread that waits for one, keeps whoever logs. */
+    uintptr_t told = witness_leave();
 
     (void)pthread_mutex_lock(&output->lock);
     if (!output->slot)
@@ -219,6 +222,7 @@ static void take_line(const struct log_record *record, void *user)
         (void)event_add(output->flush_event, &(struct timeval){0});
     }
     (void)pthread_mutex_unlock(&output->lock);
+    witness_return(told);
 }
 
 static void flush_in_turn(evutil_socket_t fd, short what, void *arg)

@@ -28,7 +28,7 @@ static void end_worker(struct child *child, enum child_fault fault, uintptr_t cu
 {
     child->watch.fault = fault;
     child->watch.culprit = culprit;
-    child->watch.aborted_us = timer_now_us();
+    child->watch.aborted_us = time_steady_us();
     weft_log_with(WEFT_ERROR, "ending a worker", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
                   WEFT_TEXT("error", why));
     (void)kill(child->pid, SIGABRT);
@@ -44,12 +44,7 @@ static void finish_off(struct child *child, int64_t now_us)
     (void)kill(child->pid, SIGKILL);
 }
 
-/* ---- Standing still ---- */
-
-static uintptr_t on_cpu(const struct child *child)
-{
-    return atomic_load(&child->slot->crash.witness);
-}
+/* ---- Who is running ---- */
 
 /* Whether somebody has stopped it, as SIGSTOP does: then no job is to blame. */
 static bool is_stopped(pid_t pid)
@@ -67,35 +62,56 @@ static bool is_stopped(pid_t pid)
     return state == 'T';
 }
 
-/* Before its lease is over, so that no other node runs its jobs while this one might go on. */
+/* Adds the time since the last look to the run that has gone on since then. A look at which weft itself kept the code
+ * waiting, as for a log, adds nothing and ends nothing. */
+static void look_at_run(struct child *child, int64_t since_us)
+{
+    const struct crash_record *record = &child->slot->crash;
+    struct child_run *run = &child->watch.run;
+    uintptr_t turns = atomic_load(&record->turns), job = atomic_load(&record->witness);
+
+    if (turns != run->turns || (job != 0 && job != run->job))
+        *run = (struct child_run){.job = job, .turns = turns};
+    else if (job != 0)
+        run->seen_us += since_us;
+    if (run->seen_us >= STILL_US && is_stopped(child->pid))
+        run->seen_us = 0;
+}
+
+/* ---- Standing still ---- */
+
+/* Before its lease is over, so that no other node runs its jobs while this one might go on. Whose code has been running
+ * for most of the time is to blame; the code that happens to be running at the moment is not. */
 static bool look_at_stall(struct child *child, int64_t still_us)
 {
     int64_t limit_us = child->generation->config->lease_ms * 1000 / 4 * 3;
+    const struct child_run *run = &child->watch.run;
     char why[128];
 
     if (still_us < limit_us || still_us < STILL_US)
         return false;
     bool stopped = is_stopped(child->pid);
+    uintptr_t culprit = !stopped && run->seen_us >= still_us / 2 ? run->job : 0;
     (void)snprintf(why, sizeof(why), "its loop has not turned for %" PRId64 " s%s", still_us / SECOND_US,
                    stopped ? ", since somebody has stopped the process" : "");
-    end_worker(child, stopped ? CHILD_FROZEN : CHILD_STALLED, 0, why);
+    end_worker(child, stopped ? CHILD_FROZEN : CHILD_STALLED, culprit, why);
     return true;
 }
 
 /* ---- Going on after the time-out ---- */
 
-/* Where the loop stands still, only the job on the CPU can be blamed: the others are kept from obeying. Where it turns,
- * a job had its time to obey only since then. */
+/* A job had its time to obey only since the loop turned to it: since it was resumed for the run that still goes on, or
+ * since it was told while the loop turns. Whoever waits for a loop that others keep cannot obey. */
 static bool is_overdue(const struct child *child, const struct card *card, int64_t now_us, bool still)
 {
-    int64_t deadline_us = atomic_load(&card->deadline_us);
+    int64_t deadline_us = atomic_load(&card->deadline_us), heard_us = atomic_load(&card->heard_us);
     uintptr_t identity = atomic_load(&card->witness);
 
     if (deadline_us == 0 || identity == 0 || now_us - deadline_us < OVERDUE_GRACE_US)
         return false;
-    if (still)
-        return on_cpu(child) == identity;
-    return child->watch.steady_us > 0 && now_us - child->watch.steady_us >= OVERDUE_GRACE_US;
+    if (child->watch.run.job == identity && child->watch.run.seen_us >= OVERDUE_GRACE_US)
+        return true;
+    return !still && heard_us > 0 && now_us - heard_us >= OVERDUE_GRACE_US;
 }
 
 static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
@@ -129,19 +145,19 @@ static int64_t read_rss(pid_t pid)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-/* A job that keeps the CPU while its worker is too large is the one that eats. Where nobody does, the worker has grown
- * over time: it is replaced when its jobs have ended. */
+/* A job that keeps the CPU from one look to the next while its worker is too large is the one that eats. Where nobody
+ * does, the worker has grown over time: it is replaced when its jobs have ended. */
 static void look_at_memory(struct child *child)
 {
     int64_t limit = child->generation->config->max_rss;
     int64_t rss = limit > 0 ? read_rss(child->pid) : 0;
-    uintptr_t culprit = on_cpu(child), before = child->watch.large_culprit;
+    bool was_large = child->watch.was_large;
 
-    child->watch.large_culprit = rss > limit ? culprit : 0;
+    child->watch.was_large = rss > limit;
     if (limit == 0 || rss <= limit)
         return;
-    if (culprit != 0 && culprit == before) {
-        end_worker(child, CHILD_TOO_LARGE, culprit, "a job uses up more memory than \"max_rss\" allows");
+    if (was_large && child->watch.run.seen_us > 0) {
+        end_worker(child, CHILD_TOO_LARGE, child->watch.run.job, "a job uses up more memory than \"max_rss\" allows");
         return;
     }
     if (!child->worn)
@@ -156,12 +172,12 @@ static void look_at_memory(struct child *child)
 /* ---- */
 
 /* Whoever stood still with the supervisor, when the whole host did, cannot be blamed for it. */
-static void look_at(const struct watch *watch, struct child *child, int64_t now_us)
+static void look_at(const struct watch *watch, struct child *child, int64_t now_us, int64_t since_us)
 {
     int64_t beat_us = atomic_load(&child->slot->beat_us);
     int64_t heard_us = beat_us > watch->resumed_us ? beat_us : watch->resumed_us;
     int64_t still_us = beat_us > 0 ? now_us - heard_us : 0;
-    bool still = still_us > STILL_US;
+    bool still = still_us > STILL_US || beat_us == 0 || beat_us < watch->resumed_us;
 
     if (child->watch.fault != CHILD_NO_FAULT) {
         finish_off(child, now_us);
@@ -171,25 +187,25 @@ static void look_at(const struct watch *watch, struct child *child, int64_t now_
         end_worker(child, CHILD_NEVER_READY, 0, "it has not become ready within a minute");
         return;
     }
-    if (still || beat_us == 0 || beat_us < watch->resumed_us)
-        child->watch.steady_us = 0;
-    else if (child->watch.steady_us == 0)
-        child->watch.steady_us = now_us;
+    look_at_run(child, since_us);
     if (!look_at_stall(child, still_us) && !look_at_jobs(child, now_us, still))
         look_at_memory(child);
 }
 
 void watch_look(struct watch *watch, const struct crew *crew)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
+    int64_t since_us = watch->looked_us > 0 ? now_us - watch->looked_us : 0;
 
-    if (watch->looked_us > 0 && now_us - watch->looked_us > STILL_US)
+    if (since_us > STILL_US) {
         watch->resumed_us = now_us;
+        since_us = 0;
+    }
     watch->looked_us = now_us;
 
     for (struct child *child = crew->children; child; child = child->next)
         if (child_runs(child))
-            look_at(watch, child, now_us);
+            look_at(watch, child, now_us, since_us);
 }
 
 /* Longer than a worker is let stand still, and than its end then takes. */
@@ -200,7 +216,7 @@ static int64_t cure_limit_us(const struct child *child)
 
 bool watch_is_in_control(const struct watch *watch, const struct crew *crew)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
 
     for (const struct child *child = crew->children; child; child = child->next) {
         int64_t beat_us = child_runs(child) ? atomic_load(&child->slot->beat_us) : 0;

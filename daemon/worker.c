@@ -27,6 +27,10 @@ enum { CLEANUP_MS = 2000 };
 /* And how much longer a worker lives that nobody watches any more. */
 enum { ORPHAN_GRACE_MS = 2000 };
 
+/* Of libevent's events; new ones get the middle one of PRIORITIES, which is the usual. Urgent is what must not wait
+ * until all the callbacks of plugins that are due have run: outcomes, signs of life, signals. */
+enum { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITIES };
+
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_INTERRUPTED };
 
 struct worker {
@@ -139,11 +143,12 @@ static void beat(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    /* First: whoever sees the loop turn again is to see who has been waiting for it. */
+    dispatch_show_running(&worker->dispatch);
     if (queue_client_is_moving(worker->dispatch.client))
-        atomic_store(&worker->options->slot->beat_us, timer_now_us());
+        atomic_store(&worker->options->slot->beat_us, time_steady_us());
     atomic_store(&worker->options->slot->contexts, weft_contexts_alive());
     atomic_store(&worker->options->slot->tasks, weft_tasks_alive());
-    dispatch_show_running(&worker->dispatch);
     stop_if_finished(worker);
     child_tend();
     log_output_flush(worker->options->output);
@@ -173,11 +178,18 @@ static struct event_base *new_base(void)
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
 
-    /* Without it timers are late by up to a millisecond. */
-    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0)
+    /* The first flag: without it timers are late by up to a millisecond. The interval: however many callbacks of
+     * plugins are due at once, what is urgent comes between them. */
+    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0 &&
+        event_config_set_max_dispatch_interval(config, &(struct timeval){.tv_usec = LOOP_SLICE_US}, -1,
+                                               PRIORITY_USUAL) == 0)
         base = event_base_new_with_config(config);
     if (config)
         event_config_free(config);
+    if (base && event_base_priority_init(base, PRIORITIES) < 0) {
+        event_base_free(base);
+        base = NULL;
+    }
     return base;
 }
 
@@ -200,6 +212,10 @@ static int start_events(struct worker *worker)
     if (!worker->stop_event || !worker->quit_event || !worker->reopen_event || !worker->beat_event ||
         !worker->limit_event)
         return -ENOMEM;
+    (void)event_priority_set(worker->stop_event, PRIORITY_URGENT);
+    (void)event_priority_set(worker->quit_event, PRIORITY_URGENT);
+    (void)event_priority_set(worker->beat_event, PRIORITY_URGENT);
+    (void)event_priority_set(worker->limit_event, PRIORITY_URGENT);
     (void)event_add(worker->stop_event, NULL);
     (void)event_add(worker->quit_event, NULL);
     (void)event_add(worker->reopen_event, NULL);
@@ -250,7 +266,7 @@ static int start(struct worker *worker)
     r = dispatch_start(&worker->dispatch, worker->base, worker->loop, options->config, options->consumer);
     if (r < 0)
         return r;
-    atomic_store(&options->slot->beat_us, timer_now_us());
+    atomic_store(&options->slot->beat_us, time_steady_us());
     atomic_store(&options->slot->ready, 1);
     return 0;
 }

@@ -359,6 +359,9 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
         &client->trouble, &client->limits, &client->held, &intake_arrivals, &client->intake, wake, client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
+    /* Outcomes do not wait for whatever else is due, where the base knows priorities. */
+    if (client->turn)
+        (void)event_priority_set(client->turn, 0);
     if (client->consumer && client->turn)
         r = make_parts(client, base);
     if (r < 0) {

@@ -25,16 +25,17 @@ struct autopsy {
 
 /* ---- Who it was ---- */
 
-static const char *explain_fault(enum child_fault fault)
+static const char *explain_fault(const struct child_watch *watch)
 {
-    switch (fault) {
+    switch (watch->fault) {
     case CHILD_NO_FAULT:
     case CHILD_LATE:
         break;
     case CHILD_FROZEN:
         return "it had been stopped for too long";
     case CHILD_STALLED:
-        return "it kept its worker from turning to any other job";
+        return watch->culprit ? "it kept its worker from turning to any other job"
+                              : "its loop had stood still for too long";
     case CHILD_OVERDUE:
         return "it went on after its time-out";
     case CHILD_TOO_LARGE:
@@ -51,11 +52,9 @@ static uintptr_t find_culprit(const struct child *child, bool killed_by_kernel)
 {
     bool sigkill = WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL;
 
-    if (child->watch.culprit)
+    if (child->watch.fault != CHILD_NO_FAULT)
         return child->watch.culprit;
-    if (child->watch.fault == CHILD_LATE || child->watch.fault == CHILD_FROZEN)
-        return 0;
-    if (sigkill && !killed_by_kernel && child->watch.fault == CHILD_NO_FAULT)
+    if (sigkill && !killed_by_kernel)
         return 0;
     return crash_culprit(&child->slot->crash);
 }
@@ -238,7 +237,7 @@ bool autopsy_perform(const struct child *child, bool killed_by_kernel)
     bool dead = false;
 
     autopsy.culprit = card_find_witness(&child->cards, find_culprit(child, killed_by_kernel));
-    crash_describe(record, child->status, killed_by_kernel ? "memory had run out" : explain_fault(child->watch.fault),
+    crash_describe(record, child->status, killed_by_kernel ? "memory had run out" : explain_fault(&child->watch),
                    autopsy.reason, sizeof(autopsy.reason));
     if (crash_read(record, &autopsy.crash) == 0)
         backtrace_describe(&autopsy.crash, &autopsy.backtrace);

@@ -114,6 +114,7 @@ struct card *card_take(struct card_table *table, const struct weft_job *job)
     if (!card)
         return NULL;
     atomic_store_explicit(&card->witness, (uintptr_t)job, memory_order_relaxed);
+    atomic_store_explicit(&card->heard_us, 0, memory_order_relaxed);
     card->enqueued_ms = record->enqueued_ms;
     card->attempt = record->attempt;
     card->attempts = attempt_limit(job);
@@ -132,6 +133,12 @@ void card_start(struct card *card, const struct weft_job *job)
         return;
     atomic_store_explicit(&card->started_ms, job->started_ms, memory_order_relaxed);
     atomic_store_explicit(&card->deadline_us, attempt_deadline_us(job), memory_order_relaxed);
+}
+
+void card_hear(struct card *card, int64_t since_us)
+{
+    if (card)
+        atomic_store_explicit(&card->heard_us, since_us, memory_order_relaxed);
 }
 
 void card_end(const struct card_table *table, const struct card *card)

@@ -16,7 +16,7 @@
 #include "context/job.h"
 
 #define CARD_SIZE      1024
-#define CARD_TEXT_SIZE 968
+#define CARD_TEXT_SIZE 960
 
 enum card_state {
     CARD_FREE,
@@ -45,6 +45,7 @@ struct card_field {
 struct card {
     atomic_uintptr_t witness;        /* the job's identity, as witness_tell() leaves it */
     atomic_int_fast64_t deadline_us; /* when its time-out ends (CLOCK_MONOTONIC); 0: it has not started */
+    atomic_int_fast64_t heard_us;    /* since when it has known that its time is over; 0: it cannot know yet */
     atomic_int_fast64_t started_ms;  /* Unix time; 0: it has not started */
     int64_t enqueued_ms;
     uint32_t attempt;
@@ -81,6 +82,10 @@ struct card *card_take(struct card_table *table, const struct weft_job *job);
 
 /* Notes when the job started, and its deadline. The functions from here on do nothing for a NULL card. */
 void card_start(struct card *card, const struct weft_job *job);
+
+/* Notes since when (CLOCK_MONOTONIC) the job has known that its time is over: the loop has turned to it since, if it
+ * was for the loop that it waited. 0: not yet. */
+void card_hear(struct card *card, int64_t since_us);
 
 /* The job's chain has ended and its outcome was told. */
 void card_end(const struct card_table *table, const struct card *card);

@@ -323,6 +323,7 @@ int crash_install(struct crash_record *record)
     installed.process = getpid();
     installed.clean_end = false;
     witness_install(&record->witness);
+    witness_count(&record->turns);
     /* The first call loads a library, which is no work for a signal handler. */
     (void)backtrace(&frame, 1);
     crash_note_modules(record);

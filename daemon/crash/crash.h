@@ -60,6 +60,7 @@ struct crash {
 struct crash_record {
     atomic_int state;         /* inner matter */
     atomic_uintptr_t witness; /* the identity of the job whose code the loop's thread is running */
+    atomic_uintptr_t turns;   /* changes whenever the code of a job gives the thread back: see witness_count() */
     struct crash crash;
 };
 
