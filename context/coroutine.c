@@ -36,6 +36,9 @@
  * is returned. */
 enum { STACK_KEPT = 16 * 1024 };
 
+/* Coroutines that are given back, or trimmed, in one go: some 0.5 ms. */
+enum { TRIM_STEP = 128 };
+
 /* One side of a switch. */
 struct side {
 #if COROUTINE_SWAPCONTEXT
@@ -61,12 +64,15 @@ struct coroutine {
     void *arg;
     bool entered; /* its stack has been begun */
     bool trimmed; /* since it was last used */
-    struct coroutine *next;
+    unsigned idle_since;
+    struct coroutine *newer, *older; /* among the idle */
 };
 
 struct coroutine_pool {
     struct stack_pool *stacks;
-    struct coroutine *idle;
+    struct coroutine *newest, *oldest; /* of the idle ones: since the newest is used first, the old stay old */
+    size_t idle_count;
+    unsigned period;
 };
 
 /* ---- Switching ---- */
@@ -225,12 +231,39 @@ static void coroutine_free(struct coroutine_pool *pool, struct coroutine *corout
     free(coroutine);
 }
 
+static void add_idle(struct coroutine_pool *pool, struct coroutine *coroutine)
+{
+    coroutine->idle_since = pool->period;
+    coroutine->newer = NULL;
+    coroutine->older = pool->newest;
+    if (coroutine->older)
+        coroutine->older->newer = coroutine;
+    else
+        pool->oldest = coroutine;
+    pool->newest = coroutine;
+    pool->idle_count++;
+}
+
+/* Either the newest or the oldest. */
+static void remove_idle(struct coroutine_pool *pool, struct coroutine *coroutine)
+{
+    if (coroutine->newer)
+        coroutine->newer->older = coroutine->older;
+    else
+        pool->newest = coroutine->older;
+    if (coroutine->older)
+        coroutine->older->newer = coroutine->newer;
+    else
+        pool->oldest = coroutine->newer;
+    pool->idle_count--;
+}
+
 struct coroutine_pool *coroutine_pool_free(struct coroutine_pool *pool)
 {
-    while (pool && pool->idle) {
-        struct coroutine *coroutine = pool->idle;
+    while (pool && pool->newest) {
+        struct coroutine *coroutine = pool->newest;
 
-        pool->idle = coroutine->next;
+        remove_idle(pool, coroutine);
         coroutine_free(pool, coroutine);
     }
     if (pool)
@@ -263,10 +296,10 @@ static int coroutine_new(struct coroutine_pool *pool, struct coroutine **ret_cor
 
 int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg, struct coroutine **ret_coroutine)
 {
-    struct coroutine *coroutine = pool->idle;
+    struct coroutine *coroutine = pool->newest;
 
     if (coroutine) {
-        pool->idle = coroutine->next;
+        remove_idle(pool, coroutine);
     } else {
         int r = coroutine_new(pool, &coroutine);
         if (r < 0)
@@ -281,8 +314,7 @@ int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg,
 
 void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine)
 {
-    coroutine->next = pool->idle;
-    pool->idle = coroutine;
+    add_idle(pool, coroutine);
 }
 
 bool coroutine_guards(const struct coroutine *coroutine, const void *address)
@@ -290,12 +322,44 @@ bool coroutine_guards(const struct coroutine *coroutine, const void *address)
     return stack_guards(coroutine->stack, address);
 }
 
-void coroutine_pool_trim(struct coroutine_pool *pool)
+/* ---- Giving back ---- */
+
+void coroutine_pool_age(struct coroutine_pool *pool)
 {
-    /* Those that were used since the last time came back to the front of the list. */
-    for (struct coroutine *coroutine = pool->idle; coroutine && !coroutine->trimmed; coroutine = coroutine->next) {
-        if (coroutine->stack->size > STACK_KEPT)
-            (void)madvise(coroutine->stack->bottom, coroutine->stack->size - STACK_KEPT, MADV_DONTNEED);
-        coroutine->trimmed = true;
+    pool->period++;
+}
+
+/* The period in which it became idle was not a whole one. */
+static bool is_old(const struct coroutine_pool *pool, const struct coroutine *coroutine)
+{
+    return pool->period - coroutine->idle_since >= 2;
+}
+
+static void trim(struct coroutine *coroutine)
+{
+    if (coroutine->stack->size > STACK_KEPT)
+        (void)madvise(coroutine->stack->bottom, coroutine->stack->size - STACK_KEPT, MADV_DONTNEED);
+    coroutine->trimmed = true;
+}
+
+enum coroutine_rest coroutine_pool_trim(struct coroutine_pool *pool)
+{
+    size_t left = TRIM_STEP, freed = 0;
+
+    for (; left > 0 && pool->idle_count > COROUTINES_KEPT && is_old(pool, pool->oldest); left--, freed++) {
+        struct coroutine *coroutine = pool->oldest;
+
+        remove_idle(pool, coroutine);
+        coroutine_free(pool, coroutine);
     }
+    if (freed > 0)
+        stack_pool_trim(pool->stacks);
+    if (left == 0)
+        return COROUTINE_REST_OLD;
+
+    /* These are few: any others would have been freed. */
+    for (struct coroutine *coroutine = pool->oldest; coroutine && is_old(pool, coroutine); coroutine = coroutine->newer)
+        if (!coroutine->trimmed)
+            trim(coroutine);
+    return pool->newest && !is_old(pool, pool->newest) ? COROUTINE_REST_YOUNG : COROUTINE_REST_NONE;
 }

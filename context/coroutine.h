@@ -38,5 +38,20 @@ void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine);
 /* Whether the address is in the guard of the coroutine's stack. May be called by a signal handler. */
 bool coroutine_guards(const struct coroutine *coroutine, const void *address);
 
-/* Returns the memory of idle stacks to the kernel, but for the pages that every one of them uses. */
-void coroutine_pool_trim(struct coroutine_pool *pool);
+/* What is left of a pool's idle coroutines. */
+enum coroutine_rest {
+    COROUTINE_REST_NONE,  /* nothing more is to be given back */
+    COROUTINE_REST_YOUNG, /* some may be by the end of the next period */
+    COROUTINE_REST_OLD,   /* some are: the next call goes on */
+};
+
+/* Idle coroutines beyond so many do not stay. */
+enum { COROUTINES_KEPT = 64 };
+
+/* Another period is over, by which the age of idle coroutines is measured: a second or so. */
+void coroutine_pool_age(struct coroutine_pool *pool);
+
+/* Returns memory of coroutines that have been idle for a whole period to the kernel: that of COROUTINES_KEPT but for
+ * the pages which each of them uses, that of the others with all that they are made of. Does so much at a time that a
+ * loop hardly stands still. A load that goes on uses the same ones again and again, and costs no system calls. */
+enum coroutine_rest coroutine_pool_trim(struct coroutine_pool *pool);

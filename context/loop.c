@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <event2/event_struct.h>
+
 #include "context/machinery.h"
 #include "context/offload.h"
 #include "context/propagate/propagate.h"
@@ -172,7 +174,14 @@ void loop_stop_timer(struct weft_loop *loop, struct timer *timer)
         arm_timer(loop);
 }
 
-/* ---- Idle stacks ---- */
+/* ---- Idle coroutines ---- */
+
+enum { TRIM_PERIOD_S = 1 };
+
+static void trim_in(struct weft_loop *loop, time_t seconds)
+{
+    loop->trim_is_due = propagate_event_add(loop->trim_event, &(struct timeval){.tv_sec = seconds}) == 0;
+}
 
 static void trim(evutil_socket_t fd, short what, void *arg)
 {
@@ -180,19 +189,29 @@ static void trim(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    coroutine_pool_trim(loop->coroutines);
+    loop->trim_is_due = false;
+    if (!loop->trim_goes_on)
+        coroutine_pool_age(loop->coroutines);
+    enum coroutine_rest rest = coroutine_pool_trim(loop->coroutines);
+    loop->trim_goes_on = rest == COROUTINE_REST_OLD;
+    if (rest != COROUTINE_REST_NONE)
+        trim_in(loop, rest == COROUTINE_REST_OLD ? 0 : TRIM_PERIOD_S);
 }
 
 void loop_trim_soon(struct weft_loop *loop)
 {
-    if (!event_pending(loop->trim_event, EV_TIMEOUT, NULL))
-        (void)propagate_event_add(loop->trim_event, &(struct timeval){.tv_sec = 1});
+    if (!loop->trim_is_due)
+        trim_in(loop, TRIM_PERIOD_S);
 }
 
-void loop_trim_now(struct weft_loop *loop)
+/* A base that has nothing else to do returns from its dispatch, as if this were an event of libevent's own. */
+static struct event *new_trim_event(struct weft_loop *loop)
 {
-    (void)propagate_event_del(loop->trim_event);
-    coroutine_pool_trim(loop->coroutines);
+    struct event *event = evtimer_new(loop->base, trim, loop);
+
+    if (event)
+        event->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
+    return event;
 }
 
 void loop_observe(struct weft_loop *loop, const struct loop_observer *observer)
@@ -208,7 +227,7 @@ static int loop_init(struct weft_loop *loop, struct event_base *base)
     loop->ready_last = &loop->ready_first;
     loop->ready_event = evtimer_new(base, run_ready, loop);
     loop->timer_event = evtimer_new(base, fire_timers, loop);
-    loop->trim_event = evtimer_new(base, trim, loop);
+    loop->trim_event = new_trim_event(loop);
     if (!loop->ready_event || !loop->timer_event || !loop->trim_event)
         return -ENOMEM;
 

@@ -39,7 +39,9 @@ struct weft_loop {
     struct event_base *base;
     struct event *ready_event;
     struct event *timer_event;
-    struct event *trim_event;
+    struct event *trim_event; /* keeps no base from returning */
+    bool trim_is_due;
+    bool trim_goes_on; /* what was old at the last period's end is not all given back */
     struct loop_item *ready_first;
     struct loop_item **ready_last;
     struct loop_mark mark;
@@ -77,10 +79,9 @@ void loop_stop_timer(struct weft_loop *loop, struct timer *timer);
 /* `observer` (NULL: nobody) must outlive the loop or the next call. */
 void loop_observe(struct weft_loop *loop, const struct loop_observer *observer);
 
-/* Has the memory of stacks that have just become idle returned within a second, or now: the loop holds no event while
- * no task is alive, so the last task's end does not wait. */
+/* Has the memory of coroutines that have become idle given back when they have been so for a second or two, while the
+ * base is dispatched. */
 void loop_trim_soon(struct weft_loop *loop);
-void loop_trim_now(struct weft_loop *loop);
 
 /* The size of a task's stack in bytes. */
 enum { LOOP_STACK_SIZE = 256 * 1024 };

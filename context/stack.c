@@ -27,17 +27,21 @@ enum { SLAB_STACKS = 16 };
 enum { GUARD_SIZE = 64 * 1024 };
 
 struct slab {
-    struct slab *next;
+    struct slab *previous, *next; /* in one of its pool's lists */
     char *memory;
-    size_t used;
+    size_t cut;           /* stacks that have been given out at least once */
+    size_t out;           /* and have not come back */
+    struct stack *back;   /* those that have, the last one first */
+    size_t back_and_used; /* whose memory has not been given back */
     struct stack stacks[SLAB_STACKS];
 };
 
 struct stack_pool {
     size_t guard;
-    size_t stride; /* guard and stack */
-    struct stack *idle;
-    struct slab *slabs; /* the first is the one with stacks not yet given out */
+    size_t stride;       /* guard and stack */
+    struct slab *open;   /* with stacks to give out, the one that a stack came back to last first */
+    struct slab *closed; /* with none */
+    struct slab *spare;  /* an open one whose stacks are all back, so that a load around its edge maps nothing */
 };
 
 static size_t round_up(size_t size, size_t unit)
@@ -58,22 +62,45 @@ int stack_pool_new(size_t stack_size, struct stack_pool **ret_pool)
     return 0;
 }
 
-static void slab_free(struct stack_pool *pool, struct slab *slab)
+/* ---- Slabs ---- */
+
+static void link_slab(struct slab **list, struct slab *slab)
 {
-    for (size_t i = 0; i < slab->used; i++)
+    slab->previous = NULL;
+    slab->next = *list;
+    if (slab->next)
+        slab->next->previous = slab;
+    *list = slab;
+}
+
+static void unlink_slab(struct slab **list, struct slab *slab)
+{
+    if (slab->next)
+        slab->next->previous = slab->previous;
+    if (slab->previous)
+        slab->previous->next = slab->next;
+    else
+        *list = slab->next;
+}
+
+/* Gives whether it is gone: a process that has as many mappings as it may cannot take a hole out of one. */
+static bool slab_free(struct stack_pool *pool, struct slab **list, struct slab *slab)
+{
+    if (munmap(slab->memory, pool->stride * SLAB_STACKS) < 0)
+        return false;
+    for (size_t i = 0; i < slab->cut; i++)
         VALGRIND_STACK_DEREGISTER(slab->stacks[i].valgrind_id);
-    (void)munmap(slab->memory, pool->stride * SLAB_STACKS);
+    unlink_slab(list, slab);
     free(slab);
+    return true;
 }
 
 struct stack_pool *stack_pool_free(struct stack_pool *pool)
 {
-    while (pool && pool->slabs) {
-        struct slab *slab = pool->slabs;
-
-        pool->slabs = slab->next;
-        slab_free(pool, slab);
-    }
+    while (pool && pool->open && slab_free(pool, &pool->open, pool->open))
+        continue;
+    while (pool && pool->closed && slab_free(pool, &pool->closed, pool->closed))
+        continue;
     free(pool);
     return NULL;
 }
@@ -92,47 +119,92 @@ static int slab_new(struct stack_pool *pool)
     }
     /* A stack touches a page or two of its 256 KiB; a huge page would make all of them resident. */
     (void)madvise(slab->memory, pool->stride * SLAB_STACKS, MADV_NOHUGEPAGE);
-    slab->next = pool->slabs;
-    pool->slabs = slab;
+    link_slab(&pool->open, slab);
     return 0;
 }
+
+/* ---- Stacks ---- */
 
 static bool guard(void *pages, size_t size)
 {
     return madvise(pages, size, MADV_GUARD_INSTALL) == 0 || mprotect(pages, size, PROT_NONE) == 0;
 }
 
-int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
+/* One that nobody has had yet. */
+static struct stack *cut_stack(const struct stack_pool *pool, struct slab *slab)
 {
-    if (pool->idle) {
-        *ret_stack = pool->idle;
-        pool->idle = pool->idle->next;
-        return 0;
-    }
-    if (!pool->slabs || pool->slabs->used == SLAB_STACKS) {
-        int r = slab_new(pool);
-        if (r < 0)
-            return r;
-    }
+    char *place = slab->memory + slab->cut * pool->stride;
 
-    struct slab *slab = pool->slabs;
-    char *place = slab->memory + slab->used * pool->stride;
     if (!guard(place, pool->guard))
-        return -EAGAIN;
+        return NULL;
 
-    struct stack *stack = &slab->stacks[slab->used++];
+    struct stack *stack = &slab->stacks[slab->cut++];
     stack->bottom = place + pool->guard;
     stack->size = pool->stride - pool->guard;
     stack->guard = pool->guard;
+    stack->slab = slab;
     stack->valgrind_id = (unsigned)VALGRIND_STACK_REGISTER(stack->bottom, stack->bottom + stack->size);
+    return stack;
+}
+
+int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
+{
+    int r = pool->open ? 0 : slab_new(pool);
+
+    if (r < 0)
+        return r;
+
+    struct slab *slab = pool->open;
+    struct stack *stack = slab->back;
+    if (stack) {
+        slab->back = stack->next;
+        slab->back_and_used -= stack->used;
+    } else {
+        stack = cut_stack(pool, slab);
+        if (!stack)
+            return -EAGAIN;
+    }
+    stack->used = true;
+    slab->out++;
+    if (pool->spare == slab)
+        pool->spare = NULL;
+    if (!slab->back && slab->cut == SLAB_STACKS) {
+        unlink_slab(&pool->open, slab);
+        link_slab(&pool->closed, slab);
+    }
     *ret_stack = stack;
     return 0;
 }
 
 void stack_pool_put(struct stack_pool *pool, struct stack *stack)
 {
-    stack->next = pool->idle;
-    pool->idle = stack;
+    struct slab *slab = stack->slab;
+    bool was_closed = !slab->back && slab->cut == SLAB_STACKS;
+
+    stack->next = slab->back;
+    slab->back = stack;
+    slab->back_and_used++;
+    slab->out--;
+    unlink_slab(was_closed ? &pool->closed : &pool->open, slab);
+    link_slab(&pool->open, slab);
+    if (slab->out > 0)
+        return;
+    if (pool->spare)
+        (void)slab_free(pool, &pool->open, pool->spare);
+    pool->spare = slab;
+}
+
+void stack_pool_trim(struct stack_pool *pool)
+{
+    for (struct slab *slab = pool->open; slab; slab = slab->next) {
+        for (struct stack *stack = slab->back; stack && slab->back_and_used > 0; stack = stack->next) {
+            if (!stack->used)
+                continue;
+            (void)madvise(stack->bottom, stack->size, MADV_DONTNEED);
+            stack->used = false;
+            slab->back_and_used--;
+        }
+    }
 }
 
 bool stack_guards(const struct stack *stack, const void *address)

@@ -119,10 +119,7 @@ static void end_task(struct weft_task *task)
     release_children(task);
     wake_joiners(task);
     unlink_task(loop, task);
-    if (loop->tasks)
-        loop_trim_soon(loop);
-    else
-        loop_trim_now(loop);
+    loop_trim_soon(loop);
     (void)weft_task_unref(task);
 }
 

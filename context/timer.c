@@ -5,6 +5,8 @@
 
 #include "context/time.h"
 
+enum { CAPACITY_MIN = 64 };
+
 /* Places count from 1, so that a timer with place 0 is stopped; timers[0] is not used. */
 
 static bool fires_before(const struct timer *one, const struct timer *other)
@@ -50,9 +52,8 @@ void timer_heap_done(struct timer_heap *heap)
     *heap = (struct timer_heap){0};
 }
 
-static int grow(struct timer_heap *heap)
+static int resize(struct timer_heap *heap, size_t capacity)
 {
-    size_t capacity = heap->capacity ? heap->capacity * 2 : 64;
     struct timer **timers = realloc(heap->timers, capacity * sizeof(struct timer *));
 
     if (!timers)
@@ -65,7 +66,7 @@ static int grow(struct timer_heap *heap)
 int timer_start(struct timer_heap *heap, struct timer *timer, int64_t deadline_us)
 {
     if (heap->count + 1 >= heap->capacity) {
-        int r = grow(heap);
+        int r = resize(heap, heap->capacity ? heap->capacity * 2 : CAPACITY_MIN);
         if (r < 0)
             return r;
     }
@@ -73,6 +74,13 @@ int timer_start(struct timer_heap *heap, struct timer *timer, int64_t deadline_u
     timer->serial = ++heap->serial;
     sift_up(heap, timer, ++heap->count);
     return 0;
+}
+
+/* After a peak. Where that cannot be done, the heap is larger than it need be. */
+static void shrink(struct timer_heap *heap)
+{
+    if (heap->capacity > CAPACITY_MIN && heap->count < heap->capacity / 4)
+        (void)!resize(heap, heap->capacity / 2);
 }
 
 void timer_stop(struct timer_heap *heap, struct timer *timer)
@@ -84,12 +92,11 @@ void timer_stop(struct timer_heap *heap, struct timer *timer)
     timer->place = 0;
 
     struct timer *last = heap->timers[heap->count--];
-    if (last == timer)
-        return;
-    if (place > 1 && fires_before(last, heap->timers[place / 2]))
+    if (last != timer && place > 1 && fires_before(last, heap->timers[place / 2]))
         sift_up(heap, last, place);
-    else
+    else if (last != timer)
         sift_down(heap, last, place);
+    shrink(heap);
 }
 
 struct timer *timer_first(const struct timer_heap *heap)

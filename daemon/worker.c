@@ -1,6 +1,7 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,10 @@ enum { ORPHAN_GRACE_MS = 2000 };
  * until all the callbacks of plugins that are due have run: outcomes, signs of life, signals. */
 enum { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITIES };
 
+/* Memory is looked after once in so many signs of life, and the heap is given back when it has been emptier than at its
+ * peak by so much, and by half, for so many of these looks. */
+enum { BEATS_PER_LOOK = 5, CALM_LOOKS = 3, DROP_MIN = 8 * 1024 * 1024 };
+
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_INTERRUPTED };
 
 struct worker {
@@ -47,6 +52,9 @@ struct worker {
     struct event *reopen_event;
     struct event *beat_event;
     struct event *limit_event;
+    unsigned beats;
+    size_t peak_bytes; /* of what jobs take up, since the heap was last given back */
+    unsigned calm_looks;
 };
 
 /* ---- Ending ---- */
@@ -136,6 +144,39 @@ static void settled(void *user)
     stop_if_finished(user);
 }
 
+/* ---- Memory ---- */
+
+/* What has been freed after a peak lies between what is in use, and stays in the heap until it is asked for. Asking
+ * takes a while, so it is done once after each peak that was worth it. */
+static void give_heap_back(struct worker *worker)
+{
+    size_t bytes = runner_bytes_alive();
+
+    if (bytes > worker->peak_bytes)
+        worker->peak_bytes = bytes;
+    if (bytes > worker->peak_bytes / 2 || worker->peak_bytes - bytes < DROP_MIN) {
+        worker->calm_looks = 0;
+        return;
+    }
+    if (++worker->calm_looks < CALM_LOOKS)
+        return;
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+    worker->peak_bytes = bytes;
+    worker->calm_looks = 0;
+}
+
+static void look_after_memory(struct worker *worker)
+{
+    if (++worker->beats % BEATS_PER_LOOK != 0)
+        return;
+    card_table_trim(worker->options->cards);
+    give_heap_back(worker);
+}
+
+/* ---- */
+
 /* A fetch loop that does not move is as bad as one that stands still: no sign of life then. */
 static void beat(evutil_socket_t fd, short what, void *arg)
 {
@@ -151,6 +192,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
     atomic_store(&worker->options->slot->tasks, weft_tasks_alive());
     stop_if_finished(worker);
     child_tend();
+    look_after_memory(worker);
     log_output_flush(worker->options->output);
 }
 

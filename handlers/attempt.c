@@ -12,11 +12,20 @@
 #include "context/machinery.h"
 #include "handlers/runner.h"
 
+/* What an attempt takes besides its payload: itself, its record, its frame, its task. */
+enum { ATTEMPT_BYTES = 2048 };
+
 static atomic_long jobs_alive;
+static atomic_size_t payloads_alive; /* bytes */
 
 long runner_jobs_alive(void)
 {
     return atomic_load_explicit(&jobs_alive, memory_order_relaxed);
+}
+
+size_t runner_bytes_alive(void)
+{
+    return (size_t)runner_jobs_alive() * ATTEMPT_BYTES + atomic_load_explicit(&payloads_alive, memory_order_relaxed);
 }
 
 /* Called by the last frame of the job, on whichever thread that was. */
@@ -26,6 +35,7 @@ static void attempt_free(void *owner)
     struct runner *runner = job->runner;
 
     living_remove(&runner->living, job);
+    atomic_fetch_sub_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
     /* One without its record never started. */
     if (job->record && runner->events->forgotten)
         runner->events->forgotten(job, runner->user);
@@ -76,6 +86,8 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     }
     job->seed = frame_seed(*ret_frame);
     living_add(&runner->living, job);
+    job->payload_size = record->payload_size;
+    atomic_fetch_add_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
     atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
     return 0;
 }

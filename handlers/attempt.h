@@ -52,6 +52,7 @@ struct weft_job {
     struct timer timeout; /* first */
     struct runner *runner;
     struct job *record;
+    size_t payload_size; /* of the record, which may be gone before the attempt is */
     const struct job_type *type;
     struct weft_task *task;           /* while the chain runs */
     struct weft_job *previous, *next; /* in the runner's list of those */

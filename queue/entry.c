@@ -45,23 +45,35 @@ static size_t find_slot(const struct entry_set *set, uint32_t queue, struct entr
     return slot;
 }
 
-static int grow(struct entry_set *set)
+static int resize(struct entry_set *set, size_t capacity)
 {
-    struct entry_set larger = {
-        .capacity = set->capacity ? 2 * set->capacity : CAPACITY_MIN, .count = set->count, .lost = set->lost};
+    struct entry_set resized = *set;
 
-    larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
-    if (!larger.slots)
+    resized.capacity = capacity;
+    resized.slots = calloc(capacity, sizeof(*resized.slots));
+    if (!resized.slots)
         return -ENOMEM;
     for (size_t i = 0; i < set->capacity; i++) {
         const struct entry_slot *slot = &set->slots[i];
 
         if (slot->queue != 0)
-            larger.slots[find_slot(&larger, slot->queue, slot->id)] = *slot;
+            resized.slots[find_slot(&resized, slot->queue, slot->id)] = *slot;
     }
     free(set->slots);
-    *set = larger;
+    *set = resized;
     return 0;
+}
+
+static int grow(struct entry_set *set)
+{
+    return resize(set, set->capacity ? 2 * set->capacity : CAPACITY_MIN);
+}
+
+/* After a peak. Where that cannot be done, the set is larger than it need be. */
+static void shrink(struct entry_set *set)
+{
+    if (set->capacity > CAPACITY_MIN && set->count < set->capacity / 16)
+        (void)!resize(set, set->capacity / 4);
 }
 
 static void change_state(struct entry_set *set, struct entry_slot *slot, enum entry_state state)
@@ -153,6 +165,7 @@ void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id)
         change_state(set, slot, ENTRY_GONE);
     else if (slot)
         remove_slot(set, (size_t)(slot - set->slots));
+    shrink(set);
 }
 
 /* Another one may move into a slot that is emptied. */

@@ -1,8 +1,18 @@
 #include "daemon/crash/card.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "handlers/attempt.h"
+
+/* What is known of a page of cards. */
+enum card_page {
+    CARD_PAGE_UNUSED, /* its memory has been given back, or never been used */
+    CARD_PAGE_OLD,    /* no card on it was taken since the last look */
+    CARD_PAGE_YOUNG,
+};
 
 /* So that no card shares a cache line with another. */
 #define CACHE_LINE 64
@@ -12,17 +22,29 @@ static size_t states_size(size_t capacity)
     return (capacity * sizeof(atomic_uchar) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
+/* Their memory need not begin where a page does. */
+static size_t count_pages(size_t capacity, size_t page_size)
+{
+    return capacity * sizeof(struct card) / page_size + 2;
+}
+
 size_t card_table_size(size_t capacity)
 {
-    return states_size(capacity) + capacity * sizeof(struct card);
+    size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+
+    return states_size(capacity) + capacity * sizeof(struct card) + count_pages(capacity, page_size);
 }
 
 void card_table_init(struct card_table *table, void *memory, size_t capacity)
 {
+    char *cards = (char *)memory + states_size(capacity);
+
     *table = (struct card_table){
         .states = memory,
-        .cards = (struct card *)((char *)memory + states_size(capacity)),
+        .cards = (struct card *)cards,
         .capacity = capacity,
+        .pages = (unsigned char *)cards + capacity * sizeof(struct card),
+        .page_size = (size_t)sysconf(_SC_PAGESIZE),
     };
 }
 
@@ -106,6 +128,19 @@ static struct card *find_free(struct card_table *table)
     return NULL;
 }
 
+/* The page that a byte of the cards is on, the first of them being 0. */
+static size_t page_of(const struct card_table *table, const void *byte)
+{
+    return (uintptr_t)byte / table->page_size - (uintptr_t)table->cards / table->page_size;
+}
+
+/* A card may lie across two. */
+static void note_use(const struct card_table *table, const struct card *card)
+{
+    table->pages[page_of(table, card)] = CARD_PAGE_YOUNG;
+    table->pages[page_of(table, (const char *)(card + 1) - 1)] = CARD_PAGE_YOUNG;
+}
+
 struct card *card_take(struct card_table *table, const struct weft_job *job)
 {
     const struct job *record = job->record;
@@ -113,6 +148,7 @@ struct card *card_take(struct card_table *table, const struct weft_job *job)
 
     if (!card)
         return NULL;
+    note_use(table, card);
     atomic_store_explicit(&card->witness, (uintptr_t)job, memory_order_relaxed);
     atomic_store_explicit(&card->heard_us, 0, memory_order_relaxed);
     card->enqueued_ms = record->enqueued_ms;
@@ -151,6 +187,47 @@ void card_drop(const struct card_table *table, const struct card *card)
 {
     if (card)
         set_state(table, card, CARD_FREE);
+}
+
+/* ---- Giving back ---- */
+
+/* Whether the page lies in the cards as a whole, and none on it is in use. Cards may become free meanwhile, but only
+ * this thread takes any. */
+static bool is_free(const struct card_table *table, const char *page)
+{
+    const char *first = (const char *)table->cards, *end = (const char *)(table->cards + table->capacity);
+
+    if (page < first || page + table->page_size > end)
+        return false;
+    size_t from = (size_t)(page - first) / sizeof(struct card);
+    size_t to = ((size_t)(page - first) + table->page_size - 1) / sizeof(struct card);
+    while (from <= to && get_state(table, from) == CARD_FREE)
+        from++;
+    return from > to;
+}
+
+/* Memory that is shared with nobody, as in tests, cannot be given back so, and stays. */
+void card_table_trim(struct card_table *table)
+{
+    char *page = (char *)((uintptr_t)table->cards / table->page_size * table->page_size);
+    size_t count = count_pages(table->capacity, table->page_size);
+    size_t run = 0; /* pages before this one that are to be given back together */
+
+    for (size_t i = 0; i < count; i++, page += table->page_size) {
+        bool goes = table->pages[i] == CARD_PAGE_OLD && is_free(table, page);
+
+        if (table->pages[i] == CARD_PAGE_YOUNG)
+            table->pages[i] = CARD_PAGE_OLD;
+        if (goes) {
+            table->pages[i] = CARD_PAGE_UNUSED;
+            run++;
+            continue;
+        }
+        if (run > 0)
+            (void)madvise(page - run * table->page_size, run * table->page_size, MADV_REMOVE);
+        run = 0;
+    }
+    /* The last page is never among them: it is behind the cards, at least in part. */
 }
 
 const struct card *card_find_witness(const struct card_table *table, uintptr_t witness)

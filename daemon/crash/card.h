@@ -65,7 +65,9 @@ struct card_table {
     atomic_uchar *states; /* enum card_state */
     struct card *cards;
     size_t capacity;
-    size_t last; /* where a free one was found last */
+    size_t last;          /* where a free one was found last */
+    unsigned char *pages; /* of the cards: enum card_page; the worker's own business */
+    size_t page_size;
 };
 
 /* Bytes of memory for so many cards. */
@@ -79,6 +81,10 @@ void card_table_init(struct card_table *table, void *memory, size_t capacity);
 
 /* A card with what is known of the job, or NULL if none is free. On the loop's thread. */
 struct card *card_take(struct card_table *table, const struct weft_job *job);
+
+/* Gives back the memory of pages on which no card is in use, and none has been taken since the call before this one. On
+ * the loop's thread, every second or so; costs a system call only after a peak. */
+void card_table_trim(struct card_table *table);
 
 /* Notes when the job started, and its deadline. The functions from here on do nothing for a NULL card. */
 void card_start(struct card *card, const struct weft_job *job);

@@ -99,14 +99,13 @@ def test_after_kill_9_only_what_was_running_or_has_just_ended_runs_again(redis, 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what is freed")
 def test_the_memory_of_many_sleepers_is_given_back_when_they_have_ended(redis, start_weftd, loader):
-    weftd = start_weftd(**loader, workers=1, concurrency=20000, log={"level": "warn", "format": "json",
-                                                                     "output": str(redis.folder / "log")})
+    weftd = start_weftd(**loader, workers=1, concurrency=20000)
     worker = wait_for(weftd.worker_pids, "there is a worker")[0]
     redis.enqueue("nap", id="first", payload="1")
     redis.wait_for_state("first", "done")
     before = resident(worker)
     for i in range(20):
-        redis.enqueue_together([{"type": "nap", "payload": "3000"}] * 1000)
+        redis.enqueue_together([{"type": "nap", "payload": "6000"}] * 1000)
     peak = 0
 
     def has_come_down():

@@ -220,6 +220,56 @@ static void cards_are_taken_until_none_is_free_and_again_when_dropped(void **sta
     free(table.memory);
 }
 
+/* ---- After a peak ---- */
+
+static size_t count_resident(void *memory, size_t size)
+{
+    static unsigned char pages[4096];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), count = (size + page - 1) / page, resident = 0;
+
+    assert_true(count <= sizeof(pages));
+    assert_int_equal(mincore(memory, size, pages), 0);
+    for (size_t i = 0; i < count; i++)
+        resident += pages[i] & 1;
+    return resident;
+}
+
+static void pages_that_a_peak_has_left_are_given_back_where_no_card_is_in_use(void **state)
+{
+    enum { PEAK = 2000 };
+    static struct card *cards[PEAK];
+    size_t size = card_table_size(PEAK), page = (size_t)sysconf(_SC_PAGESIZE);
+    void *memory = crash_support_map(size);
+    struct card_table table;
+    struct card_job read;
+
+    (void)state;
+    card_table_init(&table, memory, PEAK);
+    for (size_t i = 0; i < PEAK; i++)
+        cards[i] = card_take(&table, &job);
+    size_t peak = count_resident(memory, size);
+    assert_true(peak >= PEAK * sizeof(struct card) / page);
+    for (size_t i = 0; i < PEAK; i++)
+        if (i != PEAK / 2)
+            card_drop(&table, cards[i]);
+    card_table_trim(&table);
+    assert_int_equal(count_resident(memory, size), peak); /* they might still be wanted */
+    card_table_trim(&table);
+    assert_true(count_resident(memory, size) <= 12);
+
+    /* The one that is in use is untouched, and the others can be used again. */
+    assert_int_equal(card_read_job(cards[PEAK / 2], &read), 0);
+    assert_string_equal(read.job.id, "job-7");
+    for (size_t i = 1; i < PEAK; i++)
+        assert_non_null(card_take(&table, &job));
+    assert_null(card_take(&table, &job));
+    for (size_t i = 0; i < PEAK; i++) {
+        assert_int_equal(card_read_job(cards[i], &read), 0);
+        assert_string_equal(read.job.id, "job-7");
+    }
+    (void)munmap(memory, size);
+}
+
 static void a_card_is_found_by_the_identity_of_its_job_while_it_is_in_use(void **state)
 {
     struct table table = table_begin(CAPACITY);
@@ -314,6 +364,7 @@ int main(void)
         EXPECT_TEST(the_longest_names_all_fit),
         EXPECT_TEST(cards_are_taken_until_none_is_free_and_again_when_dropped),
         EXPECT_TEST(a_card_is_found_by_the_identity_of_its_job_while_it_is_in_use),
+        EXPECT_TEST(pages_that_a_peak_has_left_are_given_back_where_no_card_is_in_use),
         EXPECT_TEST(no_card_brings_its_reader_down),
     };
 

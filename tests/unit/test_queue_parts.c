@@ -169,6 +169,40 @@ static void entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one(
     entry_set_done(&set);
 }
 
+static void set_of_entries_that_grows_during_a_recovery_still_remembers(void **state)
+{
+    struct entry_set set = {0};
+
+    (void)state;
+    assert_int_equal(entry_set_add(&set, 0, (struct entry_id){1, 0}, 1), 1);
+    entry_set_remember(&set, true);
+    for (unsigned i = 2; i < 1000; i++)
+        assert_int_equal(entry_set_add(&set, 0, (struct entry_id){i, 0}, i), 1);
+    entry_set_remove(&set, 0, (struct entry_id){1, 0});
+    assert_int_equal(entry_set_add(&set, 0, (struct entry_id){1, 0}, 1), 0);
+    entry_set_remember(&set, false);
+    assert_int_equal(entry_set_add(&set, 0, (struct entry_id){1, 0}, 1), 1);
+    entry_set_done(&set);
+}
+
+static void set_of_entries_that_a_peak_has_left_shrinks(void **state)
+{
+    enum { PEAK = 50000, LEFT = 5 };
+    struct entry_set set = {0};
+
+    (void)state;
+    for (unsigned i = 0; i < PEAK; i++)
+        assert_int_equal(entry_set_add(&set, 0, (struct entry_id){i, 0}, i + 1U), 1);
+    size_t peak = set.capacity;
+    for (unsigned i = LEFT; i < PEAK; i++)
+        entry_set_remove(&set, 0, (struct entry_id){i, 0});
+    assert_true(set.capacity <= peak / 64);
+    assert_int_equal(set.count, LEFT);
+    for (unsigned i = 0; i < LEFT; i++)
+        assert_int_equal(entry_set_serial(&set, 0, (struct entry_id){i, 0}), i + 1);
+    entry_set_done(&set);
+}
+
 static void set_of_entries_knows_which_are_settling_and_which_are_lost(void **state)
 {
     enum { ENTRIES = 1000 };
@@ -273,6 +307,8 @@ int main(void)
         cmocka_unit_test(entry_ids_are_read_and_nothing_else_is),
         cmocka_unit_test(set_of_entries_holds_what_was_added_and_not_removed),
         cmocka_unit_test(entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one),
+        cmocka_unit_test(set_of_entries_that_grows_during_a_recovery_still_remembers),
+        cmocka_unit_test(set_of_entries_that_a_peak_has_left_shrinks),
         cmocka_unit_test(set_of_entries_knows_which_are_settling_and_which_are_lost),
         cmocka_unit_test(values_are_packed_as_messagepack_has_it),
         cmocka_unit_test(arena_gives_aligned_memory_of_any_size_again_and_again),

@@ -248,6 +248,18 @@ static int resident_pages(const char *top)
     return resident;
 }
 
+/* What a loop does every second. */
+static enum coroutine_rest pass_period(struct coroutine_pool *pool)
+{
+    enum coroutine_rest rest;
+
+    coroutine_pool_age(pool);
+    do
+        rest = coroutine_pool_trim(pool);
+    while (rest == COROUTINE_REST_OLD);
+    return rest;
+}
+
 static void an_idle_stack_gives_its_depths_back_and_can_be_used_again(void **state)
 {
     struct coroutine_pool *pool = NULL;
@@ -256,13 +268,15 @@ static void an_idle_stack_gives_its_depths_back_and_can_be_used_again(void **sta
 
     (void)state;
     assert_int_equal(coroutine_pool_new(256 * 1024, &pool), 0);
+    EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_NONE);
     assert_int_equal(coroutine_get(pool, use_stack, &used, &coroutine), 0);
     coroutine_resume(coroutine);
     coroutine_put(pool, coroutine);
     EXPECT(resident_pages(used.top) > 40);
-    coroutine_pool_trim(pool);
+    EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_YOUNG);
+    EXPECT(resident_pages(used.top) > 40); /* it might still be wanted */
+    EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_NONE);
     EXPECT(resident_pages(used.top) < 10);
-    coroutine_pool_trim(pool);
 
     used.again = false;
     assert_int_equal(coroutine_get(pool, use_stack, &used, &same), 0);
@@ -270,10 +284,121 @@ static void an_idle_stack_gives_its_depths_back_and_can_be_used_again(void **sta
     coroutine_resume(same);
     EXPECT(used.again);
     coroutine_put(pool, same);
-    coroutine_pool_trim(pool);
+    (void)pass_period(pool);
+    EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_NONE);
     EXPECT(resident_pages(used.top) < 10);
     EXPECT(coroutine_pool_free(pool) == NULL);
     EXPECT(coroutine_pool_free(NULL) == NULL);
+}
+
+/* ---- After a peak ---- */
+
+static bool is_mapped(const void *address)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char resident;
+
+    return mincore((void *)((uintptr_t)address / page * page), 1, &resident) == 0;
+}
+
+static void note_address(void *arg)
+{
+    char **place = arg;
+
+    *place = __builtin_frame_address(0);
+}
+
+enum { PEAK = 1000 };
+
+/* Where the stacks are of so many coroutines at once. */
+static void use_many(struct coroutine_pool *pool, char **places, size_t count)
+{
+    struct coroutine *coroutines[PEAK];
+
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(coroutine_get(pool, note_address, &places[i], &coroutines[i]), 0);
+    for (size_t i = 0; i < count; i++)
+        coroutine_resume(coroutines[i]);
+    for (size_t i = 0; i < count; i++)
+        coroutine_put(pool, coroutines[i]);
+}
+
+static size_t count_mapped(char *const *places, size_t count)
+{
+    size_t mapped = 0;
+
+    for (size_t i = 0; i < count; i++)
+        mapped += is_mapped(places[i]);
+    return mapped;
+}
+
+static void stacks_that_a_peak_has_left_are_unmapped_but_for_a_reserve(void **state)
+{
+    static char *places[PEAK], *again[PEAK];
+    struct coroutine_pool *pool = NULL;
+
+    (void)state;
+    if (checker_is_watching())
+        skip(); /* fakes stacks, or keeps what is freed */
+    assert_int_equal(coroutine_pool_new(256 * 1024, &pool), 0);
+    use_many(pool, places, PEAK);
+    EXPECT_EQUAL(count_mapped(places, PEAK), PEAK);
+    (void)pass_period(pool);
+    EXPECT_EQUAL(count_mapped(places, PEAK), PEAK);
+    EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_NONE);
+    EXPECT(count_mapped(places, PEAK) >= COROUTINES_KEPT);
+    EXPECT(count_mapped(places, PEAK) < 3 * COROUTINES_KEPT);
+
+    use_many(pool, again, PEAK);
+    EXPECT_EQUAL(count_mapped(again, PEAK), PEAK);
+    EXPECT(coroutine_pool_free(pool) == NULL);
+    EXPECT_EQUAL(count_mapped(again, PEAK), 0);
+}
+
+static void coroutines_that_are_used_in_every_period_are_kept(void **state)
+{
+    static char *places[PEAK], *again[PEAK];
+    struct coroutine_pool *pool = NULL;
+
+    (void)state;
+    assert_int_equal(coroutine_pool_new(256 * 1024, &pool), 0);
+    use_many(pool, places, 300);
+    for (int period = 0; period < 5; period++) {
+        EXPECT_EQUAL(pass_period(pool), COROUTINE_REST_YOUNG);
+        use_many(pool, again, 300);
+    }
+    EXPECT_EQUAL(count_mapped(places, 300), 300);
+    EXPECT(coroutine_pool_free(pool) == NULL);
+}
+
+static void a_slab_stays_while_one_of_its_stacks_is_out(void **state)
+{
+    enum { COUNT = 160 };
+    struct stack_pool *pool = NULL;
+    struct stack *stacks[COUNT];
+    char *bottoms[COUNT];
+
+    (void)state;
+    assert_int_equal(stack_pool_new(10000, &pool), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(stack_pool_get(pool, &stacks[i]), 0);
+        memset(stacks[i]->bottom, 1, stacks[i]->size);
+        bottoms[i] = stacks[i]->bottom;
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        if (i != COUNT / 2)
+            stack_pool_put(pool, stacks[i]);
+    stack_pool_trim(pool);
+    EXPECT_EQUAL(stacks[COUNT / 2]->bottom[0], 1);
+    /* Its own slab, and the one whose last stack came back last. */
+    EXPECT_EQUAL(count_mapped(bottoms, COUNT), checker_is_watching() ? count_mapped(bottoms, COUNT) : 32);
+
+    struct stack *other = NULL;
+    assert_int_equal(stack_pool_get(pool, &other), 0);
+    EXPECT_EQUAL(other->bottom[0], 0); /* its memory was given back */
+    stack_pool_put(pool, other);
+    stack_pool_put(pool, stacks[COUNT / 2]);
+    EXPECT(stack_pool_free(pool) == NULL);
 }
 
 static void stacks_do_not_overlap(void **state)
@@ -311,6 +436,9 @@ int main(void)
         EXPECT_TEST(a_large_frame_does_not_step_over_the_guard),
         EXPECT_TEST(tasks_are_refused_where_there_is_no_room_for_their_stacks),
         EXPECT_TEST(an_idle_stack_gives_its_depths_back_and_can_be_used_again),
+        EXPECT_TEST(stacks_that_a_peak_has_left_are_unmapped_but_for_a_reserve),
+        EXPECT_TEST(coroutines_that_are_used_in_every_period_are_kept),
+        EXPECT_TEST(a_slab_stays_while_one_of_its_stacks_is_out),
         EXPECT_TEST(stacks_do_not_overlap),
     };
 

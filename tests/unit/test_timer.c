@@ -74,6 +74,25 @@ static void timers_of_one_deadline_fire_in_the_order_of_their_start(void **state
     timer_heap_done(&heap);
 }
 
+static void a_heap_that_a_peak_has_left_shrinks(void **state)
+{
+    enum { PEAK = 5000 };
+    static struct timer timers[PEAK];
+    struct timer_heap heap = {0};
+
+    (void)state;
+    for (size_t i = 0; i < PEAK; i++)
+        EXPECT_EQUAL(timer_start(&heap, &timers[i], (int64_t)(i * 7919 % PEAK)), 0);
+    size_t peak = heap.capacity;
+    EXPECT(peak > PEAK);
+    for (size_t i = 0; i < PEAK - 10; i++)
+        EXPECT_EQUAL(pop(&heap)->deadline_us, i);
+    EXPECT(heap.capacity <= peak / 16);
+    for (size_t i = PEAK - 10; i < PEAK; i++)
+        EXPECT_EQUAL(pop(&heap)->deadline_us, i);
+    timer_heap_done(&heap);
+}
+
 /* ---- Against a model ---- */
 
 /* Started timers in the order of their start. */
@@ -146,6 +165,7 @@ int main(void)
         EXPECT_TEST(an_empty_heap_has_no_first),
         EXPECT_TEST(timers_fire_in_the_order_of_their_deadlines),
         EXPECT_TEST(timers_of_one_deadline_fire_in_the_order_of_their_start),
+        EXPECT_TEST(a_heap_that_a_peak_has_left_shrinks),
         EXPECT_TEST(random_starts_and_stops_give_what_a_naive_model_gives),
     };
 
