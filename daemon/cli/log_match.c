@@ -45,12 +45,12 @@ static bool has_value(const json_t *object, const char *key, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-/* That the ID stands behind one of the two keys can be seen without parsing; only then is it worth while. */
-static bool match_json(const char *line, size_t size, const char *id, struct log_match *ret_match)
+bool log_match_line(const char *line, size_t size, const char *id, int64_t *ret_time_us)
 {
     char needle[NEEDLE_SIZE];
     int needle_size = snprintf(needle, sizeof(needle), "_id\":\"%s\"", id);
 
+    /* That the ID stands behind one of the two keys can be seen without parsing; only then is it worth while. */
     if (!memmem(line, size, needle, (size_t)needle_size))
         return false;
     json_t *object = log_match_parse(line, size);
@@ -58,55 +58,9 @@ static bool match_json(const char *line, size_t size, const char *id, struct log
         return false;
     const json_t *time = json_object_get(object, "ts");
     bool matches = json_is_string(time) &&
-                   log_match_time(json_string_value(time), json_string_length(time), &ret_match->time_us) == 0 &&
+                   log_match_time(json_string_value(time), json_string_length(time), ret_time_us) == 0 &&
                    (has_value(object, "job_id", id) || has_value(object, "root_id", id));
 
-    ret_match->json = true;
     json_decref(object);
     return matches;
-}
-
-/* ---- Text: TIME LEVEL JOBID MESSAGE key=value... ---- */
-
-/* The level is padded to the width of the longest. */
-#define SUBJECT_AT (TIME_SIZE + sizeof(" ERROR ") - 1)
-
-static bool has_subject(const char *line, size_t size, const char *id)
-{
-    size_t id_size = strlen(id);
-
-    return size > SUBJECT_AT + id_size && memcmp(line + SUBJECT_AT, id, id_size) == 0 &&
-           line[SUBJECT_AT + id_size] == ' ';
-}
-
-/* A message may hold the same word; but then the line is one that its job wants to be in the family. */
-static bool has_root(const char *line, size_t size, const char *id)
-{
-    char needle[NEEDLE_SIZE];
-    int needle_size = snprintf(needle, sizeof(needle), " root_id=%s", id);
-    const char *end = line + size;
-
-    for (const char *found = memmem(line, size, needle, (size_t)needle_size); found;
-         found = memmem(found + 1, (size_t)(end - found - 1), needle, (size_t)needle_size)) {
-        const char *next = found + needle_size;
-
-        if (next == end || *next == ' ')
-            return true;
-    }
-    return false;
-}
-
-static bool match_text(const char *line, size_t size, const char *id, struct log_match *ret_match)
-{
-    if (size <= SUBJECT_AT || log_match_time(line, TIME_SIZE, &ret_match->time_us) < 0)
-        return false;
-    ret_match->json = false;
-    return has_subject(line, size, id) || has_root(line, size, id);
-}
-
-bool log_match_line(const char *line, size_t size, const char *id, struct log_match *ret_match)
-{
-    if (size == 0)
-        return false;
-    return line[0] == '{' ? match_json(line, size, id, ret_match) : match_text(line, size, id, ret_match);
 }

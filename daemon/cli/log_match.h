@@ -11,13 +11,9 @@
 
 #include "context/macros.h"
 
-struct log_match {
-    int64_t time_us; /* Unix time */
-    bool json;       /* else text */
-};
-
-/* Looks at one line, without its line feed. Cheap where the ID is not in it. */
-bool log_match_line(const char *line, size_t size, const char *id, struct log_match *ret_match);
+/* Whether a line of JSON, without its line feed, is about the job, and its Unix time. Cheap where the ID is not in it.
+ */
+bool log_match_line(const char *line, size_t size, const char *id, int64_t *ret_time_us);
 
 /* Reads a line that may be an object; NULL: it is not, or there is no memory. To be given to json_decref(). */
 json_t *log_match_parse(const char *line, size_t size);

@@ -28,20 +28,18 @@ void log_printer_done(struct log_printer *printer)
     printer->buffer = NULL;
 }
 
-/* Whatever is in the line, the file may have been written by others than weft. */
-static void print_as_it_is(const char *line, size_t size)
+void log_printer_print(struct log_printer *printer, const char *line, size_t size)
 {
-    (void)print_escaped(stdout, line, size);
-    putchar('\n');
-}
-
-static void print_formatted(struct log_printer *printer, const char *line, size_t size)
-{
-    json_t *object = log_match_parse(line, size);
+    json_t *object = printer->json ? NULL : log_match_parse(line, size);
     struct log_record_copy copy;
 
-    if (!object || log_record_init(&copy, object) < 0) {
-        print_as_it_is(line, size);
+    if (printer->json) {
+        (void)fwrite(line, 1, size, stdout);
+        putchar('\n');
+    } else if (!object || log_record_init(&copy, object) < 0) {
+        /* Whatever is in the line, the file may have been written by others than weft. */
+        (void)print_escaped(stdout, line, size);
+        putchar('\n');
     } else {
         size_t used = log_format_text(&copy.record, printer->colour, printer->buffer, LOG_LINE_MAX);
 
@@ -49,16 +47,4 @@ static void print_formatted(struct log_printer *printer, const char *line, size_
         log_record_done(&copy);
     }
     json_decref(object);
-}
-
-void log_printer_print(struct log_printer *printer, const char *line, size_t size, bool line_is_json)
-{
-    if (!printer->json && line_is_json) {
-        print_formatted(printer, line, size);
-    } else if (!printer->json) {
-        print_as_it_is(line, size);
-    } else if (line_is_json) {
-        (void)fwrite(line, 1, size, stdout);
-        putchar('\n');
-    }
 }

@@ -1,5 +1,5 @@
 /*
- * Prints lines of a log: as they are, or as they would look on a terminal.
+ * Prints lines of a log, which are JSON: as they are, or as they would look on a terminal.
  */
 #pragma once
 
@@ -7,7 +7,7 @@
 #include "daemon/cli/log_match.h"
 
 struct log_printer {
-    bool json; /* lines of JSON as they are */
+    bool json; /* as they are */
     bool colour;
     char *buffer; /* for a line of text */
 };
@@ -16,5 +16,5 @@ struct log_printer {
 int log_printer_init(struct log_printer *printer, bool json) MUST_CHECK;
 void log_printer_done(struct log_printer *printer);
 
-/* Prints a line; where JSON is wanted, one of text is left out. */
-void log_printer_print(struct log_printer *printer, const char *line, size_t size, bool line_is_json);
+/* Prints a line, without its line feed. */
+void log_printer_print(struct log_printer *printer, const char *line, size_t size);

@@ -52,7 +52,7 @@ static int search_lines(const struct log_scan *scan, size_t size,
             .offset = scan->offset + (line - scan->buffer),
         };
 
-        if (log_match_line(found.line, found.size, scan->id, &found.match))
+        if (log_match_line(found.line, found.size, scan->id, &found.time_us))
             r = visit(&found, user);
         at = line_end + 1;
     }

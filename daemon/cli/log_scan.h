@@ -23,7 +23,7 @@ struct log_found {
     const char *line;
     size_t size; /* without the line feed */
     off_t offset;
-    struct log_match match;
+    int64_t time_us; /* Unix time */
 };
 
 /* Prepares to read `fd`, which stays the caller's, from its beginning. `id` is borrowed. Errors: -ENOMEM. */

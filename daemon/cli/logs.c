@@ -22,14 +22,12 @@ struct place {
     int64_t time_us;
     off_t offset;
     size_t size;
-    bool json;
 };
 
 struct places {
     struct place *items;
     size_t count;
     size_t capacity;
-    size_t json_count;
     size_t longest;
 };
 
@@ -77,12 +75,10 @@ static int collect(const struct log_found *found, void *user)
         places->capacity = capacity;
     }
     places->items[places->count++] = (struct place){
-        .time_us = found->match.time_us,
+        .time_us = found->time_us,
         .offset = found->offset,
         .size = found->size,
-        .json = found->match.json,
     };
-    places->json_count += found->match.json;
     places->longest = found->size > places->longest ? found->size : places->longest;
     return 0;
 }
@@ -110,14 +106,14 @@ static int print_places(struct places *places, int fd, struct log_printer *print
         const struct place *place = &places->items[i];
 
         if (pread(fd, line, place->size, place->offset) == (ssize_t)place->size)
-            log_printer_print(printer, line, place->size, place->json);
+            log_printer_print(printer, line, place->size);
     }
     return 0;
 }
 
 static int print_found(const struct log_found *found, void *user)
 {
-    log_printer_print(user, found->line, found->size, found->match.json);
+    log_printer_print(user, found->line, found->size);
     (void)fflush(stdout);
     return 0;
 }
@@ -138,7 +134,7 @@ static bool goes_to_journal(const struct config *config)
 
 static void print_entry(const char *line, size_t size, void *user)
 {
-    log_printer_print(user, line, size, true);
+    log_printer_print(user, line, size);
 }
 
 static int report_none_in_journal(const char *id)
@@ -173,6 +169,7 @@ static int show_journal(const char *id, bool json, bool follow)
 /* ---- The command ---- */
 
 struct logs {
+    const struct config *config;
     const char *path;
     const char *id;
     bool json;
@@ -189,15 +186,24 @@ static int report_read_error(const struct logs *logs, int error)
     return problem_report(EX_NOINPUT, "the log %s cannot be read: %s", logs->path, strerror(-error));
 }
 
+/* Text is for people: it does not tell which words of a line are whose. */
+static int report_text(const struct logs *logs)
+{
+    return problem_report(
+        1,
+        "the log %s is text, in which weft cannot look for a job; with log.format auto or json in %s, "
+        "files hold JSON, which weft shows as text",
+        logs->path, logs->config->path);
+}
+
 static int check_found(const struct logs *logs)
 {
     if (logs->follow)
         return EX_OK;
+    if (logs->places.count == 0 && logs->config->log.format == CONFIG_LOG_TEXT)
+        return report_text(logs);
     if (logs->places.count == 0)
         return problem_report(1, "no line about a job \"%s\" in the log %s", logs->id, logs->path);
-    if (logs->json && logs->places.json_count == 0)
-        return problem_report(1, "the lines about job \"%s\" in %s are text; --json needs a log with format: json",
-                              logs->id, logs->path);
     return EX_OK;
 }
 
@@ -208,6 +214,9 @@ static int show(struct logs *logs)
 
     if (r == 0)
         r = print_places(places, logs->scan.fd, &logs->printer);
+    /* Whoever follows a file of text would wait for ever. */
+    if (r == 0 && logs->follow && logs->config->log.format == CONFIG_LOG_TEXT)
+        return report_text(logs);
     if (r == 0 && logs->follow)
         r = log_follow(&logs->scan, logs->path, print_found, &logs->printer);
     return r < 0 ? report_read_error(logs, r) : check_found(logs);
@@ -234,6 +243,7 @@ static int show_file(struct logs *logs)
 static int logs_run(const struct invocation *invocation)
 {
     struct logs logs = {
+        .config = invocation->config,
         .path = find_file(invocation->config),
         .id = invocation->options.words[0],
         .json = invocation->options.json,

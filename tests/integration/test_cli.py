@@ -106,6 +106,17 @@ def test_logs_of_an_unknown_job_is_not_found(weftd):
     assert_not_found(weftd.cli("logs", "nobody"), "nobody")
 
 
+@pytest.mark.parametrize("words", [[], ["--json"], ["--follow"]])
+def test_logs_says_that_it_cannot_look_for_a_job_in_text(redis, start_weftd, probe, tmp_path, words):
+    log = tmp_path / "text.log"
+    weftd = start_weftd(**probe, log={"format": "text", "output": str(log)})
+    job = redis.enqueue("speak", payload="hello")
+    redis.wait_for_state(job, "done")
+    done = weftd.cli("logs", job, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{log} is text" in done.stderr and "log.format auto or json" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_dead_lists_and_shows_dead_letters(redis, weftd):
     job = redis.enqueue("fail", payload="the card was refused", tenant="acme")
     redis.wait_for_state(job, "dead")

@@ -13,6 +13,8 @@
 #include "context/log.h"
 #include "daemon/cli/log_scan.h"
 
+#define HEAD "{\"ts\":\"2026-11-23T20:00:00.000000Z\",\"level\":\"info\","
+
 struct fixture {
     FILE *file;
     struct log_scan scan;
@@ -49,7 +51,7 @@ static void write_text(struct fixture *fixture, const char *text)
 
 static void write_line(struct fixture *fixture, const char *job, const char *message)
 {
-    fprintf(fixture->file, "2026-11-23T20:00:00.000000Z INFO  %s %s\n", job, message);
+    fprintf(fixture->file, HEAD "\"job_id\":\"%s\",\"msg\":\"%s\"}\n", job, message);
     assert_int_equal(fflush(fixture->file), 0);
 }
 
@@ -63,14 +65,14 @@ static void write_filler(struct fixture *fixture, size_t size)
 static int note(const struct log_found *found, void *user)
 {
     struct fixture *fixture = user;
-    size_t head = strlen("2026-11-23T20:00:00.000000Z INFO  A ");
+    size_t head = strlen(HEAD "\"job_id\":\"A\",\"msg\":\"");
     char again[256];
     size_t used = strlen(fixture->found);
 
     assert_true(found->size < sizeof(again));
     assert_int_equal(pread(fileno(fixture->file), again, found->size, found->offset), found->size);
     assert_memory_equal(again, found->line, found->size);
-    snprintf(fixture->found + used, sizeof(fixture->found) - used, "%.*s\n", (int)(found->size - head),
+    snprintf(fixture->found + used, sizeof(fixture->found) - used, "%.*s\n", (int)(found->size - head - strlen("\"}")),
              found->line + head);
     return 0;
 }
@@ -97,10 +99,10 @@ static void the_lines_of_one_job_are_found_among_others(void **state)
 static void a_line_is_found_once_it_is_complete(void **state)
 {
     write_line(*state, "A", "one");
-    write_text(*state, "2026-11-23T20:00:00.000000Z INFO  A tw");
+    write_text(*state, HEAD "\"job_id\":\"A\",\"msg\":\"tw");
     assert_found(*state, "one\n");
     assert_found(*state, "");
-    write_text(*state, "o\n2026");
+    write_text(*state, "o\"}\n{\"ts\":");
     assert_found(*state, "two\n");
 }
 
@@ -126,9 +128,9 @@ static void lines_across_the_ends_of_pieces_are_found(void **state)
 static void a_line_that_is_longer_than_any_of_wefts_is_passed_over(void **state)
 {
     write_line(*state, "A", "before");
-    write_text(*state, "2026-11-23T20:00:00.000000Z INFO  A ");
+    write_text(*state, HEAD "\"job_id\":\"A\",\"msg\":\"");
     write_filler(*state, 5 * (size_t)LOG_LINE_MAX + 17);
-    write_text(*state, "\n");
+    write_text(*state, "\"}\n");
     write_line(*state, "A", "behind");
     assert_found(*state, "before\nbehind\n");
 }
