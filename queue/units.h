@@ -24,13 +24,3 @@ int units_parse_time(const char *text, size_t size, int64_t *ret_ms) MUST_CHECK;
 
 /* A whole decimal number between `min` and `max`, without sign, blanks or leading zeros. */
 int units_parse_integer(const char *text, size_t size, int64_t min, int64_t max, int64_t *ret_value) MUST_CHECK;
-
-/* The value of an HTTP field `Retry-After` (RFC 9110): seconds (`120`) or a date in any of HTTP's three forms
- * (`Sun, 06 Nov 1994 08:49:37 GMT`), whose day of the week is not compared with the date. Gives milliseconds from
- * `now_ms` (Unix time); 0 for a date that has passed. At most ten years. */
-int units_parse_retry_after(const char *text, size_t size, int64_t now_ms, int64_t *ret_ms) MUST_CHECK;
-
-/* The value of an HTTP field `Retry-After` (RFC 9110): seconds (`120`), or a date in one of HTTP's three forms
- * (`Sun, 06 Nov 1994 08:49:37 GMT`), whose day of the week is not compared with the rest. Gives milliseconds from
- * `now_ms`, which is Unix time; 0 for what is past. At most ten years. */
-int units_parse_retry_after(const char *text, size_t size, int64_t now_ms, int64_t *ret_ms) MUST_CHECK;

@@ -174,53 +174,6 @@ PROPAGATE_EXPORT struct evdns_getaddrinfo_request *evdns_getaddrinfo(struct evdn
     return REAL(evdns_getaddrinfo)(resolver, node, service, hints, run_address_lookup, lookup);
 }
 
-/* ---- The same, of the one resolver of a program in the older style ---- */
-
-static int succeeds(const struct evdns_request *request)
-{
-    return request ? 0 : -1;
-}
-
-PROPAGATE_EXPORT int evdns_resolve_ipv4(const char *name, int flags, evdns_callback_type callback, void *arg)
-{
-    struct evdns_base *resolver = REAL(evdns_get_global_base)();
-    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
-
-    return succeeds(begun(lookup, REAL(evdns_base_resolve_ipv4)(resolver, name, flags, lookup ? run_lookup : callback,
-                                                                lookup ? lookup : arg)));
-}
-
-PROPAGATE_EXPORT int evdns_resolve_ipv6(const char *name, int flags, evdns_callback_type callback, void *arg)
-{
-    struct evdns_base *resolver = REAL(evdns_get_global_base)();
-    struct lookup *lookup = follow_name(resolver, name, callback, arg, OPERATION_PLACE());
-
-    return succeeds(begun(lookup, REAL(evdns_base_resolve_ipv6)(resolver, name, flags, lookup ? run_lookup : callback,
-                                                                lookup ? lookup : arg)));
-}
-
-PROPAGATE_EXPORT int evdns_resolve_reverse(const struct in_addr *address, int flags, evdns_callback_type callback,
-                                           void *arg)
-{
-    struct evdns_base *resolver = REAL(evdns_get_global_base)();
-    struct lookup *lookup = follow_address(resolver, AF_INET, address, callback, arg, OPERATION_PLACE());
-
-    return succeeds(
-        begun(lookup, REAL(evdns_base_resolve_reverse)(resolver, address, flags, lookup ? run_lookup : callback,
-                                                       lookup ? lookup : arg)));
-}
-
-PROPAGATE_EXPORT int evdns_resolve_reverse_ipv6(const struct in6_addr *address, int flags, evdns_callback_type callback,
-                                                void *arg)
-{
-    struct evdns_base *resolver = REAL(evdns_get_global_base)();
-    struct lookup *lookup = follow_address(resolver, AF_INET6, address, callback, arg, OPERATION_PLACE());
-
-    return succeeds(
-        begun(lookup, REAL(evdns_base_resolve_reverse_ipv6)(resolver, address, flags, lookup ? run_lookup : callback,
-                                                            lookup ? lookup : arg)));
-}
-
 /* ---- Resolvers ---- */
 
 /* For libevent, none is the one base of a program in the older style. */
