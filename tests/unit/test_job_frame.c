@@ -1,10 +1,14 @@
 /* The context that a job starts with. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -81,11 +85,32 @@ static void metadata_cannot_take_the_names_of_wefts_own_values(void **state)
                  "weft.job_id=1-0(3) tenant=a(1) ");
 }
 
+/* As all assertions, in every build but the packaged one. */
+static void more_metadata_than_a_message_can_have_is_a_bug(void **state)
+{
+    static const struct job_field metadata[JOB_METADATA_MAX + 1];
+    struct weft_context *context;
+    int status;
+
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(STDERR_FILENO);
+        (void)signal(SIGABRT, SIG_DFL);
+        (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+        _exit(job_frame_new(&(struct job_values){.metadata = metadata, .metadata_count = JOB_METADATA_MAX + 1}, NULL,
+                            NULL, &context));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_that_is_known_of_a_job_is_in_its_context),
         cmocka_unit_test(what_is_not_known_is_not_there),
+        cmocka_unit_test(more_metadata_than_a_message_can_have_is_a_bug),
         cmocka_unit_test(metadata_cannot_take_the_names_of_wefts_own_values),
     };
 
