@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from weft import PATIENCE, WEFT, run
+from weft import PATIENCE, WEFT, Weftd, run
 
 COMMANDS = ["enqueue", "logs", "status", "ps", "cancel", "queues", "dead"]
 
@@ -107,12 +107,11 @@ def test_logs_of_an_unknown_job_is_not_found(weftd):
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["--follow"]])
-def test_logs_says_that_it_cannot_look_for_a_job_in_text(redis, start_weftd, probe, tmp_path, words):
+def test_logs_says_that_it_cannot_look_for_a_job_in_text(tmp_path, words):
     log = tmp_path / "text.log"
-    weftd = start_weftd(**probe, log={"format": "text", "output": str(log)})
-    job = redis.enqueue("speak", payload="hello")
-    redis.wait_for_state(job, "done")
-    done = weftd.cli("logs", job, *words)
+    log.write_text("2026-11-23T20:00:00.000000Z INFO  A job started type=mail\n")
+    weftd = Weftd(tmp_path, "unix:///nowhere", log={"format": "text", "output": str(log)})
+    done = weftd.cli("logs", "A", *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"{log} is text" in done.stderr and "log.format auto or json" in done.stderr and done.stderr.count("\n") == 1
 
