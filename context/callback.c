@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "context/machinery.h"
+#include "context/offload.h"
 #include "context/operation.h"
 #include "context/task.h"
 
@@ -70,7 +71,7 @@ static int callback_new(void (*fn)(void *arg), void *arg, const void *place, str
     struct weft_loop *loop = loop_current();
 
     if (!loop || !fn)
-        return loop ? -EINVAL : -EPERM;
+        return loop ? -EINVAL : offload_is_here() ? -EDEADLK : -EPERM;
 
     struct callback *callback = malloc(sizeof(*callback));
     if (!callback)

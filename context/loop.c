@@ -255,6 +255,14 @@ int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop)
     return 0;
 }
 
+int weft_loop_set_offload_threads(struct weft_loop *loop, unsigned threads)
+{
+    if (threads < 1 || threads > OFFLOAD_THREADS_MAX)
+        return -EINVAL;
+    offload_pool_set_limit(loop->offloads, threads);
+    return 0;
+}
+
 static void event_free_if_any(struct event *event)
 {
     if (event)

@@ -1,20 +1,37 @@
 #include "context/offload.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <ucontext.h>
 #include <unistd.h>
 
+#include "context/cancel.h"
 #include "context/fork_guard.h"
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
 #include "context/signal_stack.h"
 #include "context/task.h"
+#include "context/time.h"
 #include "context/witness.h"
+
+/* Deep enough for code that was not written for small stacks, such as drivers of databases and resolvers; only the
+ * pages that are used take memory. */
+enum { THREAD_STACK_SIZE = 1024 * 1024 };
+
+/* How long a thread waits for more to do. */
+enum { IDLE_SECONDS = 10 };
+
+/* Frames above the place where the signal struck: the handler's and the kernel's. */
+enum { OWN_FRAMES_MAX = 8 };
+
+/* What asks a thread where it is. One that nobody else is likely to use, and that does nothing to the process. */
+#define WHERE_SIGNAL (SIGRTMAX - 2)
 
 /* One call, on the stack of the task that waits for it. */
 struct offload_call {
@@ -23,80 +40,148 @@ struct offload_call {
     void *arg;
     struct weft_context *context; /* the task holds the reference */
     struct weft_task *task;
+    struct pool_thread *thread;
+    bool abandoned; /* the loop's thread's */
     int result;
 };
 
-struct call_list {
-    struct offload_call *first;
-    struct offload_call **last;
+enum where_state { WHERE_UNKNOWN, WHERE_NOTED };
+
+struct pool_thread {
+    struct offload_pool *pool;
+    pthread_t id;
+    pthread_cond_t work;
+    struct offload_call *call; /* under the lock; NULL: it is idle */
+    struct pool_thread *next;  /* in the pool's list of idle ones; under the lock */
+    atomic_int where;          /* enum where_state */
+    size_t frame_count;        /* once it is WHERE_NOTED, and likewise: */
+    uintptr_t frames[OFFLOAD_FRAMES_MAX];
+};
+
+/* A task that waits for its turn, on its own stack. */
+struct turn {
+    struct turn *previous, *next;
+    struct weft_task *task;
+    bool granted;
 };
 
 struct offload_pool {
     pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct call_list waiting; /* under the lock */
-    struct call_list done;    /* under the lock */
-    bool closing;             /* under the lock */
-    unsigned idle;            /* under the lock */
-    unsigned threads;
-    unsigned outstanding;
-    pthread_t ids[OFFLOAD_THREADS_MAX];
+    pthread_cond_t gone;        /* the last thread is */
+    struct pool_thread *idle;   /* under the lock; the last to become so is the first to work again */
+    struct offload_call *done;  /* under the lock; the last one first */
+    struct offload_post *posts; /* under the lock; the last one first */
+    bool closing;               /* under the lock */
+    unsigned threads;           /* under the lock */
+    bool has_ended;             /* under the lock: */
+    pthread_t ended;            /* the last thread that has ended, which has joined the one before it */
+    unsigned limit;             /* of turns */
+    unsigned ceiling;           /* the same, while no more threads can be started */
+    unsigned taken;             /* turns */
+    struct turn *first, *last;  /* that wait */
+    unsigned outstanding;       /* calls, abandoned ones among them */
+    atomic_uint abandoned;
     int done_fd; /* an eventfd that threads write to */
     struct event *done_event;
 };
 
-static void list_init(struct call_list *list)
-{
-    list->first = NULL;
-    list->last = &list->first;
-}
-
-static void list_append(struct call_list *list, struct offload_call *call)
-{
-    call->next = NULL;
-    *list->last = call;
-    list->last = &call->next;
-}
-
-static struct offload_call *list_take(struct call_list *list)
-{
-    struct offload_call *call = list->first;
-
-    if (call) {
-        list->first = call->next;
-        if (!list->first)
-            list->last = &list->first;
-    }
-    return call;
-}
+/* The thread of the pool that this is. */
+static _Thread_local struct pool_thread *thread_here;
 
 /* ---- On a pool thread ---- */
 
-static struct offload_call *wait_for_work(struct offload_pool *pool)
+struct weft_task *offload_task_here(void)
 {
-    struct offload_call *call;
-
-    (void)pthread_mutex_lock(&pool->lock);
-    pool->idle++;
-    while (!(call = list_take(&pool->waiting)) && !pool->closing)
-        (void)pthread_cond_wait(&pool->work, &pool->lock);
-    pool->idle--;
-    (void)pthread_mutex_unlock(&pool->lock);
-    return call;
+    return thread_here && thread_here->call ? thread_here->call->task : NULL;
 }
 
-MACHINERY_BOTTOM static void run_calls(struct offload_pool *pool)
+const void *offload_thread_here(void)
 {
-    for (struct offload_call *call = wait_for_work(pool); call; call = wait_for_work(pool)) {
-        witness_tell(call->context);
-        call->result = weft_run_in(call->context, call->fn, call->arg);
-        fork_guard_check();
-        witness_tell(NULL);
-        (void)pthread_mutex_lock(&pool->lock);
-        list_append(&pool->done, call);
-        (void)pthread_mutex_unlock(&pool->lock);
-        (void)eventfd_write(pool->done_fd, 1);
-    }
+    return thread_here && thread_here->call ? thread_here : NULL;
+}
+
+bool offload_is_here(void)
+{
+    return thread_here && !loop_current();
+}
+
+void offload_post(struct offload_post *post)
+{
+    struct offload_pool *pool = thread_here->pool;
+
+    assert(thread_here->call);
+    (void)pthread_mutex_lock(&pool->lock);
+    post->next = pool->posts;
+    pool->posts = post;
+    (void)pthread_mutex_unlock(&pool->lock);
+    (void)eventfd_write(pool->done_fd, 1);
+}
+
+MACHINERY_BOTTOM static void run_call(struct pool_thread *thread)
+{
+    struct offload_pool *pool = thread->pool;
+    struct offload_call *call = thread->call;
+
+    witness_tell(call->context);
+    call->result = weft_run_in(call->context, call->fn, call->arg);
+    fork_guard_check();
+    cancel_leave(call->task, thread);
+    witness_tell(NULL);
+
+    (void)pthread_mutex_lock(&pool->lock);
+    call->next = pool->done;
+    pool->done = call;
+    thread->call = NULL;
+    thread->next = pool->idle;
+    pool->idle = thread;
+    (void)pthread_mutex_unlock(&pool->lock);
+    (void)eventfd_write(pool->done_fd, 1);
+}
+
+static void leave_idle(struct offload_pool *pool, struct pool_thread *thread)
+{
+    struct pool_thread **link = &pool->idle;
+
+    while (*link != thread)
+        link = &(*link)->next;
+    *link = thread->next;
+}
+
+/* Gives whether there is a call; without one, the thread is the pool's no more. */
+static bool wait_for_work(struct pool_thread *thread)
+{
+    struct offload_pool *pool = thread->pool;
+    int64_t until_us = time_steady_us() + IDLE_SECONDS * INT64_C(1000000);
+    const struct timespec deadline = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    int error = 0;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    while (!thread->call && !pool->closing && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&thread->work, &pool->lock, &deadline);
+    bool works = thread->call != NULL;
+    if (!works)
+        leave_idle(pool, thread);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return works;
+}
+
+/* Each thread that ends joins the one that ended before it, so that there is never more than one to be joined. */
+static void end_thread(struct pool_thread *thread)
+{
+    struct offload_pool *pool = thread->pool;
+
+    (void)pthread_cond_destroy(&thread->work);
+    free(thread);
+    (void)pthread_mutex_lock(&pool->lock);
+    bool has_previous = pool->has_ended;
+    pthread_t previous = pool->ended;
+    pool->has_ended = true;
+    pool->ended = pthread_self();
+    if (--pool->threads == 0)
+        (void)pthread_cond_signal(&pool->gone);
+    (void)pthread_mutex_unlock(&pool->lock);
+    if (has_previous)
+        (void)pthread_join(previous, NULL);
 }
 
 /* A thread without a stack for signals works all the same. */
@@ -106,99 +191,357 @@ MACHINERY_BOTTOM static void *thread_main(void *arg)
     atomic_uintptr_t witness = 0;
     int r = signal_stack_init(&signal_stack);
 
+    thread_here = arg;
     witness_install(&witness);
-    run_calls(arg);
+    do
+        run_call(arg);
+    while (wait_for_work(arg));
     witness_install(NULL);
+    thread_here = NULL;
     if (r == 0)
         signal_stack_done(&signal_stack);
+    end_thread(arg);
     return NULL;
 }
 
-/* ---- On the loop's thread ---- */
+/* ---- Where a thread is ---- */
 
-/* Signals are the loop thread's business, but for those that the pool's threads bring on themselves. */
-static int start_thread(struct offload_pool *pool)
+static uintptr_t struck_at(const ucontext_t *context)
 {
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+static void note_where(int number, siginfo_t *info, void *context)
+{
+    struct pool_thread *thread = thread_here;
+    void *frames[OFFLOAD_FRAMES_MAX + OWN_FRAMES_MAX];
+    int error = errno;
+
+    (void)number;
+    (void)info;
+    if (!thread || atomic_load(&thread->where) == WHERE_NOTED)
+        return;
+    int count = backtrace(frames, OFFLOAD_FRAMES_MAX + OWN_FRAMES_MAX), first = 0;
+    uintptr_t struck = struck_at(context);
+
+    while (first < count && (uintptr_t)frames[first] != struck)
+        first++;
+    if (first == count)
+        first = 0;
+    thread->frame_count = 0;
+    for (int i = first; i < count && thread->frame_count < OFFLOAD_FRAMES_MAX; i++)
+        thread->frames[thread->frame_count++] = (uintptr_t)frames[i] + (i == first);
+    atomic_store(&thread->where, WHERE_NOTED);
+    errno = error;
+}
+
+static void install_note_where(void)
+{
+    struct sigaction action = {.sa_sigaction = note_where, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    void *frame;
+
+    /* The first call loads a library, which is no work for a signal handler. */
+    (void)backtrace(&frame, 1);
+    (void)sigfillset(&action.sa_mask);
+    (void)sigaction(WHERE_SIGNAL, &action, NULL);
+}
+
+void offload_ask_where(const struct weft_task *task)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (!offload_is_under_way(task))
+        return;
+    (void)pthread_once(&once, install_note_where);
+    atomic_store(&task->call->thread->where, WHERE_UNKNOWN);
+    (void)pthread_kill(task->call->thread->id, WHERE_SIGNAL);
+}
+
+size_t offload_where(const struct weft_task *task, uintptr_t frames[static OFFLOAD_FRAMES_MAX])
+{
+    const struct pool_thread *thread = task->call ? task->call->thread : NULL;
+
+    if (!thread || atomic_load(&thread->where) != WHERE_NOTED)
+        return 0;
+    for (size_t i = 0; i < thread->frame_count; i++)
+        frames[i] = thread->frames[i];
+    return thread->frame_count;
+}
+
+/* ---- Threads ---- */
+
+static struct pool_thread *thread_new(struct offload_pool *pool, struct offload_call *call)
+{
+    struct pool_thread *thread = calloc(1, sizeof(*thread));
+    pthread_condattr_t monotonic;
+
+    if (!thread)
+        return NULL;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&thread->work, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    thread->pool = pool;
+    thread->call = call;
+    return thread;
+}
+
+/* Signals are the loop thread's business, but for those that the pool's threads bring on themselves, and the one that
+ * asks where they are. */
+static int create(struct pool_thread *thread)
+{
+    pthread_attr_t attributes;
     sigset_t others, old;
 
     signal_stack_others(&others);
+    (void)sigdelset(&others, WHERE_SIGNAL);
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setstacksize(&attributes, THREAD_STACK_SIZE);
     (void)pthread_sigmask(SIG_SETMASK, &others, &old);
     /* A thread serves whoever comes, not only the job that it is started for. */
     struct current saved;
     propagate_suspend(&saved);
-    int error = pthread_create(&pool->ids[pool->threads], NULL, thread_main, pool);
+    int error = pthread_create(&thread->id, &attributes, thread_main, thread);
     propagate_resume(&saved);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (error)
-        return -EAGAIN;
+    (void)pthread_attr_destroy(&attributes);
+    return error ? -EAGAIN : 0;
+}
+
+static int start_thread(struct offload_pool *pool, struct offload_call *call)
+{
+    struct pool_thread *thread = thread_new(pool, call);
+
+    if (!thread)
+        return -ENOMEM;
+    call->thread = thread;
+    (void)pthread_mutex_lock(&pool->lock);
     pool->threads++;
+    (void)pthread_mutex_unlock(&pool->lock);
+    int r = create(thread);
+    if (r == 0)
+        return 0;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->threads--;
+    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_cond_destroy(&thread->work);
+    free(thread);
+    return r;
+}
+
+static bool hand_to_idle(struct offload_pool *pool, struct offload_call *call)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    struct pool_thread *thread = pool->idle;
+    if (thread) {
+        pool->idle = thread->next;
+        thread->call = call;
+        call->thread = thread;
+        (void)pthread_cond_signal(&thread->work);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return thread != NULL;
+}
+
+/* ---- Turns ---- */
+
+static bool has_room(const struct offload_pool *pool)
+{
+    return pool->taken < (pool->ceiling < pool->limit ? pool->ceiling : pool->limit);
+}
+
+static void unlink_turn(struct offload_pool *pool, const struct turn *turn)
+{
+    if (turn->previous)
+        turn->previous->next = turn->next;
+    else
+        pool->first = turn->next;
+    if (turn->next)
+        turn->next->previous = turn->previous;
+    else
+        pool->last = turn->previous;
+}
+
+static void grant_turns(struct offload_pool *pool)
+{
+    while (pool->first && has_room(pool)) {
+        struct turn *turn = pool->first;
+
+        unlink_turn(pool, turn);
+        turn->granted = true;
+        pool->taken++;
+        task_wake(turn->task, 0);
+    }
+}
+
+static void give_turn(struct offload_pool *pool)
+{
+    pool->taken--;
+    grant_turns(pool);
+}
+
+static int wait_for_turn(struct offload_pool *pool, struct weft_task *task)
+{
+    struct turn turn = {.task = task, .previous = pool->last};
+
+    if (pool->last)
+        pool->last->next = &turn;
+    else
+        pool->first = &turn;
+    pool->last = &turn;
+    int r = task_wait();
+    if (!turn.granted)
+        unlink_turn(pool, &turn);
+    else if (r < 0)
+        give_turn(pool);
+    return r;
+}
+
+int offload_take_turn(void)
+{
+    struct weft_task *task = weft_task_current();
+    struct offload_pool *pool = task->loop->offloads;
+
+    if (task->interruption < 0)
+        return task->interruption;
+    if (pool->first || !has_room(pool))
+        return wait_for_turn(pool, task);
+    pool->taken++;
     return 0;
 }
 
+void offload_give_turn(void)
+{
+    give_turn(weft_task_current()->loop->offloads);
+}
+
+/* ---- Calls ---- */
+
+/* Where no more threads can be started, the call waits for one of those that are there. */
 static int submit(struct offload_pool *pool, struct offload_call *call)
 {
-    (void)pthread_mutex_lock(&pool->lock);
-    bool needs_thread = pool->idle == 0 || pool->waiting.first;
-    (void)pthread_mutex_unlock(&pool->lock);
-    if (needs_thread && pool->threads < OFFLOAD_THREADS_MAX) {
-        int r = start_thread(pool);
-        if (r < 0 && pool->threads == 0)
+    while (!hand_to_idle(pool, call)) {
+        int r = start_thread(pool, call);
+
+        if (r == 0)
+            break;
+        give_turn(pool);
+        if (pool->outstanding == atomic_load(&pool->abandoned))
+            return r;
+        pool->ceiling = pool->taken;
+        r = offload_take_turn();
+        if (r < 0)
             return r;
     }
     if (pool->outstanding++ == 0)
         (void)propagate_event_add(pool->done_event, NULL);
-
-    (void)pthread_mutex_lock(&pool->lock);
-    list_append(&pool->waiting, call);
-    (void)pthread_cond_signal(&pool->work);
-    (void)pthread_mutex_unlock(&pool->lock);
     return 0;
 }
 
+static void end_call(struct offload_pool *pool, struct offload_call *call)
+{
+    if (--pool->outstanding == 0)
+        (void)propagate_event_del(pool->done_event);
+    pool->ceiling = OFFLOAD_THREADS_MAX;
+    if (call->abandoned)
+        atomic_fetch_sub(&pool->abandoned, 1);
+    else
+        pool->taken--;
+    grant_turns(pool);
+    call->task->call = NULL;
+    task_wake(call->task, 0);
+}
+
+/* What was posted, or done, first comes first. */
 static void calls_are_done(evutil_socket_t fd, short what, void *arg)
 {
     struct offload_pool *pool = arg;
+    struct offload_post *posts = NULL;
+    struct offload_call *done = NULL;
     eventfd_t count;
 
     (void)what;
     (void)eventfd_read(fd, &count);
-    for (;;) {
-        (void)pthread_mutex_lock(&pool->lock);
-        struct offload_call *call = list_take(&pool->done);
-        (void)pthread_mutex_unlock(&pool->lock);
-        if (!call)
-            return;
-        if (--pool->outstanding == 0)
-            (void)propagate_event_del(pool->done_event);
-        task_wake(call->task, 0);
+    (void)pthread_mutex_lock(&pool->lock);
+    while (pool->posts) {
+        struct offload_post *post = pool->posts;
+
+        pool->posts = post->next;
+        post->next = posts;
+        posts = post;
+    }
+    while (pool->done) {
+        struct offload_call *call = pool->done;
+
+        pool->done = call->next;
+        call->next = done;
+        done = call;
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    while (posts) {
+        struct offload_post *post = posts;
+
+        posts = post->next;
+        post->fn(post);
+    }
+    while (done) {
+        struct offload_call *call = done;
+
+        done = call->next;
+        end_call(pool, call);
     }
 }
 
 static const struct operation_class offload_class = {.kind = "thread"};
 
-int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
+int offload_run(int (*fn)(void *arg), void *arg, const void *place, int *ret_result)
 {
     struct weft_task *task = weft_task_current();
-
-    if (!task)
-        return task_result(-EDEADLK);
-    if (!fn)
-        return task_result(-EINVAL);
-    if (task->interruption < 0)
-        return task_result(task->interruption);
-
+    struct offload_pool *pool = task->loop->offloads;
     struct offload_call call = {.fn = fn, .arg = arg, .context = current_state.context, .task = task};
     struct operation operation = {0};
-    int r = submit(task->loop->offloads, &call);
+
+    int r = submit(pool, &call);
     if (r < 0)
-        return task_result(r);
+        return r;
+    task->call = &call;
     if (current_state.context)
-        operation_begin(&operation, &offload_class, OPERATION_PLACE(), OPERATION_BORROWS);
+        operation_begin(&operation, &offload_class, place, OPERATION_BORROWS);
     (void)task_wait_held();
     operation_end(&operation);
     if (ret_result)
         *ret_result = call.result;
-    return task_result(task->interruption);
+    return task->interruption;
+}
+
+int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
+{
+    if (!weft_task_current())
+        return task_result(-EDEADLK);
+    if (!fn)
+        return task_result(-EINVAL);
+    int r = offload_take_turn();
+    return task_result(r < 0 ? r : offload_run(fn, arg, OPERATION_PLACE(), ret_result));
+}
+
+bool offload_is_under_way(const struct weft_task *task)
+{
+    return task->call && !task->call->abandoned;
+}
+
+void offload_abandon(const struct weft_task *task)
+{
+    assert(offload_is_under_way(task));
+    task->call->abandoned = true;
+    atomic_fetch_add(&task->loop->offloads->abandoned, 1);
+    give_turn(task->loop->offloads);
 }
 
 /* ---- The pool ---- */
@@ -209,10 +552,10 @@ int offload_pool_new(struct event_base *base, struct offload_pool **ret_pool)
 
     if (!pool)
         return -ENOMEM;
-    list_init(&pool->waiting);
-    list_init(&pool->done);
+    pool->limit = OFFLOAD_THREADS_DEFAULT;
+    pool->ceiling = OFFLOAD_THREADS_MAX;
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->work, NULL);
+    (void)pthread_cond_init(&pool->gone, NULL);
     pool->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (pool->done_fd >= 0)
         pool->done_event = event_new(base, pool->done_fd, EV_READ | EV_PERSIST, calls_are_done, pool);
@@ -224,21 +567,44 @@ int offload_pool_new(struct event_base *base, struct offload_pool **ret_pool)
     return 0;
 }
 
+void offload_pool_set_limit(struct offload_pool *pool, unsigned threads)
+{
+    assert(threads >= 1 && threads <= OFFLOAD_THREADS_MAX);
+    pool->limit = threads;
+    grant_turns(pool);
+}
+
+unsigned offload_count_threads(struct offload_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->lock);
+    unsigned threads = pool->threads;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return threads;
+}
+
+unsigned offload_count_abandoned(struct offload_pool *pool)
+{
+    return atomic_load(&pool->abandoned);
+}
+
 struct offload_pool *offload_pool_free(struct offload_pool *pool)
 {
     if (!pool)
         return NULL;
     (void)pthread_mutex_lock(&pool->lock);
     pool->closing = true;
-    (void)pthread_cond_broadcast(&pool->work);
+    for (struct pool_thread *thread = pool->idle; thread; thread = thread->next)
+        (void)pthread_cond_signal(&thread->work);
+    while (pool->threads > 0)
+        (void)pthread_cond_wait(&pool->gone, &pool->lock);
     (void)pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->threads; i++)
-        (void)pthread_join(pool->ids[i], NULL);
+    if (pool->has_ended)
+        (void)pthread_join(pool->ended, NULL);
     if (pool->done_event)
         event_free(pool->done_event);
     if (pool->done_fd >= 0)
         (void)close(pool->done_fd);
-    (void)pthread_cond_destroy(&pool->work);
+    (void)pthread_cond_destroy(&pool->gone);
     (void)pthread_mutex_destroy(&pool->lock);
     free(pool);
     return NULL;

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/cancel.h"
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
+#include "context/offload.h"
 #include "context/witness.h"
 
 const struct operation_class task_class = {.kind = "task"};
@@ -83,6 +85,7 @@ MACHINERY static void run_function(void *arg)
         loop->observer->task_started(task, loop->observer->user);
     task->result = task->fn(task->arg);
     fork_guard_check();
+    cancel_leave(task, NULL);
     /* Looked up again: the observer may have changed meanwhile. */
     if (task->observed && loop->observer && loop->observer->task_ended)
         loop->observer->task_ended(task, task->result, loop->observer->user);
@@ -221,7 +224,7 @@ struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
         .name = name, .fn = fn, .arg = arg, .observed = true, .class = &task_class, .place = OPERATION_PLACE()};
 
     if (!loop || !name || !fn)
-        return fail_spawn(loop ? EINVAL : EPERM);
+        return fail_spawn(loop ? EINVAL : offload_is_here() ? EDEADLK : EPERM);
     int r = subtask_context(name, &start.context);
     if (r < 0)
         return fail_spawn(-r);
@@ -303,6 +306,7 @@ void task_interrupt(struct weft_task *task, int interruption)
     task->interruption = interruption;
     if (!task->held)
         task_wake(task, interruption);
+    cancel_tell(task);
 }
 
 void weft_cancel(struct weft_task *task)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,15 +21,23 @@ struct task_joiner {
     struct task_joiner *next;
 };
 
+struct offload_call;
+struct cancel_call;
+
 struct weft_task {
     struct loop_item item; /* first: an item is turned into its task by a cast */
     struct weft_loop *loop;
     unsigned references;
     enum task_state state;
-    bool observed;    /* by the loop's observer */
-    bool held;        /* in a wait that no interruption ends */
-    int interruption; /* -ECANCELED or -ETIME once it was interrupted: given by this wait and all later ones */
-    int wake_value;   /* what the wait gives */
+    bool observed; /* by the loop's observer */
+    bool held;     /* in a wait that no interruption ends */
+    /* -ECANCELED or -ETIME once it was interrupted: given by this wait and all later ones. Written by the loop's
+     * thread, read by that of a call. */
+    atomic_int interruption;
+    int64_t deadline_us;              /* CLOCK_MONOTONIC, for weft_deadline_ms(); 0: there is none */
+    struct offload_call *call;        /* that it waits for; NULL: none */
+    struct cancel_call *cancel_calls; /* what weft_on_cancel() has registered; context/cancel.c's */
+    int wake_value;                   /* what the wait gives */
     int result;
     int (*fn)(void *arg);
     void *arg;

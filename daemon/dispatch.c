@@ -216,6 +216,26 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
         atomic_fetch_add_explicit(&dispatch->slot->jobs_failed, 1, memory_order_relaxed);
 }
 
+/* The supervisor sees the count, and has this worker replaced: each such call takes a thread and what it holds. */
+static void job_stuck(struct weft_job *job, const uintptr_t *frames, size_t frame_count, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    (void)job;
+    lifecycle_stuck(&dispatch->slot->crash.crash.modules, frames, frame_count);
+    atomic_fetch_add(&dispatch->slot->offload_abandoned, 1);
+    atomic_fetch_add(&dispatch->slot->offload_abandoned_total, 1);
+}
+
+static void job_unstuck(struct weft_job *job, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    (void)job;
+    lifecycle_unstuck();
+    atomic_fetch_sub(&dispatch->slot->offload_abandoned, 1);
+}
+
 static void subtask_started(struct weft_job *job, struct weft_task *task, void *user)
 {
     (void)task;
@@ -255,6 +275,8 @@ static int enqueue(const char *queue, const struct job_field *fields, size_t cou
 static const struct runner_events runner_events = {
     .started = job_started,
     .ended = job_ended,
+    .stuck = job_stuck,
+    .unstuck = job_unstuck,
     .subtask_started = subtask_started,
     .subtask_ended = subtask_ended,
     .late_subtasks = late_subtasks,
@@ -288,8 +310,11 @@ void dispatch_show_running(struct dispatch *dispatch)
         note_overdue(job, now_us);
         if (job->shown || job->started_us == 0 || now_us - job->started_us < SHOW_AFTER_US)
             continue;
-        check_kept(queue_client_report_running(dispatch->client, job->record, job->started_ms, job->progress));
+        /* First, since a thread may have more to say meanwhile. */
         job->shown = true;
+        char *progress = attempt_copy_progress(job);
+        check_kept(queue_client_report_running(dispatch->client, job->record, job->started_ms, progress));
+        free(progress);
     }
 }
 
@@ -315,9 +340,14 @@ void dispatch_interrupt(struct dispatch *dispatch)
     runner_shut_down(&dispatch->runner);
 }
 
+long dispatch_count_tasks(const struct dispatch *dispatch)
+{
+    return weft_tasks_alive() - atomic_load(&dispatch->slot->offload_abandoned);
+}
+
 bool dispatch_is_over(const struct dispatch *dispatch)
 {
-    return dispatch->drained && weft_tasks_alive() == 0 && queue_client_is_settled(dispatch->client);
+    return dispatch->drained && dispatch_count_tasks(dispatch) == 0 && queue_client_is_settled(dispatch->client);
 }
 
 void dispatch_done(struct dispatch *dispatch)

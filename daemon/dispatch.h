@@ -40,7 +40,10 @@ void dispatch_stop(struct dispatch *dispatch);
 /* Interrupts what runs. */
 void dispatch_interrupt(struct dispatch *dispatch);
 
-/* Whether everything is over and written to Redis. */
+/* Tasks that are alive and not given up with a call that does not return. */
+long dispatch_count_tasks(const struct dispatch *dispatch);
+
+/* Whether everything is over and written to Redis, but for what was given up. */
 bool dispatch_is_over(const struct dispatch *dispatch);
 
 /* A few times a second: jobs that have been running for a while are shown in their reports, with the progress that they

@@ -60,6 +60,7 @@ static int add_type(const struct config *config, const struct registry *registry
         .chain_size = job->chain.count,
         .attempts = job->attempts,
         .timeout_ms = job->timeout_ms,
+        .blocking = job->blocking,
         .backoff = {.base_ms = job->backoff.base_ms, .max_ms = job->backoff.max_ms, .jitter = job->backoff.jitter},
     };
     for (size_t i = 0; i < job->chain.count; i++) {

@@ -7,6 +7,7 @@
 #include <weft/log.h>
 
 #include "context/job_frame.h"
+#include "daemon/crash/backtrace.h"
 
 void lifecycle_started(const struct weft_job *job)
 {
@@ -52,6 +53,20 @@ void lifecycle_ended(const struct attempt_outcome *outcome)
             weft_log_fields(WEFT_INFO, "job returned to its queue", NULL, 0);
         break;
     }
+}
+
+void lifecycle_stuck(const struct module_map *map, const uintptr_t *frames, size_t frame_count)
+{
+    char words[BACKTRACE_SIZE];
+
+    backtrace_describe_thread(map, frames, frame_count, words);
+    weft_log_fields(WEFT_ERROR, "giving up a call that does not return",
+                    (const struct weft_field[]){WEFT_TEXT("backtrace", words[0] ? words : "unknown")}, 1);
+}
+
+void lifecycle_unstuck(void)
+{
+    weft_log_fields(WEFT_WARN, "a call that was given up has returned", NULL, 0);
 }
 
 void lifecycle_subtask_started(void)

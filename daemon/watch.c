@@ -101,7 +101,8 @@ static bool look_at_stall(struct child *child, int64_t still_us)
 /* ---- Going on after the time-out ---- */
 
 /* A job had its time to obey only since the loop turned to it: since it was resumed for the run that still goes on, or
- * since it was told while the loop turns. Whoever waits for a loop that others keep cannot obey. */
+ * since it was told while the loop turns. Whoever waits for a loop that others keep cannot obey. A call that does not
+ * return is given up by the worker first: see look_at_calls(). */
 static bool is_overdue(const struct child *child, const struct card *card, int64_t now_us, bool still)
 {
     int64_t deadline_us = atomic_load(&card->deadline_us), heard_us = atomic_load(&card->heard_us);
@@ -111,7 +112,7 @@ static bool is_overdue(const struct child *child, const struct card *card, int64
         return false;
     if (child->watch.run.job == identity && child->watch.run.seen_us >= OVERDUE_GRACE_US)
         return true;
-    return !still && heard_us > 0 && now_us - heard_us >= OVERDUE_GRACE_US;
+    return !still && heard_us > 0 && now_us - heard_us >= 2 * OVERDUE_GRACE_US;
 }
 
 static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
@@ -125,6 +126,18 @@ static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
         return true;
     }
     return false;
+}
+
+/* ---- Calls that do not return ---- */
+
+/* The worker has charged the job, and goes on with the others; but it will not get rid of the thread. */
+static void look_at_calls(struct child *child)
+{
+    if (child->worn || atomic_load(&child->slot->offload_abandoned_total) == 0)
+        return;
+    weft_log_with(WEFT_WARN, "a worker has a call that does not return and is replaced",
+                  WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid));
+    child->worn = true;
 }
 
 /* ---- Memory ---- */
@@ -190,6 +203,7 @@ static void look_at(const struct watch *watch, struct child *child, int64_t now_
     look_at_run(child, since_us);
     if (!look_at_stall(child, still_us) && !look_at_jobs(child, now_us, still))
         look_at_memory(child);
+    look_at_calls(child);
 }
 
 void watch_look(struct watch *watch, const struct crew *crew)

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
+#include "context/offload.h"
 #include "context/propagate/child.h"
 #include "context/task.h"
 #include "context/timer.h"
@@ -95,7 +97,7 @@ static void begin_interrupt(struct worker *worker)
 /* What is not settled is still pending in Redis: the supervisor gives it back when this process has ended. */
 static void say_what_is_given_up(const struct worker *worker)
 {
-    long tasks = weft_tasks_alive();
+    long tasks = dispatch_count_tasks(&worker->dispatch);
     size_t outcomes = queue_client_count_unsettled(worker->dispatch.client);
 
     if (tasks > 0)
@@ -190,6 +192,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
         atomic_store(&worker->options->slot->beat_us, time_steady_us());
     atomic_store(&worker->options->slot->contexts, weft_contexts_alive());
     atomic_store(&worker->options->slot->tasks, weft_tasks_alive());
+    atomic_store(&worker->options->slot->offload_threads, offload_count_threads(worker->loop->offloads));
     stop_if_finished(worker);
     child_tend();
     look_after_memory(worker);
@@ -281,6 +284,8 @@ static int start(struct worker *worker)
     if (r == 0)
         r = weft_loop_new(worker->base, &worker->loop);
     if (r == 0)
+        r = weft_loop_set_offload_threads(worker->loop, options->config->offload.threads);
+    if (r == 0)
         r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
     if (r == 0)
         r = crash_install(&options->slot->crash);
@@ -329,6 +334,14 @@ static void block_reopening(void)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
+/* A thread that hangs may wake at any moment: what it could then use is left as it is, and what exit() would run, such
+ * as destructors of the plugins, is not run under it. */
+__attribute__((noreturn)) static void end_under_threads(const struct worker *worker)
+{
+    log_output_flush(worker->options->output);
+    _exit(EX_OK);
+}
+
 static void finish(struct worker *worker)
 {
     struct scoreboard_slot *slot = worker->options->slot;
@@ -344,6 +357,8 @@ static void finish(struct worker *worker)
     atomic_store(&slot->live_contexts, weft_contexts_alive());
     atomic_store(&slot->live_tasks, weft_tasks_alive());
     atomic_store(&slot->live_jobs, runner_jobs_alive());
+    if (worker->loop && offload_count_abandoned(worker->loop->offloads) > 0)
+        end_under_threads(worker);
     job_types_done(&worker->types);
     registry_done(&worker->registry);
     location_name_places_no_more();

@@ -10,6 +10,8 @@
 #include "context/frame.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
+#include "context/offload.h"
+#include "context/task.h"
 #include "handlers/runner.h"
 
 /* What an attempt takes besides its payload: itself, its record, its frame, its task. */
@@ -40,6 +42,7 @@ static void attempt_free(void *owner)
     if (job->record && runner->events->forgotten)
         runner->events->forgotten(job, runner->user);
     memory_done(&job->memory);
+    (void)pthread_mutex_destroy(&job->lock);
     free(job->result);
     free(job->progress);
     (void)job_free(job->record);
@@ -75,12 +78,14 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     job->runner = runner;
     job->record = record;
     job->type = type;
+    (void)pthread_mutex_init(&job->lock, NULL);
     (void)snprintf(job->attempt_text, sizeof(job->attempt_text), "%u", record->attempt);
     if (record->trace_id)
         (void)snprintf(job->span_id, sizeof(job->span_id), "%08x%08x", (unsigned)(runner_random(runner) * 0x1p32),
                        (unsigned)(runner_random(runner) * 0x1p32) | 1u);
     int r = make_frame(job, ret_frame);
     if (r < 0) {
+        (void)pthread_mutex_destroy(&job->lock);
         free(job);
         return r;
     }
@@ -112,9 +117,35 @@ void attempt_set_error(struct weft_job *job, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    job->error = memory_vprintf(&job->memory, format, args);
-    job->stack = NULL;
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->closed) {
+        job->error = memory_vprintf(&job->memory, format, args);
+        job->stack = NULL;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
     va_end(args);
+}
+
+void attempt_close(struct weft_job *job)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    job->closed = true;
+    (void)pthread_mutex_unlock(&job->lock);
+}
+
+char *attempt_copy_progress(struct weft_job *job)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    char *copy = job->progress ? strdup(job->progress) : NULL;
+    (void)pthread_mutex_unlock(&job->lock);
+    return copy;
+}
+
+bool attempt_runs_here(const struct weft_job *job)
+{
+    const struct weft_task *task = job->type->blocking ? offload_task_here() : weft_task_current();
+
+    return task && task == job->task;
 }
 
 /* ---- The chain ---- */
@@ -123,12 +154,28 @@ void attempt_set_error(struct weft_job *job, const char *format, ...)
  * handler that failed, not the middleware that passes its error on. */
 static void explain_failure(struct weft_job *job, const struct weft_handler *handler, int result)
 {
-    if (!job->culprit || job->culprit_result != result) {
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->closed && (!job->culprit || job->culprit_result != result)) {
         job->culprit = handler;
         job->culprit_result = result;
     }
-    if (job->verdict == VERDICT_NONE && !job->error)
+    bool explained = job->verdict != VERDICT_NONE || job->error;
+    (void)pthread_mutex_unlock(&job->lock);
+    if (!explained)
         attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
+}
+
+/* What a handler may have swallowed is over: a later failure has reasons of its own. */
+static void forget_failure(struct weft_job *job)
+{
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->closed) {
+        job->verdict = VERDICT_NONE;
+        job->error = NULL;
+        job->stack = NULL;
+        job->culprit = NULL;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
 }
 
 MACHINERY int attempt_run_chain(struct weft_job *job)
@@ -136,6 +183,7 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
     while (job->position < job->type->chain_size) {
         const struct weft_handler *handler = job->type->chain[job->position++];
 
+        atomic_store_explicit(&job->at, handler, memory_order_relaxed);
         /* Set, not scoped: what one handler sets is there for the next. */
         int result = current_set_own(JOB_VALUE_HANDLER, handler->name);
         if (result == 0)
@@ -149,11 +197,7 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
             explain_failure(job, handler, result);
             return result;
         }
-        /* What it may have swallowed is over: a later failure has reasons of its own. */
-        job->verdict = VERDICT_NONE;
-        job->error = NULL;
-        job->stack = NULL;
-        job->culprit = NULL;
+        forget_failure(job);
     }
     return 0;
 }
@@ -162,10 +206,10 @@ int weft_next(struct weft_job *job)
 {
     struct current saved;
 
-    if (weft_task_current() != job->task)
-        return -EDEADLK;
+    if (!attempt_runs_here(job))
+        return task_result(-EDEADLK);
     if (job->rest_ran)
-        return -EALREADY;
+        return task_result(-EALREADY);
 
     current_enter(&saved, weft_capture());
     int result = attempt_run_chain(job);
@@ -180,10 +224,14 @@ int weft_next(struct weft_job *job)
 
 void attempt_run_deferred(struct weft_job *job)
 {
-    while (job->deferred) {
+    for (;;) {
+        (void)pthread_mutex_lock(&job->lock);
         struct deferred *deferred = job->deferred;
-
-        job->deferred = deferred->next;
+        if (deferred)
+            job->deferred = deferred->next;
+        (void)pthread_mutex_unlock(&job->lock);
+        if (!deferred)
+            return;
         deferred->fn(deferred->arg);
     }
 }

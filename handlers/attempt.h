@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +27,7 @@ struct job_type {
     size_t chain_size;
     unsigned attempts;
     int64_t timeout_ms;
+    bool blocking; /* the chain runs on a thread of the pool */
     struct retry_backoff backoff;
 };
 
@@ -49,21 +52,26 @@ struct deferred {
 #define ATTEMPT_SPAN_ID_SIZE 17
 
 struct weft_job {
-    struct timer timeout; /* first */
+    struct timer timeout; /* first; then the one that gives a call up which does not return */
     struct runner *runner;
     struct job *record;
     size_t payload_size; /* of the record, which may be gone before the attempt is */
     const struct job_type *type;
-    struct weft_task *task;           /* while the chain runs */
-    struct weft_job *previous, *next; /* in the runner's list of those */
-    struct weft_job *older, *newer;   /* among the living */
-    const struct seed *seed;          /* of its context: tells how much of that is left */
-    struct memory memory;
+    struct weft_task *task;                  /* while the chain runs */
+    struct weft_job *previous, *next;        /* in the runner's list of those */
+    struct weft_job *older, *newer;          /* among the living */
+    const struct seed *seed;                 /* of its context: tells how much of that is left */
+    size_t position;                         /* in the chain: the next handler */
+    bool rest_ran;                           /* weft_next() has been called at the end of the chain, or has ended */
+    _Atomic(const struct weft_handler *) at; /* the handler that runs, or was the last to */
+
+    /* Under the lock, since functions of the job may be called from threads of weft_offload()'s, until the outcome is
+     * decided: then it is closed, and nothing of this changes any more. */
+    pthread_mutex_t lock;
+    bool closed;
+    struct memory memory; /* never closed */
     struct deferred *deferred;
-    size_t position; /* in the chain: the next handler */
-    bool rest_ran;   /* weft_next() has been called at the end of the chain, or has ended */
     enum verdict verdict;
-    enum interruption interruption;
     uint64_t retry_ms;
     char *error;                        /* in the job's memory */
     char *stack;                        /* likewise: what led to an error that is not of the chain itself; or NULL */
@@ -72,10 +80,13 @@ struct weft_job {
     char *result;
     size_t result_size;
     char *progress;
+    /* Up to here. */
+
+    enum interruption interruption;
     int64_t started_ms; /* Unix time */
     int64_t started_us; /* CLOCK_MONOTONIC */
     bool reported;      /* the outcome has been told */
-    bool shown;         /* for the receiver of the events: the report says how far it is */
+    atomic_bool shown;  /* for the receiver of the events: the report says how far it is */
     void *card;         /* for the receiver of the events */
     unsigned subtasks;
     unsigned subtasks_failed;
@@ -94,11 +105,20 @@ int64_t attempt_timeout_ms(const struct weft_job *job);
 /* When the time-out ends (CLOCK_MONOTONIC, us); 0 before the attempt has started. */
 int64_t attempt_deadline_us(const struct weft_job *job);
 
+/* Whether the code that calls this is the chain's: on its task, or, for a type that blocks, on its thread. */
+bool attempt_runs_here(const struct weft_job *job);
+
 /* Runs the handlers that are left; a negative errno is the one that failed. May wait. */
 int attempt_run_chain(struct weft_job *job);
 
 /* Runs what was deferred, the last first. May wait. */
 void attempt_run_deferred(struct weft_job *job);
+
+/* From now on the job's result, progress and verdict stay as they are. */
+void attempt_close(struct weft_job *job);
+
+/* A copy of how far the job is, to be freed, or NULL where it has not said, or there is no memory. */
+char *attempt_copy_progress(struct weft_job *job);
 
 /* Sets the reason of a failure, in the words of printf. */
 void attempt_set_error(struct weft_job *job, const char *format, ...) WEFT_PRINTF(2, 3);

@@ -1,5 +1,7 @@
 /* weft_enqueue(): a job that enqueues another hands its identity, its trace and its metadata on. */
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 
 #include "context/macros.h"
 #include "context/name.h"
+#include "context/offload.h"
 #include "context/task.h"
 #include "handlers/runner.h"
 
@@ -192,6 +195,114 @@ static int send_and_wait(struct runner *runner, const char *queue, const struct 
     return r;
 }
 
+/* ---- The wait of a thread ---- */
+
+/* The same, asked for by a thread of the pool and done by the loop's. Each of those that refer to it lets go of it by
+ * itself: the thread, the loop's function, and what is called when Redis has answered. */
+struct threaded_request {
+    struct offload_post post; /* first */
+    atomic_int references;
+    struct runner *runner;
+    const char *queue; /* these two are the thread's, until it is taken */
+    const struct message *message;
+    struct weft_context *context;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool taken; /* under the lock, and likewise: */
+    bool done;
+    bool cancelled;
+    int result;
+    char id[WEFT_ID_SIZE];
+};
+
+static void threaded_request_unref(struct threaded_request *request)
+{
+    if (atomic_fetch_sub(&request->references, 1) > 1)
+        return;
+    (void)pthread_cond_destroy(&request->changed);
+    (void)pthread_mutex_destroy(&request->lock);
+    (void)weft_context_unref(request->context);
+    free(request);
+}
+
+static void threaded_request_done(int result, const char *text, void *arg)
+{
+    struct threaded_request *request = arg;
+
+    if (result < 0 && text)
+        (void)weft_run_in(request->context, log_refusal, (void *)(uintptr_t)text);
+    (void)pthread_mutex_lock(&request->lock);
+    request->done = true;
+    request->result = result;
+    if (result == 0)
+        (void)snprintf(request->id, sizeof(request->id), "%s", text);
+    (void)pthread_cond_signal(&request->changed);
+    (void)pthread_mutex_unlock(&request->lock);
+    threaded_request_unref(request);
+}
+
+/* On the loop's thread. The message is copied before the thread hears that it was taken. */
+static void take_request(struct offload_post *post)
+{
+    struct threaded_request *request = (struct threaded_request *)post;
+    struct runner *runner = request->runner;
+    int r = runner->events->enqueue(request->queue, request->message->fields, request->message->count,
+                                    threaded_request_done, request, runner->user);
+
+    if (r < 0)
+        threaded_request_done(r, NULL, request);
+    (void)pthread_mutex_lock(&request->lock);
+    request->taken = true;
+    (void)pthread_cond_signal(&request->changed);
+    (void)pthread_mutex_unlock(&request->lock);
+    threaded_request_unref(request);
+}
+
+static void cancel_request(void *arg)
+{
+    struct threaded_request *request = arg;
+
+    (void)pthread_mutex_lock(&request->lock);
+    request->cancelled = true;
+    (void)pthread_cond_signal(&request->changed);
+    (void)pthread_mutex_unlock(&request->lock);
+}
+
+static int send_and_block(struct runner *runner, const char *queue, const struct message *message, char *ret_id)
+{
+    struct threaded_request *request = calloc(1, sizeof(*request));
+
+    if (!request)
+        return -ENOMEM;
+    request->post.fn = take_request;
+    atomic_store(&request->references, 1);
+    request->runner = runner;
+    request->queue = queue;
+    request->message = message;
+    request->context = weft_capture();
+    (void)pthread_mutex_init(&request->lock, NULL);
+    (void)pthread_cond_init(&request->changed, NULL);
+    int r = weft_on_cancel(cancel_request, request);
+    if (r < 0) {
+        threaded_request_unref(request);
+        return r;
+    }
+    atomic_fetch_add(&request->references, 2);
+    offload_post(&request->post);
+
+    (void)pthread_mutex_lock(&request->lock);
+    while (!request->taken || !(request->done || request->cancelled))
+        (void)pthread_cond_wait(&request->changed, &request->lock);
+    r = request->done ? request->result : offload_task_here()->interruption;
+    if (r == 0 && ret_id)
+        memcpy(ret_id, request->id, WEFT_ID_SIZE);
+    (void)pthread_mutex_unlock(&request->lock);
+    (void)weft_off_cancel(cancel_request, request);
+    threaded_request_unref(request);
+    return r;
+}
+
 /* ---- The call ---- */
 
 /* Fields that mean something to weft: given as metadata they would take the place of what the options say. */
@@ -228,7 +339,10 @@ int weft_enqueue(const char *type, const void *payload, size_t size, const struc
     struct weft_job *job = weft_job_current();
     struct message message = {0};
 
-    if (!weft_task_current() || !runner_of_thread)
+    bool blocks = offload_task_here() && offload_is_here();
+    struct runner *runner = !blocks ? runner_of_thread : job ? job->runner : NULL;
+
+    if (!runner || (!blocks && !weft_task_current()))
         return task_result(-EDEADLK);
     if (!options)
         options = &no_options;
@@ -251,7 +365,8 @@ int weft_enqueue(const char *type, const void *payload, size_t size, const struc
     const char *queue = options->queue ? options->queue : job ? job->record->queue : "default";
     int r = check_limits(&message, first);
     if (r == 0)
-        r = send_and_wait(runner_of_thread, queue, &message, OPERATION_PLACE(), ret_id);
+        r = blocks ? send_and_block(runner, queue, &message, ret_id)
+                   : send_and_wait(runner, queue, &message, OPERATION_PLACE(), ret_id);
     if (r == 0 && ret_id && options->id)
         (void)snprintf(ret_id, WEFT_ID_SIZE, "%s", options->id);
     free(message.fields);

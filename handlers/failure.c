@@ -19,17 +19,25 @@ static char *find_stack(struct weft_job *job)
 {
     char stack[STACK_SIZE];
 
-    if (job->task && current_state.operation == &job->task->operation)
+    /* On the thread of a chain that blocks nothing else is told of, either. */
+    if (attempt_runs_here(job) && (job->type->blocking || current_state.operation == &job->task->operation))
         return NULL;
     return weft_async_stack(stack, sizeof(stack)) > 0 ? weft_strdup(job, stack) : NULL;
 }
 
-WEFT_PRINTF(3, 0)
-static void set_verdict(struct weft_job *job, enum verdict verdict, const char *format, va_list args)
+WEFT_PRINTF(4, 0)
+static void set_verdict(struct weft_job *job, enum verdict verdict, uint64_t retry_ms, const char *format, va_list args)
 {
-    job->verdict = verdict;
-    job->error = memory_vprintf(&job->memory, format, args);
-    job->stack = find_stack(job);
+    char *stack = find_stack(job);
+
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->closed) {
+        job->verdict = verdict;
+        job->retry_ms = retry_ms;
+        job->error = memory_vprintf(&job->memory, format, args);
+        job->stack = stack;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
 }
 
 int weft_fail(struct weft_job *job, const char *format, ...)
@@ -37,7 +45,7 @@ int weft_fail(struct weft_job *job, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    set_verdict(job, VERDICT_FAIL, format, args);
+    set_verdict(job, VERDICT_FAIL, 0, format, args);
     va_end(args);
     return -EBADMSG;
 }
@@ -47,9 +55,8 @@ int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, 
     va_list args;
 
     va_start(args, format);
-    set_verdict(job, VERDICT_RETRY, format, args);
+    set_verdict(job, VERDICT_RETRY, milliseconds < INT64_MAX / 2 ? milliseconds : INT64_MAX / 2, format, args);
     va_end(args);
-    job->retry_ms = milliseconds < INT64_MAX / 2 ? milliseconds : INT64_MAX / 2;
     return -EAGAIN;
 }
 

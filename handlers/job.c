@@ -66,9 +66,16 @@ int weft_result_bytes(struct weft_job *job, const void *data, size_t size)
     if (size > 0)
         memcpy(copy, data, size);
     copy[size] = '\0';
-    free(job->result);
-    job->result = copy;
-    job->result_size = size;
+    (void)pthread_mutex_lock(&job->lock);
+    if (!job->closed) {
+        char *before = job->result;
+
+        job->result = copy;
+        job->result_size = size;
+        copy = before;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    free(copy);
     return 0;
 }
 
@@ -86,9 +93,18 @@ int weft_progress(struct weft_job *job, const char *format, ...)
         free(text);
         return -E2BIG;
     }
-    free(job->progress);
-    job->progress = text;
-    job->runner->events->progressed(job, job->runner->user);
+    (void)pthread_mutex_lock(&job->lock);
+    bool counts = !job->closed;
+    if (counts) {
+        char *before = job->progress;
+
+        job->progress = text;
+        text = before;
+    }
+    (void)pthread_mutex_unlock(&job->lock);
+    free(text);
+    if (counts)
+        job->runner->events->progressed(job, job->runner->user);
     return 0;
 }
 
@@ -96,13 +112,16 @@ int weft_progress(struct weft_job *job, const char *format, ...)
 
 void *weft_alloc(struct weft_job *job, size_t size)
 {
-    return memory_get(&job->memory, size);
+    (void)pthread_mutex_lock(&job->lock);
+    void *memory = memory_get(&job->memory, size);
+    (void)pthread_mutex_unlock(&job->lock);
+    return memory;
 }
 
 char *weft_strdup(struct weft_job *job, const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *copy = memory_get(&job->memory, size);
+    char *copy = weft_alloc(job, size);
 
     return copy ? memcpy(copy, text, size) : NULL;
 }
@@ -112,18 +131,22 @@ char *weft_printf(struct weft_job *job, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    (void)pthread_mutex_lock(&job->lock);
     char *text = memory_vprintf(&job->memory, format, args);
+    (void)pthread_mutex_unlock(&job->lock);
     va_end(args);
     return text;
 }
 
 int weft_defer(struct weft_job *job, void (*fn)(void *arg), void *arg)
 {
-    struct deferred *deferred = memory_get(&job->memory, sizeof(*deferred));
+    struct deferred *deferred = weft_alloc(job, sizeof(*deferred));
 
     if (!deferred)
         return -ENOMEM;
+    (void)pthread_mutex_lock(&job->lock);
     *deferred = (struct deferred){.fn = fn, .arg = arg, .next = job->deferred};
     job->deferred = deferred;
+    (void)pthread_mutex_unlock(&job->lock);
     return 0;
 }

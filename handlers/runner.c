@@ -10,8 +10,17 @@
 #include "context/frame.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
+#include "context/offload.h"
 #include "context/task.h"
 #include "context/time.h"
+
+/* How long a call may go on after its job was interrupted: by a time-out, a cancellation or a loss; and by a shutdown,
+ * after which the process has little time left. */
+#define CALL_GRACE_US     (INT64_C(3000) * 1000)
+#define SHUTDOWN_GRACE_US (INT64_C(1000) * 1000)
+
+/* How long before its end the thread is asked where it is. */
+#define WHERE_US (INT64_C(100) * 1000)
 
 /* ---- Random numbers ---- */
 
@@ -28,12 +37,14 @@ double runner_random(struct runner *runner)
 
 /* ---- How it ended ---- */
 
-/* What comes of a failed attempt. */
+/* What comes of a failed attempt, which is closed. */
 static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome)
 {
     outcome->failed = true;
-    outcome->error = job->error ? job->error : "out of memory";
-    outcome->stack = job->stack;
+    if (!outcome->error) {
+        outcome->error = job->error ? job->error : "out of memory";
+        outcome->stack = job->stack;
+    }
     if (job->verdict == VERDICT_FAIL || job->record->attempt >= attempt_limit(job)) {
         outcome->outcome = JOB_DEAD;
         return;
@@ -44,10 +55,14 @@ static void decide_failure(struct weft_job *job, struct attempt_outcome *outcome
                             : retry_delay_ms(&job->type->backoff, job->record->attempt, runner_random(job->runner));
 }
 
-static struct attempt_outcome decide(struct weft_job *job, int result)
+/* `given_up`: what is said of an attempt that is not waited for any longer; NULL: it has ended with `result`. */
+static struct attempt_outcome decide(struct weft_job *job, int result, const char *given_up)
 {
-    struct attempt_outcome outcome = {.outcome = JOB_DONE, .duration_us = timer_now_us() - job->started_us};
+    struct attempt_outcome outcome = {.outcome = JOB_DONE, .duration_us = time_steady_us() - job->started_us};
 
+    if (job->interruption == INTERRUPTED_TIMEOUT && (result == -ETIME || result == -ECANCELED) && !given_up)
+        attempt_set_error(job, "timed out after %lld ms", (long long)attempt_timeout_ms(job));
+    attempt_close(job);
     if (job->interruption == INTERRUPTED_LOST) {
         outcome.outcome = JOB_RETURNED;
         outcome.lost = true;
@@ -64,8 +79,7 @@ static struct attempt_outcome decide(struct weft_job *job, int result)
         outcome.error = "cancelled";
         return outcome;
     case INTERRUPTED_TIMEOUT:
-        if (result == -ETIME)
-            attempt_set_error(job, "timed out after %lld ms", (long long)attempt_timeout_ms(job));
+        outcome.error = given_up;
         break;
     case INTERRUPTED_NOT:
     case INTERRUPTED_LOST:
@@ -104,35 +118,128 @@ static void note_interruption(struct weft_job *job, enum interruption interrupti
         job->interruption = interruption;
 }
 
+static void time_out(struct timer *timer);
+
+/* ---- Calls that do not return ---- */
+
+/* The job ends as its interruption has it. Its task stays where it is, with all that the thread may still use: nothing
+ * of that can be taken from under it. Where the call returns after all, the chain comes to its end, and nobody asks
+ * how. */
+static void give_up(struct timer *timer)
+{
+    struct weft_job *job = (struct weft_job *)timer;
+    struct runner *runner = job->runner;
+    const struct weft_handler *at = atomic_load_explicit(&job->at, memory_order_relaxed);
+    uintptr_t frames[OFFLOAD_FRAMES_MAX];
+    char words[128];
+    struct current saved;
+
+    if (!offload_is_under_way(job->task))
+        return;
+    size_t count = offload_where(job->task, frames);
+    offload_abandon(job->task);
+    unlink_running(runner, job);
+    (void)snprintf(words, sizeof(words), "timed out after %lld ms, in a call that did not return",
+                   (long long)attempt_timeout_ms(job));
+    struct attempt_outcome outcome = decide(job, job->interruption == INTERRUPTED_TIMEOUT ? -ETIME : -ECANCELED, words);
+
+    current_enter(&saved, weft_context_ref(job->task->current.context));
+    (void)current_set_own(JOB_VALUE_HANDLER, at ? at->name : NULL);
+    runner->events->stuck(job, frames, count, runner->user);
+    runner->events->ended(job, &outcome, runner->user);
+    current_leave(&saved);
+    job->reported = true;
+}
+
+static void ask_where(struct timer *timer)
+{
+    struct weft_job *job = (struct weft_job *)timer;
+
+    offload_ask_where(job->task);
+    timer->fire = give_up;
+    (void)!loop_start_timer(job->runner->loop, timer, time_steady_us() + WHERE_US);
+}
+
+/* For a job that has just been interrupted. One that is in no call now will not be in one any more. */
+static void give_up_soon(struct weft_job *job, int64_t grace_us)
+{
+    int64_t deadline_us = time_steady_us() + grace_us - WHERE_US;
+    bool waits = job->timeout.place && job->timeout.fire != time_out;
+
+    if (!offload_is_under_way(job->task) || (waits && job->timeout.deadline_us <= deadline_us))
+        return;
+    loop_stop_timer(job->runner->loop, &job->timeout);
+    job->timeout.fire = ask_where;
+    /* The place of the one that was stopped, or has just fired, is there. */
+    (void)!loop_start_timer(job->runner->loop, &job->timeout, deadline_us);
+}
+
 static void time_out(struct timer *timer)
 {
     struct weft_job *job = (struct weft_job *)timer;
 
     note_interruption(job, INTERRUPTED_TIMEOUT);
     task_interrupt(job->task, -ETIME);
+    give_up_soon(job, CALL_GRACE_US);
 }
 
-/* The task of an attempt, in the job's context from its first line to its last. */
+/* ---- An attempt ---- */
+
+/* What no chain gives. */
+enum { NOT_RUN = 1 };
+
+MACHINERY static int run_blocking_chain(void *arg)
+{
+    int result = attempt_run_chain(arg);
+
+    attempt_run_deferred(arg);
+    return result;
+}
+
+/* On a thread, where the job has its turn. One that was interrupted while it waited for that does not begin. */
+static int run_on_thread(struct weft_job *job, int turn)
+{
+    int result = NOT_RUN;
+
+    if (turn < 0)
+        return turn;
+    int r = offload_run(run_blocking_chain, job, NULL, &result);
+    return result == NOT_RUN ? r : result;
+}
+
+/* The task of an attempt, in the job's context from its first line to its last. The time of one that blocks begins when
+ * there is a thread for it. */
 MACHINERY static int run_attempt(void *arg)
 {
     struct weft_job *job = arg;
     struct runner *runner = job->runner;
 
     job->task = weft_task_current();
+    int turn = job->type->blocking ? offload_take_turn() : 0;
     job->started_ms = time_unix_ms();
-    job->started_us = timer_now_us();
+    job->started_us = time_steady_us();
+    job->task->deadline_us = attempt_deadline_us(job);
     runner->events->started(job, runner->user);
     int result = loop_start_timer(runner->loop, &job->timeout, attempt_deadline_us(job));
-    if (result == 0)
+    if (job->type->blocking && result < 0 && turn == 0)
+        offload_give_turn();
+    else if (job->type->blocking)
+        result = run_on_thread(job, turn);
+    else if (result == 0)
         result = attempt_run_chain(job);
     attempt_run_deferred(job);
     fork_guard_check();
+    if (job->reported) {
+        runner->events->unstuck(job, runner->user);
+        job->task = NULL;
+        return 0;
+    }
     loop_stop_timer(runner->loop, &job->timeout);
     unlink_running(runner, job);
 
     /* The lines of a failure name its culprit, the others no handler. */
     (void)current_set_own(JOB_VALUE_HANDLER, result < 0 && job->culprit ? job->culprit->name : NULL);
-    struct attempt_outcome outcome = decide(job, result);
+    struct attempt_outcome outcome = decide(job, result, NULL);
     runner->events->ended(job, &outcome, runner->user);
     job->reported = true;
     job->task = NULL;
@@ -225,7 +332,7 @@ void runner_init(struct runner *runner, struct weft_loop *loop, const struct run
     loop_observe(loop, &runner->observer);
     enqueue_set_runner(runner);
     if (getrandom(runner->random, sizeof(runner->random), 0) != (ssize_t)sizeof(runner->random))
-        runner->random[0] = (uint64_t)timer_now_us();
+        runner->random[0] = (uint64_t)time_steady_us();
     runner->random[1] |= 1; /* all zeros would stay so */
 }
 
@@ -235,6 +342,8 @@ void runner_shut_down(struct runner *runner)
         note_interruption(job, INTERRUPTED_SHUTDOWN);
     for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
         task_interrupt(task, -ECANCELED);
+    for (struct weft_job *job = runner->running; job; job = job->next)
+        give_up_soon(job, SHUTDOWN_GRACE_US);
 }
 
 /* The chain may be in a context that is not the job's, as inside weft_run_in(). */
@@ -245,6 +354,7 @@ static void interrupt_job(struct runner *runner, struct weft_job *job, enum inte
     for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
         if (frame_owner(task->current.context) == job)
             task_interrupt(task, -ECANCELED);
+    give_up_soon(job, CALL_GRACE_US);
 }
 
 /* Several messages may have the same ID. */

@@ -29,13 +29,22 @@ struct attempt_outcome {
 struct runner_events {
     void (*started)(struct weft_job *job, void *user);
     void (*ended)(struct weft_job *job, const struct attempt_outcome *outcome, void *user);
+
+    /* The job has a call on a thread that goes on long after the job was interrupted: it is given up, and the job ends
+     * without it. `frames`: where the thread is, the innermost first, each an address that a call returns to; none
+     * where that cannot be found out. `ended` follows. The job lives on until the call returns. */
+    void (*stuck)(struct weft_job *job, const uintptr_t *frames, size_t frame_count, void *user);
+
     void (*subtask_started)(struct weft_job *job, struct weft_task *task, void *user);
     void (*subtask_ended)(struct weft_job *job, struct weft_task *task, int result, void *user);
 
     /* Subtasks were started, or failed, after `ended`. */
     void (*late_subtasks)(struct weft_job *job, unsigned subtasks, unsigned failed, void *user);
 
-    /* weft_progress() was called. */
+    /* A call of the job's that was given up, as told by `stuck`, has returned after all, and its chain has ended. */
+    void (*unstuck)(struct weft_job *job, void *user);
+
+    /* weft_progress() was called. On whichever thread that was. */
     void (*progressed)(struct weft_job *job, void *user);
 
     /* The job's last frame is gone, and the job is freed next. On whichever thread that was; may be NULL. */

@@ -40,6 +40,7 @@ struct config_job {
     struct config_strings chain;
     unsigned attempts; /* as the defaults have it where not said */
     int64_t timeout_ms;
+    bool blocking;
     struct config_backoff backoff;
 };
 
@@ -94,6 +95,10 @@ struct config {
     struct {
         int64_t payload;
     } limits;
+
+    struct {
+        unsigned threads;
+    } offload;
 
     struct {
         int level; /* enum weft_level */

@@ -79,6 +79,8 @@ static const struct config_key job_keys[] = {
     {ATTEMPTS, IN_JOB(attempts)},
     {TIMEOUT, IN_JOB(timeout_ms)},
     {"backoff", SECTION(job_backoff), IN_JOB(backoff), .doc = BACKOFF_DOC},
+    {"blocking", SCALAR(flag), IN_JOB(blocking), .fallback = "false",
+     .doc = "true: the handlers run on a thread, and may block"},
     {"exec", CONFIG_UNSUPPORTED, .doc = "a program as the handler"},
     {"http", CONFIG_UNSUPPORTED, .doc = "a web service as the handler"},
     {"concurrency", CONFIG_UNSUPPORTED, .doc = "a limit to the jobs of one type"},
@@ -106,6 +108,13 @@ static const struct config_key limits_keys[] = {
     {0},
 };
 static const struct config_section limits = {.keys = limits_keys};
+
+static const struct config_key offload_keys[] = {
+    {"threads", SCALAR(count), IN_CONFIG(offload.threads), .fallback = "64", BETWEEN("1", "1024"),
+     .doc = "how many calls can block in each worker at the same time; further ones wait"},
+    {0},
+};
+static const struct config_section offload = {.keys = offload_keys};
 
 static const struct config_key log_keys[] = {
     {"level", SCALAR(choice), IN_CONFIG(log.level), .fallback = "info", .choices = levels,
@@ -151,6 +160,7 @@ static const struct config_key root_keys[] = {
     {"jobs", NAMED_MAPS(job), ARRAY(jobs, job_count), .doc = "the job types and the handlers that run for them"},
     {"keep", SECTION(keep), .doc = "what stays in Redis of jobs that have ended"},
     {"limits", SECTION(limits), .doc = "what is too large"},
+    {"offload", SECTION(offload), .doc = "the threads for what blocks"},
     {"log", SECTION(log_section), .doc = "what weftd writes about its work, and where"},
     {"http", SECTION(http), .doc = "a web server for health checks and metrics"},
     {0},

@@ -138,6 +138,23 @@ static void describe_choice(const struct config_key *key, struct config_text *te
         config_text_add_listed(text, key->choices[i], i, count, "or");
 }
 
+static int read_flag(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                     void *field)
+{
+    (void)reader;
+    (void)key;
+    if (strcmp(scalar->text, "true") != 0 && strcmp(scalar->text, "false") != 0)
+        return -EINVAL;
+    *(bool *)field = scalar->text[0] == 't';
+    return 0;
+}
+
+static void describe_flag(const struct config_key *key, struct config_text *text)
+{
+    (void)key;
+    config_text_add(text, "true or false");
+}
+
 void config_string_replace(void *field, char *text)
 {
     char *earlier;
@@ -257,6 +274,7 @@ const struct config_type config_type_duration = {read_duration, describe_duratio
 const struct config_type config_type_size = {read_size, describe_size};
 const struct config_type config_type_fraction = {read_fraction, describe_fraction};
 const struct config_type config_type_choice = {read_choice, describe_choice};
+const struct config_type config_type_flag = {read_flag, describe_flag};
 const struct config_type config_type_name = {read_name, describe_name};
 const struct config_type config_type_wildcard = {read_wildcard, describe_wildcard};
 const struct config_type config_type_path = {read_path, describe_path};

@@ -30,6 +30,7 @@ extern const struct config_type config_type_duration; /* int64_t: milliseconds, 
 extern const struct config_type config_type_size;     /* int64_t: bytes, from min to max */
 extern const struct config_type config_type_fraction; /* double: a decimal number from 0 to 1 */
 extern const struct config_type config_type_choice;   /* int: an index into the key's choices */
+extern const struct config_type config_type_flag;     /* bool: `true` or `false` */
 extern const struct config_type config_type_name;     /* char *: of an alphabet; max is its longest size */
 extern const struct config_type config_type_wildcard; /* char *: the same, or `*` */
 extern const struct config_type config_type_path;     /* char *: made absolute */

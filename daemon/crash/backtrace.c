@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "context/machinery.h"
+#include "context/place.h"
 #include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/process.h"
@@ -123,6 +124,39 @@ static void describe_frames(const struct crash *crash, struct symbols *symbols, 
             break;
         add_frame(&text, frame.words);
     }
+    end_repeats(&text);
+}
+
+/* ---- A thread of this process ---- */
+
+/* Of the functions by which the C library gets to the system call, only the one that was called is told. */
+void backtrace_describe_thread(const struct module_map *map, const uintptr_t *frames, size_t count,
+                               char buffer[static BACKTRACE_SIZE])
+{
+    struct text text = {.buffer = buffer, .size = BACKTRACE_SIZE};
+    char within[PLACE_SIZE] = "";
+
+    buffer[0] = '\0';
+    for (size_t i = 0; i < count && text.frames < BACKTRACE_FRAMES_MAX; i++) {
+        const struct module *module = module_map_find(map, frames[i] - 1);
+        char words[PLACE_SIZE];
+
+        if (!module || machinery_has(frames[i] - 1))
+            continue;
+        if (machinery_bottom_has(frames[i] - 1))
+            break;
+        place_describe((const void *)frames[i], words);
+        if (text.frames == 0 && begins_with(module_name(module), "libc.so")) {
+            (void)strcpy(within, words);
+            continue;
+        }
+        if (within[0])
+            add_frame(&text, within);
+        within[0] = '\0';
+        add_frame(&text, words);
+    }
+    if (within[0])
+        add_frame(&text, within);
     end_repeats(&text);
 }
 

@@ -55,6 +55,7 @@ void metrics_note_end(struct metrics *metrics, const struct child *child, bool c
     for (size_t i = 0; i < METRICS_LEVELS; i++)
         metrics->gone_lines[i] += counter_get(&child->slot->log_lines[i]);
     metrics->gone_lines_lost += counter_get(&child->slot->log_lines_lost);
+    metrics->gone_abandoned += counter_get(&child->slot->offload_abandoned_total);
     if (crashed)
         metrics->crashes[cause_of(child, out_of_memory)]++;
 }
@@ -238,9 +239,10 @@ static void write_lines(const struct metrics *metrics, const struct crew *crew, 
     exposition_add(buffer, "weft_log_lines_lost_total", "", lost);
 }
 
-static void write_workers(const struct crew *crew, struct evbuffer *buffer)
+static void write_workers(const struct metrics *metrics, const struct crew *crew, struct evbuffer *buffer)
 {
-    uint64_t starting = 0, ready = 0, retiring = 0, contexts = 0, tasks = 0;
+    uint64_t abandoned_total = metrics->gone_abandoned;
+    uint64_t starting = 0, ready = 0, retiring = 0, contexts = 0, tasks = 0, threads = 0, abandoned = 0;
 
     for (const struct child *child = crew->children; child; child = child->next) {
         starting += child->state == CHILD_STARTING;
@@ -249,6 +251,9 @@ static void write_workers(const struct crew *crew, struct evbuffer *buffer)
         if (counts(child)) {
             contexts += (uint64_t)atomic_load(&child->slot->contexts);
             tasks += (uint64_t)atomic_load(&child->slot->tasks);
+            threads += (uint64_t)atomic_load(&child->slot->offload_threads);
+            abandoned += (uint64_t)atomic_load(&child->slot->offload_abandoned);
+            abandoned_total += counter_get(&child->slot->offload_abandoned_total);
         }
     }
     exposition_begin(buffer, "weft_workers", "gauge", "Worker processes, by their state.");
@@ -259,6 +264,13 @@ static void write_workers(const struct crew *crew, struct evbuffer *buffer)
     exposition_add(buffer, "weft_context_frames", "", contexts);
     exposition_begin(buffer, "weft_tasks", "gauge", "Tasks, each in a fiber of its own: chains and subtasks.");
     exposition_add(buffer, "weft_tasks", "", tasks);
+    exposition_begin(buffer, "weft_offload_threads", "gauge", "Threads for what blocks.");
+    exposition_add(buffer, "weft_offload_threads", "", threads);
+    exposition_begin(buffer, "weft_offload_abandoned", "gauge",
+                     "Calls on such threads that were given up, after their job's time-out, and have not returned.");
+    exposition_add(buffer, "weft_offload_abandoned", "", abandoned);
+    exposition_begin(buffer, "weft_offload_abandoned_total", "counter", "Calls that were given up.");
+    exposition_add(buffer, "weft_offload_abandoned_total", "", abandoned_total);
 }
 
 void metrics_write(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
@@ -278,7 +290,7 @@ void metrics_write(const struct metrics *metrics, const struct crew *crew, const
         write_waits(&totals, buffer);
     }
     write_queues(metrics, crew, buffer);
-    write_workers(crew, buffer);
+    write_workers(metrics, crew, buffer);
     write_crashes(metrics, buffer);
     write_lines(metrics, crew, slot, buffer);
     exposition_begin(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.");

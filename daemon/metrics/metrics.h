@@ -29,6 +29,7 @@ struct metrics {
     struct totals gone; /* of workers that have ended */
     uint64_t gone_lines[METRICS_LEVELS];
     uint64_t gone_lines_lost;
+    uint64_t gone_abandoned;
     uint64_t crashes[METRICS_CAUSES];
     struct histogram round_trips;
     const struct generation *sampled; /* whose queues the samples are of; not to be followed */

@@ -157,6 +157,7 @@ class Weftd:
         self.starts = 0
         self.read, self.offset = [], 0
         self.forgiven = set()
+        self.hangs = False  # a thread that never ends keeps its job, whose context is then alive to the end
         self.settings = {
             "redis": {"url": url},
             "node": "testnode",
@@ -262,4 +263,4 @@ class Weftd:
         assert len(stopped) == self.starts
         for line in stopped:
             alive = {name: value for name, value in line["data"].items() if name.startswith("live_")}
-            assert alive == {"live_contexts": 0, "live_tasks": 0, "live_jobs": 0}
+            assert self.hangs or alive == {"live_contexts": 0, "live_tasks": 0, "live_jobs": 0}

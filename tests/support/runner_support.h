@@ -111,7 +111,30 @@ static inline int on_enqueue(const char *queue, const struct job_field *fields, 
     return 0;
 }
 
+/* ---- Calls that do not return ---- */
+
+static int stuck, unstuck;
+static size_t stuck_frames;
+
+static inline void on_stuck(struct weft_job *job, const uintptr_t *frames, size_t frame_count, void *user)
+{
+    (void)frames;
+    (void)user;
+    EXPECT_TEXT(weft_get("weft.job_id"), weft_job_id(job));
+    stuck++;
+    stuck_frames = frame_count;
+}
+
+static inline void on_unstuck(struct weft_job *job, void *user)
+{
+    (void)user;
+    EXPECT_TEXT(weft_get("weft.job_id"), weft_job_id(job));
+    unstuck++;
+}
+
 static const struct runner_events events = {
+    .stuck = on_stuck,
+    .unstuck = on_unstuck,
     .started = on_started,
     .ended = on_ended,
     .subtask_started = on_subtask_started,
@@ -154,6 +177,7 @@ struct run {
     unsigned attempt;
     int64_t timeout_ms;
     bool shut_down;
+    bool blocking;
     bool (*stop)(struct runner *runner, const char *queue, const char *name);
     const char *name; /* of what is to be stopped, once the job waits */
 };
@@ -168,6 +192,7 @@ static inline void run_job(const struct run *run)
 
     for (; type.chain_size < 4 && run->handlers[type.chain_size].run; type.chain_size++)
         chain[type.chain_size] = &run->handlers[type.chain_size];
+    type.blocking = run->blocking;
     type.timeout_ms = run->timeout_ms ? run->timeout_ms : 60000;
     told = (struct told){0};
     trace[0] = '\0';

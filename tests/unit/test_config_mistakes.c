@@ -18,8 +18,8 @@
 #define ROOT_KEYS                                                                                                      \
     "redis, node, workers, concurrency, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, keep, "     \
     "limits, "                                                                                                         \
-    "log and http"
-#define JOB_KEYS "chain, attempts, timeout and backoff"
+    "offload, log and http"
+#define JOB_KEYS "chain, attempts, timeout, backoff and blocking"
 
 struct mistake {
     const char *name; /* of the test */

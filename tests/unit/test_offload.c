@@ -52,8 +52,10 @@ static int refuse_on_thread(void *arg)
     EXPECT_EQUAL(weft_offload(refuse_on_thread, NULL, NULL), -EDEADLK);
     EXPECT_EQUAL(weft_join(arg, NULL), -EDEADLK);
     EXPECT(weft_spawn("task", refuse_on_thread, NULL) == NULL);
-    EXPECT_EQUAL(errno, EPERM);
-    EXPECT_EQUAL(weft_call_soon(free, NULL), -EPERM);
+    EXPECT_EQUAL(errno, EDEADLK);
+    EXPECT_EQUAL(weft_call_soon(free, NULL), -EDEADLK);
+    EXPECT_EQUAL(weft_call_later(1, free, NULL), -EDEADLK);
+    EXPECT(weft_loop_base() == NULL);
 
     sigset_t mask;
     EXPECT_EQUAL(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
@@ -154,7 +156,7 @@ static int join_crowd(void *arg)
     int result = 0;
 
     EXPECT_EQUAL(weft_offload(count_running, crowd, &result), 0);
-    EXPECT(result >= 1 && result <= OFFLOAD_THREADS_MAX);
+    EXPECT(result >= 1 && result <= OFFLOAD_THREADS_DEFAULT);
     crowd->done++;
     return 0;
 }
@@ -174,7 +176,7 @@ static void more_calls_than_threads_wait_their_turn(void **state)
     (void)state;
     loop_support_run(gather_crowd, &crowd);
     EXPECT_EQUAL(crowd.done, CALLS);
-    EXPECT(crowd.most >= 1 && crowd.most <= OFFLOAD_THREADS_MAX);
+    EXPECT(crowd.most >= 1 && crowd.most <= OFFLOAD_THREADS_DEFAULT);
 }
 
 /* As many calls as there are threads meet: none waits for another's thread. */
@@ -191,7 +193,7 @@ static int offload_meeting(void *barrier)
 
 static int arrange_meeting(void *barrier)
 {
-    for (int i = 0; i < OFFLOAD_THREADS_MAX; i++)
+    for (int i = 0; i < OFFLOAD_THREADS_DEFAULT; i++)
         EXPECT(weft_spawn("meet", offload_meeting, barrier) != NULL);
     return 0;
 }
@@ -201,7 +203,7 @@ static void calls_run_at_once_on_as_many_threads_as_there_are(void **state)
     pthread_barrier_t barrier;
 
     (void)state;
-    assert_int_equal(pthread_barrier_init(&barrier, NULL, OFFLOAD_THREADS_MAX), 0);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, OFFLOAD_THREADS_DEFAULT), 0);
     loop_support_run(arrange_meeting, &barrier);
     (void)pthread_barrier_destroy(&barrier);
 }

@@ -21,6 +21,11 @@ WEFT_API int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop)
  * gives NULL. */
 WEFT_API struct weft_loop *weft_loop_free(struct weft_loop *loop);
 
+/* How many threads weft_offload() has at the most, from 1 to 1024; 64 unless this is called. They are started as they
+ * are needed, and end after 10 seconds of having nothing to do. Under weftd the configuration says it
+ * (`offload.threads`). On the loop's thread. Errors: -EINVAL. */
+WEFT_API int weft_loop_set_offload_threads(struct weft_loop *loop, unsigned threads);
+
 /* The base of this thread's loop, for code that is written for libevent: borrowed, and to be neither run nor freed.
  * NULL: the thread has no loop. */
 WEFT_API struct event_base *weft_loop_base(void);

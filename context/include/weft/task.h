@@ -4,10 +4,11 @@
  * A task runs on a fiber, a stack of its own. While it waits, the event loop runs other tasks and callbacks. Each
  * task starts in the context of the code that spawned it and keeps it across every wait.
  *
- * All functions here belong to the thread that runs the loop. Those marked WEFT_MAY_WAIT must be called from a task;
- * elsewhere they fail with -EDEADLK. They give a negative errno and set errno to the same error, so that both
- * `if (r < 0) return r;` and `return -errno;` are right. A task that was cancelled or has run out of time gets
- * -ECANCELED or -ETIME from the wait it is in and from every later one: it is expected to clean up and return.
+ * All functions here belong to the thread that runs the loop, but for those under `Cancellation`. Those marked
+ * WEFT_MAY_WAIT must be called from a task; elsewhere they fail with -EDEADLK. They give a negative errno and set errno
+ * to the same error, so that both `if (r < 0) return r;` and `return -errno;` are right. A task that was cancelled or
+ * has run out of time gets -ECANCELED or -ETIME from the wait it is in and from every later one: it is expected to
+ * clean up and return.
  */
 #pragma once
 
@@ -26,7 +27,8 @@ struct weft_task;
 
 /* Starts fn(arg) as a task called `name` (copied; a word or two for logs). It begins when the caller next waits or
  * returns. Fire and forget: nothing needs to be done with the handle, NULL (with errno: EAGAIN too many tasks,
- * ENOMEM, E2BIG the context has no room for the task's name, EPERM no loop, EINVAL) says that it could not be started.
+ * ENOMEM, E2BIG the context has no room for the task's name, EDEADLK on a thread of weft_offload()'s, EPERM no loop,
+ * EINVAL) says that it could not be started.
  * The handle is borrowed: valid until the task that called weft_spawn() ends, or, where a callback called it, until
  * that callback returns. */
 WEFT_API struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg);
@@ -60,19 +62,53 @@ WEFT_API int weft_sleep_ms(uint64_t milliseconds) WEFT_MAY_WAIT;
  * stays the caller's. */
 WEFT_API int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms) WEFT_MAY_WAIT;
 
-/* Runs fn(arg) on a thread of the pool, in the caller's context, while the calling task waits. For calls that block
- * or compute for long. `*ret_result` (may be NULL) is what fn returned. fn must not wait, spawn or call_soon.
- * A function that has begun is always waited for, since it may use the caller's memory: a cancellation that
- * arrives meanwhile is reported afterwards, and `*ret_result` is then written as well.
- * Errors: -EAGAIN no thread could be started; -ENOMEM; -ECANCELED, -ETIME (before fn began, or while it ran); -EDEADLK.
- */
+/* Runs fn(arg) on a thread of a pool, in the caller's context, while the calling task waits: for calls that block or
+ * compute for long. `*ret_result` (may be NULL) is what fn returned. The pool has at most so many threads as
+ * weft_loop_set_offload_threads() says (under weftd: `offload.threads`); beyond that, calls wait for their turn, first
+ * come first served. Each has a stack of 1 MiB.
+ *
+ * In fn, the context, the log and what is under `Cancellation` work as everywhere. What waits, or needs the loop, fails
+ * with -EDEADLK: weft_sleep_ms(), weft_wait_fd(), weft_join(), weft_future_wait(), weft_offload(), weft_call_soon(),
+ * weft_call_later(), and weft_spawn() (NULL, with errno). weft_task_current() and weft_loop_base() give NULL there.
+ * weft_cancel(), weft_task_ref(), weft_task_unref() and weft_future_complete() must not be called.
+ *
+ * A function that has begun is always waited for, since it may use the caller's memory: a cancellation or a time-out
+ * that arrives meanwhile is told to fn, by weft_is_cancelled() and weft_on_cancel(), and to the caller afterwards;
+ * `*ret_result` is then written as well. The caller goes on no earlier; weftd reports its job by then
+ * (weft-handler(3)). Errors: -EAGAIN no thread could be started; -ENOMEM; -ECANCELED, -ETIME (before fn began, or while
+ * it ran); -EINVAL; -EDEADLK. */
 WEFT_API int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result) WEFT_MAY_WAIT;
+
+/* ---- Cancellation ---- */
+
+/* These work in a task, and in a function that weft_offload() runs for it, on whose thread they may be called. They
+ * mean the task: its job is cancelled, has run out of time, or has to end because the process does, or somebody has
+ * called weft_cancel(). On other threads, and in callbacks, there is no such task. */
+
+/* Whether the task has been cancelled or has run out of time; false where there is no task. Costs next to nothing. */
+WEFT_API bool weft_is_cancelled(void);
+
+/* How many milliseconds are left until the task runs out of time; 0: it has. -1: it has no time-out, as subtasks have
+ * none, or there is no task. */
+WEFT_API int64_t weft_deadline_ms(void);
+
+/* Has fn(arg) called, once, when the task is cancelled or has run out of time: to end what it is blocked in, such as by
+ * shutdown(2) of a socket or sqlite3_interrupt(). fn is called on the loop's thread, in the context of this call; it
+ * must be quick and must not wait. What was registered is dropped when the function that weft_offload() runs returns,
+ * or, where a task has registered it, when the task ends; or by weft_off_cancel(). Errors: -ECANCELED, -ETIME the task
+ * is cancelled already, and fn will not be called; -ENOMEM; -EINVAL; -EDEADLK there is no task. */
+WEFT_API int weft_on_cancel(void (*fn)(void *arg), void *arg);
+
+/* Takes back the last registration of fn and arg by this function or task. When it returns on a thread of the pool, fn
+ * is not running any more, so that what it uses may be freed. Errors: -ENOENT it was not registered, or has been
+ * called; -EDEADLK there is no task. */
+WEFT_API int weft_off_cancel(void (*fn)(void *arg), void *arg);
 
 /* ---- Callbacks ---- */
 
 /* Calls fn(arg) from the event loop, soon or in so many milliseconds, in the context of this call. There is no
- * handle and no way back: what must be awaited is a task, or completes a future. Errors: -EPERM no loop, -EINVAL,
- * -ENOMEM. */
+ * handle and no way back: what must be awaited is a task, or completes a future. Errors: -EDEADLK on a thread of
+ * weft_offload()'s, -EPERM no loop elsewhere, -EINVAL, -ENOMEM. */
 WEFT_API int weft_call_soon(void (*fn)(void *arg), void *arg);
 WEFT_API int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg);
 

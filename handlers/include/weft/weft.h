@@ -38,7 +38,8 @@ typedef int weft_handler_fn(struct weft_job *job);
 
 /* Runs the rest of the chain now, inside the calling handler, and gives its result: 0, or the error of the handler
  * that failed. The chain does not go on after the caller returns. This makes middleware: a scope, a timer, a
- * transaction around the rest. Errors: -EALREADY when the rest has run already. */
+ * transaction around the rest. Errors: -EALREADY when the rest has run already; -EDEADLK not the chain's task or thread.
+ */
 WEFT_API int weft_next(struct weft_job *job) WEFT_MAY_WAIT;
 
 /* Fails the job for good, with a reason (printf's) for its log, its report and its dead letter. To be returned: gives
@@ -55,9 +56,17 @@ WEFT_API int weft_retry(struct weft_job *job, uint64_t milliseconds, const char 
  * not counted. Does not wait, and keeps errno. */
 WEFT_API void weft_report_error(int error, const char *format, ...) WEFT_PRINTF(2, 3);
 
+/* ---- Where these may be called ----
+ *
+ * A chain runs in a task on the loop's thread, or, where its type is configured with `blocking: true`, on a thread of
+ * the worker's, where its handlers may block. All functions of this header work in both, and all but weft_next() in
+ * what weft_offload() runs on a thread, also at the same time. What waits in a fiber or needs the loop is refused on a
+ * thread with -EDEADLK; <weft/task.h> says, at weft_offload(), which functions that are, and how blocking code is told
+ * that it is to end. */
+
 /* ---- The job ---- */
 
-/* What the job is, valid as long as the job. */
+/* What the job is, valid as long as the job. From any thread. */
 WEFT_API const char *weft_job_id(const struct weft_job *job);
 WEFT_API const char *weft_job_type(const struct weft_job *job);
 WEFT_API const char *weft_job_queue(const struct weft_job *job);
@@ -73,6 +82,8 @@ WEFT_API struct weft_job *weft_job_current(void);
 
 /* ---- What the job leaves behind ---- */
 
+/* From any thread. After the attempt has ended they have no effect. */
+
 /* Sets the job's result, replacing an earlier one: text (JSON, by custom) or bytes; copied. It is stored in the report
  * when the job is done. Gives 0, -E2BIG over 1 MiB, -ENOMEM. */
 WEFT_API int weft_result(struct weft_job *job, const char *text);
@@ -84,13 +95,16 @@ WEFT_API int weft_progress(struct weft_job *job, const char *format, ...) WEFT_P
 
 /* ---- Memory and cleaning up ---- */
 
+/* From any thread. */
+
 /* Memory, zeroed and aligned for any type, that is freed by itself when the job and everything it started are over. */
 WEFT_API void *weft_alloc(struct weft_job *job, size_t size);
 WEFT_API char *weft_strdup(struct weft_job *job, const char *text);
 WEFT_API char *weft_printf(struct weft_job *job, const char *format, ...) WEFT_PRINTF(2, 3);
 
-/* Calls fn(arg) when the chain has ended, whatever its outcome; the last deferred first, in the job's context. fn may
- * wait, though a cancelled job's waits end at once. Gives 0 or -ENOMEM. */
+/* Calls fn(arg) when the chain has ended, whatever its outcome; the last deferred first, in the job's context, and where
+ * the chain ran: on its thread, for a type that blocks. Else fn may wait, though a cancelled job's waits end at once.
+ * Gives 0 or -ENOMEM. */
 WEFT_API int weft_defer(struct weft_job *job, void (*fn)(void *arg), void *arg);
 
 /* ---- Child jobs ---- */
@@ -114,7 +128,8 @@ struct weft_enqueue_options {
  * `payload` may be NULL, `options` may be NULL. `ret_id` (may be NULL; WEFT_ID_SIZE bytes) receives the job ID.
  * Errors: -EINVAL a name, ID or type that weft would refuse; -E2BIG over 64 fields or 16 KiB of metadata; -ENOTCONN
  * Redis is away; -EIO Redis said no (the log tells what); -ECANCELED, -ETIME, -EDEADLK. After -ECANCELED and -ETIME the
- * job may have been enqueued. */
+ * job may have been enqueued. On a thread (blocking jobs, weft_offload()) it blocks until Redis has answered; there it
+ * gives -EDEADLK only outside of a job's context. */
 WEFT_API int weft_enqueue(const char *type, const void *payload, size_t size,
                           const struct weft_enqueue_options *options, char *ret_id) WEFT_MAY_WAIT;
 

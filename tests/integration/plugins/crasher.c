@@ -119,24 +119,6 @@ static int ignore(struct weft_job *job)
     return 0;
 }
 
-static void *block(void *arg)
-{
-    for (;;)
-        pause();
-    return arg;
-}
-
-static int block_in_pool(void *arg)
-{
-    return block(arg) == NULL;
-}
-
-static int hang_in_pool(struct weft_job *job)
-{
-    (void)job;
-    return weft_offload(block_in_pool, NULL, NULL);
-}
-
 static int nap(struct weft_job *job)
 {
     (void)job;
@@ -148,4 +130,4 @@ WEFT_PLUGIN("crasher", WEFT_HANDLER("segfault", segfault), WEFT_HANDLER("abandon
             WEFT_HANDLER("divide", divide), WEFT_HANDLER("overflow", overflow), WEFT_HANDLER("spin", spin),
             WEFT_HANDLER("leave", leave), WEFT_HANDLER("vanish", vanish), WEFT_HANDLER("eat", eat),
             WEFT_HANDLER("talk_and_die", talk_and_die), WEFT_HANDLER("leave_a_bomb", leave_a_bomb),
-            WEFT_HANDLER("ignore", ignore), WEFT_HANDLER("hang_in_pool", hang_in_pool), WEFT_HANDLER("nap", nap));
+            WEFT_HANDLER("ignore", ignore), WEFT_HANDLER("nap", nap));
