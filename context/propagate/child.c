@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "context/container.h"
 #include "context/propagate/sanitizer.h"
 
 SANITIZED(waitid);
 
 struct child {
-    struct operation operation; /* first */
+    struct operation operation;
     pid_t pid;
     struct child *next;
 };
@@ -26,7 +27,8 @@ static struct {
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "child %d", (int)((const struct child *)operation)->pid);
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "child %d",
+                   (int)container_of(operation, const struct child, operation)->pid);
 }
 
 static const struct operation_class child_class = {.kind = "child", .describe = describe};

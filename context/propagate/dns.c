@@ -8,6 +8,7 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 
+#include "context/container.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
 
@@ -26,7 +27,7 @@ struct lookup {
 static void describe(const struct operation *operation, char *buffer)
 {
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "dns %.*s", OPERATION_DESCRIPTION_SIZE - 5,
-                   ((const struct lookup *)operation)->name);
+                   container_of(operation, const struct lookup, registration.operation)->name);
 }
 
 static const struct operation_class lookup_class = {.kind = "dns", .describe = describe};

@@ -2,6 +2,7 @@
 #include <event2/buffer.h>
 #include <event2/buffer_compat.h>
 
+#include "context/container.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
 
@@ -94,12 +95,12 @@ PROPAGATE_EXPORT int evbuffer_setcb(struct evbuffer *buffer, evbuffer_cb callbac
 
 static bool has_entry(const struct registration *registration, const void *wanted)
 {
-    return ((const struct watcher *)registration)->entry == wanted;
+    return container_of(registration, const struct watcher, registration)->entry == wanted;
 }
 
 static bool has_callback(const struct registration *registration, const void *wanted)
 {
-    const struct watcher *watcher = (const struct watcher *)registration, *like = wanted;
+    const struct watcher *watcher = container_of(registration, const struct watcher, registration), *like = wanted;
 
     return watcher->entry && watcher->callback == like->callback && watcher->arg == like->arg;
 }
@@ -121,7 +122,7 @@ PROPAGATE_EXPORT int evbuffer_remove_cb(struct evbuffer *buffer, evbuffer_cb_fun
     if (!taken)
         return REAL(evbuffer_remove_cb)(buffer, callback, arg);
 
-    int r = REAL(evbuffer_remove_cb_entry)(buffer, ((struct watcher *)taken)->entry);
+    int r = REAL(evbuffer_remove_cb_entry)(buffer, container_of(taken, struct watcher, registration)->entry);
     registration_drop(taken);
     return r;
 }

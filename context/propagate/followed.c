@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
+#include "context/container.h"
 #include "context/time.h"
 
 /* ---- Records ---- */
@@ -75,7 +76,7 @@ static const char *what_in_words(const struct event *event)
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    const struct event *event = ((const struct followed *)operation)->event;
+    const struct event *event = container_of(operation, const struct followed, operation)->event;
     short events = event_get_events(event);
     struct timeval when;
     int used = 0;
@@ -95,7 +96,7 @@ static void describe(const struct operation *operation, char *buffer)
 /* Timers are many, and reading a clock would be a good part of what following one costs. */
 static int64_t timer_since_us(const struct operation *operation)
 {
-    const struct followed *followed = (const struct followed *)operation;
+    const struct followed *followed = container_of(operation, const struct followed, operation);
     struct timeval when;
     int64_t left_us = event_pending(followed->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
 
@@ -291,7 +292,8 @@ static int find_of_base(const struct operation *operation, void *arg)
 
     if (class != &timer_class && class != &fd_class && class != &signal_class && class != &once_class)
         return 0;
-    if (((const struct followed *)operation)->base != search->base || ((const struct followed *)operation)->dropped)
+    if (container_of(operation, const struct followed, operation)->base != search->base ||
+        container_of(operation, const struct followed, operation)->dropped)
         return 0;
     search->found = (struct followed *)(uintptr_t)operation;
     return 1;

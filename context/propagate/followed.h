@@ -10,7 +10,7 @@
 #include "context/propagate/propagate.h"
 
 struct followed {
-    struct operation operation; /* first: describe() turns it into this by a cast */
+    struct operation operation;
     struct event_base *base;
     struct event *event; /* NULL: a call of event_base_once() */
     event_callback_fn callback;

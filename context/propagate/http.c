@@ -5,6 +5,7 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 
+#include "context/container.h"
 #include "context/macros.h"
 #include "context/propagate/http.h"
 #include "context/propagate/linked.h"
@@ -28,7 +29,7 @@ struct exchange {
 static void describe(const struct operation *operation, char *buffer)
 {
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "http %.*s", OPERATION_DESCRIPTION_SIZE - 6,
-                   ((const struct exchange *)operation)->target);
+                   container_of(operation, const struct exchange, registration.operation)->target);
 }
 
 static const struct operation_class exchange_class = {.kind = "http", .describe = describe};

@@ -4,6 +4,7 @@
 
 #include <event2/listener.h>
 
+#include "context/container.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/registration.h"
 
@@ -26,7 +27,8 @@ struct error_handler {
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "listener on fd %d", ((const struct acceptor *)operation)->fd);
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "listener on fd %d",
+                   container_of(operation, const struct acceptor, registration.operation)->fd);
 }
 
 static const struct operation_class acceptor_class = {.kind = "listener", .describe = describe};
@@ -49,7 +51,7 @@ static void run_acceptor(struct evconnlistener *listener, evutil_socket_t fd, st
 static void *arg_of(struct evconnlistener *listener, void *arg)
 {
     struct registration *found = registration_find(listener, &acceptor_class);
-    void *own = found && found == arg ? ((struct acceptor *)found)->arg : arg;
+    void *own = found && found == arg ? container_of(found, struct acceptor, registration)->arg : arg;
 
     if (found)
         registration_unref(found);
@@ -64,7 +66,7 @@ static void run_error_handler(struct evconnlistener *listener, void *arg)
     if (!found)
         return;
     registration_enter(found, &saved);
-    ((struct error_handler *)found)->callback(listener, arg_of(listener, arg));
+    container_of(found, struct error_handler, registration)->callback(listener, arg_of(listener, arg));
     registration_leave(found, &saved);
     registration_unref(found);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "context/propagate/redis_connection.h"
 
 /* Calls that have ended during a turn. */
@@ -13,7 +14,8 @@ static _Thread_local struct {
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "redis %s", ((const struct redis_call *)operation)->name);
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "redis %s",
+                   container_of(operation, const struct redis_call, operation)->name);
 }
 
 static const struct operation_class redis_class = {.kind = "redis", .describe = describe};

@@ -13,7 +13,7 @@ enum { REDIS_CALL_NAME_SIZE = 24 };
 struct redis_connection;
 
 struct redis_call {
-    struct operation operation; /* first: describe() turns it into this by a cast */
+    struct operation operation;
     redis_reply_fn *fn;
     void *arg;
     struct redis_connection *connection; /* of one that is called more than once */
