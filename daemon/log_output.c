@@ -135,6 +135,8 @@ void log_output_reopen(struct log_output *output)
         if (r < 0)
             weft_error("the log file %s cannot be opened anew: %s; its lines go on into the old one",
                        output->destinations[i].name, strerror(-r));
+        else if (output->destinations[i].owned)
+            weft_debug("the log file %s is opened anew", output->destinations[i].name);
     }
 }
 

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weft/log.h>
+
 #include "daemon/job_types.h"
 #include "daemon/log_output.h"
 #include "daemon/process.h"
@@ -60,6 +62,7 @@ int plugin_check_start(struct plugin_check *check, const struct config *config)
         (void)close(ends[0]);
         return pid;
     }
+    weft_debug("process %d checks the plugins of %s", (int)pid, config->path);
     *check = (struct plugin_check){.config = config, .pid = pid, .fd = ends[0]};
     return 0;
 }

@@ -119,6 +119,7 @@ static int start_server(struct redis_server *server)
         return pid;
     if (pid == 0)
         run_server(server, parent);
+    weft_debug("the embedded Redis is process %d", (int)pid);
     server->pid = pid;
     return 0;
 }

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/container.h"
 #include "queue/keys.h"
 
 struct enqueue_item {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct enqueue *enqueue;
     struct enqueue_item *previous;
     struct enqueue_item *next;
@@ -72,7 +73,7 @@ static void answer_item(struct enqueue_item *item, int result, const char *text)
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct enqueue_item *item = (struct enqueue_item *)request;
+    struct enqueue_item *item = container_of(request, struct enqueue_item, request);
     struct enqueue *enqueue = item->enqueue;
 
     enqueue->wake(enqueue->user);

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "context/container.h"
+
 struct group_request {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct group_maker *maker;
     size_t queue;
 };
@@ -22,7 +24,7 @@ struct group_maker {
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    const struct group_request *made = (struct group_request *)request;
+    const struct group_request *made = container_of(request, struct group_request, request);
     struct group_maker *maker = made->maker;
 
     maker->outstanding--;

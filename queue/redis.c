@@ -1,5 +1,6 @@
 #include "queue/redis.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,9 @@
 #include <event2/util.h>
 #include <hiredis/adapters/libevent.h>
 
+#include <weft/log.h>
+
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/greeting.h"
 
@@ -25,8 +29,18 @@ enum redis_state {
     REDIS_CLOSING, /* until hiredis has let go of the context */
 };
 
+/*
+ *  PAUSING --> CONNECTING --> GREETING --> UP --> CLOSING
+ *     ^             |             |        |         |
+ *     +-------------+-------------+--------+---------+
+ */
+static const char *const state_names[] = {
+    [REDIS_PAUSING] = "pausing", [REDIS_CONNECTING] = "connecting", [REDIS_GREETING] = "connected",
+    [REDIS_UP] = "up",           [REDIS_CLOSING] = "closing",
+};
+
 struct greeting {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct redis *redis;
     enum greeting_step step;
 };
@@ -67,6 +81,13 @@ static void note_reply(struct redis *redis, const redisReply *reply)
 
 /* ---- The state and its timer ---- */
 
+static void set_state(struct redis *redis, enum redis_state state)
+{
+    assert(state == REDIS_PAUSING || state == REDIS_CLOSING || state == redis->state + 1);
+    weft_debug("connection %s to Redis: %s", redis->name, state_names[state]);
+    redis->state = state;
+}
+
 static void set_timer(struct redis *redis, int64_t ms)
 {
     struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
@@ -87,7 +108,7 @@ static void pause_then_connect(struct redis *redis)
 {
     bool was_up = redis->state == REDIS_UP || redis->state == REDIS_CLOSING;
 
-    redis->state = REDIS_PAUSING;
+    set_state(redis, REDIS_PAUSING);
     redis->context = NULL;
     redis->client_id = 0;
     redis->outstanding = 0;
@@ -102,10 +123,11 @@ static void pause_then_connect(struct redis *redis)
 static void close_context(struct redis *redis)
 {
     redisAsyncContext *context = redis->context;
+    assert(context && redis->state != REDIS_PAUSING && redis->state != REDIS_CLOSING);
     bool connected = redis->state == REDIS_GREETING || redis->state == REDIS_UP;
 
     if (redis->state == REDIS_UP)
-        redis->state = REDIS_CLOSING;
+        set_state(redis, REDIS_CLOSING);
     if (!connected)
         context->data = NULL;
     redisAsyncFree(context);
@@ -164,9 +186,10 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
 
     if (!redis)
         return;
+    assert(redis->outstanding > 0);
     redis->outstanding--;
     if (!reply && redis->state == REDIS_UP)
-        redis->state = REDIS_CLOSING;
+        set_state(redis, REDIS_CLOSING);
     if (reply) {
         redis->quiet_since_ms = time_steady_ms();
         if (redis->state == REDIS_UP)
@@ -219,7 +242,7 @@ void redis_flush(struct redis *redis)
 
 static void on_greeting(struct redis_request *request, const redisReply *reply)
 {
-    struct greeting *greeting = (struct greeting *)request;
+    struct greeting *greeting = container_of(request, struct greeting, request);
     struct redis *redis = greeting->redis;
 
     if (!reply)
@@ -232,7 +255,7 @@ static void on_greeting(struct redis_request *request, const redisReply *reply)
         redis->client_id = reply->integer;
     if (--redis->greetings_outstanding > 0 || redis->state != REDIS_GREETING)
         return;
-    redis->state = REDIS_UP;
+    set_state(redis, REDIS_UP);
     redis->events->up(redis->user);
 }
 
@@ -268,7 +291,7 @@ static void on_connected(const redisAsyncContext *context, int status)
         pause_then_connect(redis);
         return;
     }
-    redis->state = REDIS_GREETING;
+    set_state(redis, REDIS_GREETING);
     /* Out of memory here means a greeting that never ends, which the timer finds. */
     (void)send_greetings(redis);
 }
@@ -319,15 +342,17 @@ static redisAsyncContext *open_context(struct redis *redis)
 
 static void connect_now(struct redis *redis)
 {
-    redisAsyncContext *context = open_context(redis);
+    redisAsyncContext *context;
 
+    assert(redis->state == REDIS_PAUSING && !redis->context);
+    context = open_context(redis);
     if (!context) {
         pause_then_connect(redis);
         return;
     }
     context->data = redis;
     redis->context = context;
-    redis->state = REDIS_CONNECTING;
+    set_state(redis, REDIS_CONNECTING);
     redis->quiet_since_ms = time_steady_ms();
     reply_use_arena(context, &redis->arena);
     redisLibeventAttach(context, redis->base);

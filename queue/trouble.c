@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weft/log.h>
+
 void trouble_init(struct trouble *trouble, const struct queue_options *options,
                   void (*tell)(const char *problem, void *user), void *user)
 {
@@ -32,6 +34,7 @@ void trouble_begin(struct trouble_subject *subject, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, arguments);
     va_end(arguments);
+    weft_debug("%s", text);
     if (!subject->ailing) {
         subject->ailing = true;
         trouble->ailing++;
@@ -48,6 +51,7 @@ void trouble_end(struct trouble_subject *subject)
 
     if (!subject->ailing)
         return;
+    weft_debug("Redis at %s answers again", trouble->address);
     subject->ailing = false;
     if (--trouble->ailing > 0)
         return;
