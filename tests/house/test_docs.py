@@ -189,3 +189,15 @@ def test_man_has_nothing_to_complain_of_and_lines_fit(page):
     done = subprocess.run(["man", "--warnings", "-l", MAN / page], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert_none([line for line in done.stdout.splitlines() if len(line) > WIDTH])
+
+
+# ---- The map ----
+
+def test_the_map_is_short_and_shows_each_way_with_few_files():
+    page = text("docs/ARCHITECTURE.md")
+    assert [line for line in page.splitlines() if len(line) > 120] == []
+    ways = re.findall(r"^## The way of a ([\w ]+)\n(.*?)(?=^## )", page, re.MULTILINE | re.DOTALL)
+    assert [way for way, _ in ways] == ["message", "log line", "configuration key", "crash"]
+    for way, section in ways:
+        named = set(re.findall(r"`([\w/]+\.(?:c|h|lua))`", section))
+        assert 8 <= len(named) <= 14, f"{way}: {sorted(named)}"
