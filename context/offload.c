@@ -41,6 +41,7 @@ struct offload_call {
     struct weft_context *context; /* the task holds the reference */
     struct weft_task *task;
     struct pool_thread *thread;
+    bool returned;  /* under the lock; the thread may then end at any time */
     bool abandoned; /* the loop's thread's */
     int result;
 };
@@ -129,6 +130,7 @@ MACHINERY_BOTTOM static void run_call(struct pool_thread *thread)
     witness_tell(NULL);
 
     (void)pthread_mutex_lock(&pool->lock);
+    call->returned = true;
     call->next = pool->done;
     pool->done = call;
     thread->call = NULL;
@@ -256,23 +258,35 @@ static void install_note_where(void)
 void offload_ask_where(const struct weft_task *task)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct offload_pool *pool = task->loop->offloads;
+    struct offload_call *call = task->call;
 
-    if (!offload_is_under_way(task))
+    if (!call || call->abandoned)
         return;
     (void)pthread_once(&once, install_note_where);
-    atomic_store(&task->call->thread->where, WHERE_UNKNOWN);
-    (void)pthread_kill(task->call->thread->id, WHERE_SIGNAL);
+    /* Under the lock, so that the thread is there: one whose call has returned may have ended. */
+    (void)pthread_mutex_lock(&pool->lock);
+    if (!call->returned) {
+        atomic_store(&call->thread->where, WHERE_UNKNOWN);
+        (void)pthread_kill(call->thread->id, WHERE_SIGNAL);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
 }
 
 size_t offload_where(const struct weft_task *task, uintptr_t frames[static OFFLOAD_FRAMES_MAX])
 {
-    const struct pool_thread *thread = task->call ? task->call->thread : NULL;
+    struct offload_pool *pool = task->loop->offloads;
+    const struct offload_call *call = task->call;
+    size_t count = 0;
 
-    if (!thread || atomic_load(&thread->where) != WHERE_NOTED)
+    if (!call)
         return 0;
-    for (size_t i = 0; i < thread->frame_count; i++)
-        frames[i] = thread->frames[i];
-    return thread->frame_count;
+    (void)pthread_mutex_lock(&pool->lock);
+    if (!call->returned && atomic_load(&call->thread->where) == WHERE_NOTED)
+        for (; count < call->thread->frame_count; count++)
+            frames[count] = call->thread->frames[count];
+    (void)pthread_mutex_unlock(&pool->lock);
+    return count;
 }
 
 /* ---- Threads ---- */
@@ -533,12 +547,20 @@ int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
 
 bool offload_is_under_way(const struct weft_task *task)
 {
-    return task->call && !task->call->abandoned;
+    struct offload_pool *pool = task->loop->offloads;
+
+    if (!task->call || task->call->abandoned)
+        return false;
+    (void)pthread_mutex_lock(&pool->lock);
+    bool returned = task->call->returned;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return !returned;
 }
 
 void offload_abandon(const struct weft_task *task)
 {
-    assert(offload_is_under_way(task));
+    /* It may return at this very moment. */
+    assert(task->call && !task->call->abandoned);
     task->call->abandoned = true;
     atomic_fetch_add(&task->loop->offloads->abandoned, 1);
     give_turn(task->loop->offloads);

@@ -61,7 +61,7 @@ int offload_run(int (*fn)(void *arg), void *arg, const void *place, int *ret_res
 
 /* ---- About a task that waits for a call ---- */
 
-/* Whether it does, and the call has not been abandoned. */
+/* Whether it does, and the call has neither returned nor been abandoned. */
 bool offload_is_under_way(const struct weft_task *task);
 
 /* Has the thread note where it is, by a signal: what it was blocked in may give EINTR. */
@@ -71,7 +71,7 @@ void offload_ask_where(const struct weft_task *task);
  * thread has not answered. */
 size_t offload_where(const struct weft_task *task, uintptr_t frames[static OFFLOAD_FRAMES_MAX]);
 
-/* Gives the call's thread up for lost until it returns. */
+/* Gives the call's thread up for lost until it returns, for a task that offload_is_under_way() was just true of. */
 void offload_abandon(const struct weft_task *task);
 
 /* ---- On a thread of the pool ---- */

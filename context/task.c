@@ -311,7 +311,9 @@ void task_interrupt(struct weft_task *task, int interruption)
 
 void weft_cancel(struct weft_task *task)
 {
-    if (task)
+    if (offload_is_here())
+        errno = EDEADLK;
+    else if (task)
         task_interrupt(task, -ECANCELED);
 }
 

@@ -5,6 +5,7 @@
 
 #include <event2/event_struct.h>
 
+#include "context/offload.h"
 #include "context/operation.h"
 #include "context/propagate/propagate.h"
 #include "context/task.h"
@@ -157,6 +158,10 @@ void weft_future_init(struct weft_future *future)
 
 void weft_future_complete(struct weft_future *future, int result)
 {
+    if (offload_is_here()) {
+        errno = EDEADLK;
+        return;
+    }
     if (future->done)
         return;
     future->done = true;

@@ -56,6 +56,15 @@ static int refuse_on_thread(void *arg)
     EXPECT_EQUAL(weft_call_soon(free, NULL), -EDEADLK);
     EXPECT_EQUAL(weft_call_later(1, free, NULL), -EDEADLK);
     EXPECT(weft_loop_base() == NULL);
+    future.done = false;
+    errno = 0;
+    weft_future_complete(&future, 1);
+    EXPECT_EQUAL(errno, EDEADLK);
+    EXPECT(!future.done);
+    errno = 0;
+    weft_cancel(arg);
+    EXPECT_EQUAL(errno, EDEADLK);
+    EXPECT(!weft_is_cancelled());
 
     sigset_t mask;
     EXPECT_EQUAL(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);

@@ -41,7 +41,8 @@ WEFT_API struct weft_task *weft_task_unref(struct weft_task *task); /* gives NUL
  * may join one. Errors: -ECANCELED, -ETIME, -EDEADLK (also: a task that joins itself), -EINVAL (NULL). */
 WEFT_API int weft_join(struct weft_task *task, int *ret_result) WEFT_MAY_WAIT;
 
-/* Cancels a task: its waits give -ECANCELED from now on. Does nothing to one that has ended. */
+/* Cancels a task: its waits give -ECANCELED from now on. Does nothing to one that has ended; nor on a thread of
+ * weft_offload()'s, where errno is set to EDEADLK. */
 WEFT_API void weft_cancel(struct weft_task *task);
 
 /* The current task, borrowed, or NULL outside of every task. */
@@ -69,8 +70,9 @@ WEFT_API int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms) WEFT_MAY_WA
  *
  * In fn, the context, the log and what is under `Cancellation` work as everywhere. What waits, or needs the loop, fails
  * with -EDEADLK: weft_sleep_ms(), weft_wait_fd(), weft_join(), weft_future_wait(), weft_offload(), weft_call_soon(),
- * weft_call_later(), and weft_spawn() (NULL, with errno). weft_task_current() and weft_loop_base() give NULL there.
- * weft_cancel(), weft_task_ref(), weft_task_unref() and weft_future_complete() must not be called.
+ * weft_call_later(), and weft_spawn() (NULL, with errno). weft_cancel() and weft_future_complete() have no result: they
+ * do nothing there but set errno to EDEADLK. weft_task_current() and weft_loop_base() give NULL. weft_task_ref() and
+ * weft_task_unref() must not be called.
  *
  * A function that has begun is always waited for, since it may use the caller's memory: a cancellation or a time-out
  * that arrives meanwhile is told to fn, by weft_is_cancelled() and weft_on_cancel(), and to the caller afterwards;
@@ -123,7 +125,8 @@ struct weft_future {
 /* Makes a future that is not done. */
 WEFT_API void weft_future_init(struct weft_future *future);
 
-/* Delivers the result; the task that waits for it goes on when the event loop next runs tasks. */
+/* Delivers the result; the task that waits for it goes on when the event loop next runs tasks. Does nothing on a thread
+ * of weft_offload()'s, and sets errno to EDEADLK there. */
 WEFT_API void weft_future_complete(struct weft_future *future, int result);
 
 /* Waits for the result; `*ret_result` may be NULL. One task at a time: a second one gets -EBUSY. A wait that ends in
