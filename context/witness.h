@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "context/frame.h"
@@ -31,11 +32,32 @@ static inline void witness_tell(const struct weft_context *context)
 {
     uintptr_t owner = (uintptr_t)frame_owner(context);
 
+    /* Nobody else writes to either. */
+    bool changes = owner == 0 && atomic_load_explicit(witness_place, memory_order_relaxed) != 0;
     atomic_store_explicit(witness_place, owner, memory_order_relaxed);
-    /* Nobody else writes there. */
-    if (owner == 0)
+    if (changes)
         atomic_store_explicit(witness_turns, atomic_load_explicit(witness_turns, memory_order_relaxed) + 1,
                               memory_order_relaxed);
+}
+
+/* While code of somebody's runs a loop of its own, all that this loop runs is that code's doing. */
+struct witness_kept {
+    atomic_uintptr_t *place, *turns;
+};
+
+static inline struct witness_kept witness_keep(void)
+{
+    struct witness_kept kept = {witness_place, witness_turns};
+
+    witness_install(NULL);
+    witness_count(NULL);
+    return kept;
+}
+
+static inline void witness_go_on(const struct witness_kept *kept)
+{
+    witness_install(kept->place);
+    witness_count(kept->turns);
 }
 
 /* While weft itself keeps the code that is running from going on, such as by waiting until a log line is taken, that is

@@ -5,6 +5,7 @@
 #include "context/propagate/followed.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
+#include "context/witness.h"
 
 PROPAGATE_LINKED(loops);
 
@@ -62,11 +63,17 @@ bool propagate_runs_loop(void)
 PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
 {
     struct running_loop loop = {.base = base};
+    bool is_inner = loops_here != NULL;
+    struct witness_kept kept;
     struct current saved;
 
     begin_loop(&loop);
     propagate_suspend(&saved);
+    if (is_inner)
+        kept = witness_keep();
     int r = REAL(event_base_loop)(base, flags);
+    if (is_inner)
+        witness_go_on(&kept);
     propagate_resume(&saved);
     end_loop(&loop);
     if (!loops_here)

@@ -17,9 +17,14 @@ enum card_page {
 /* So that no card shares a cache line with another. */
 #define CACHE_LINE 64
 
+static size_t whole_lines(size_t size)
+{
+    return (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 static size_t states_size(size_t capacity)
 {
-    return (capacity * sizeof(atomic_uchar) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    return whole_lines(capacity * sizeof(atomic_uchar));
 }
 
 /* Their memory need not begin where a page does. */
@@ -32,7 +37,7 @@ size_t card_table_size(size_t capacity)
 {
     size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
 
-    return states_size(capacity) + capacity * sizeof(struct card) + count_pages(capacity, page_size);
+    return states_size(capacity) + capacity * sizeof(struct card) + whole_lines(count_pages(capacity, page_size));
 }
 
 void card_table_init(struct card_table *table, void *memory, size_t capacity)

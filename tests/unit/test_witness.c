@@ -140,6 +140,79 @@ static void what_a_task_leaves_to_be_released_is_its_own_doing(void **state)
     run_as_both(leaves_pointer);
 }
 
+/* ---- Turns ---- */
+
+static atomic_uintptr_t turns;
+
+static void nothing(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+}
+
+static int return_at_once(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+/* Code of the same job inside of this, and a loop of its own, are one run with it. */
+static int runs_for_long(void *arg)
+{
+    uintptr_t before = atomic_load(&turns);
+    struct event_base *base = event_base_new();
+    struct event *event = evtimer_new(base, nothing, NULL);
+
+    (void)arg;
+    EXPECT_EQUAL(weft_run_with("name", "value", return_at_once, NULL), 0);
+    EXPECT_EQUAL(weft_exit(return_at_once, NULL), 0);
+    (void)event_add(event, &(struct timeval){0});
+    EXPECT(event_base_dispatch(base) >= 0);
+    event_free(event);
+    event_base_free(base);
+    EXPECT_EQUAL(atomic_load(&turns), before);
+    EXPECT_EQUAL(told(), mine());
+
+    EXPECT_EQUAL(weft_sleep_ms(0), 0);
+    EXPECT(atomic_load(&turns) != before);
+    return 0;
+}
+
+static void whoever_gives_the_loop_back_begins_another_run(void **state)
+{
+    (void)state;
+    atomic_store(&turns, 0);
+    witness_count(&turns);
+    run_as_both(runs_for_long);
+    uintptr_t after = atomic_load(&turns);
+    EXPECT(after >= 4);
+
+    witness_count(NULL);
+    run_as_both(leaves);
+    EXPECT_EQUAL(atomic_load(&turns), after);
+}
+
+static int is_kept_by_weft(void *arg)
+{
+    uintptr_t before = atomic_load(&turns), word = witness_leave();
+
+    (void)arg;
+    EXPECT_EQUAL(told(), 0);
+    witness_return(word);
+    EXPECT_EQUAL(told(), mine());
+    EXPECT_EQUAL(atomic_load(&turns), before);
+    return 0;
+}
+
+static void what_weft_keeps_waiting_runs_nobodys_code_and_goes_on_with_the_same_run(void **state)
+{
+    (void)state;
+    witness_count(&turns);
+    run_as_both(is_kept_by_weft);
+    witness_count(NULL);
+}
+
 static int expect_own_witness(void *arg)
 {
     (void)arg;
@@ -170,6 +243,8 @@ int main(void)
         EXPECT_TEST(code_that_leaves_its_context_is_still_its_tasks),
         EXPECT_TEST(callbacks_are_told),
         EXPECT_TEST(what_a_task_leaves_to_be_released_is_its_own_doing),
+        EXPECT_TEST(whoever_gives_the_loop_back_begins_another_run),
+        EXPECT_TEST(what_weft_keeps_waiting_runs_nobodys_code_and_goes_on_with_the_same_run),
         EXPECT_TEST(threads_of_the_pool_have_witnesses_of_their_own),
     };
 
