@@ -63,16 +63,16 @@ bool propagate_runs_loop(void)
 PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
 {
     struct running_loop loop = {.base = base};
-    bool is_inner = loops_here != NULL;
+    bool is_somebodys = witness_told() != 0;
     struct witness_kept kept;
     struct current saved;
 
     begin_loop(&loop);
     propagate_suspend(&saved);
-    if (is_inner)
+    if (is_somebodys)
         kept = witness_keep();
     int r = REAL(event_base_loop)(base, flags);
-    if (is_inner)
+    if (is_somebodys)
         witness_go_on(&kept);
     propagate_resume(&saved);
     end_loop(&loop);
