@@ -72,6 +72,7 @@ struct coroutine_pool {
     struct stack_pool *stacks;
     struct coroutine *newest, *oldest; /* of the idle ones: since the newest is used first, the old stay old */
     size_t idle_count;
+    size_t count; /* all, those in use among them */
     unsigned period;
 };
 
@@ -228,6 +229,7 @@ static void coroutine_free(struct coroutine_pool *pool, struct coroutine *corout
     __asan_unpoison_memory_region(coroutine->stack->bottom, coroutine->stack->size);
 #endif
     stack_pool_put(pool->stacks, coroutine->stack);
+    pool->count--;
     free(coroutine);
 }
 
@@ -290,6 +292,7 @@ static int coroutine_new(struct coroutine_pool *pool, struct coroutine **ret_cor
 #if COROUTINE_TSAN
     coroutine->inside.fiber = __tsan_create_fiber(0);
 #endif
+    pool->count++;
     *ret_coroutine = coroutine;
     return 0;
 }
@@ -315,6 +318,11 @@ int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg,
 void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine)
 {
     add_idle(pool, coroutine);
+}
+
+size_t coroutine_pool_bytes(const struct coroutine_pool *pool)
+{
+    return pool->count * sizeof(struct coroutine);
 }
 
 bool coroutine_guards(const struct coroutine *coroutine, const void *address)

@@ -35,6 +35,9 @@ void coroutine_suspend(struct coroutine *coroutine);
 /* Gives a coroutine whose function has returned back to its pool. */
 void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine);
 
+/* What the pool's records take up of the heap, in bytes, without their stacks. */
+size_t coroutine_pool_bytes(const struct coroutine_pool *pool);
+
 /* Whether the address is in the guard of the coroutine's stack. May be called by a signal handler. */
 bool coroutine_guards(const struct coroutine *coroutine, const void *address);
 

@@ -36,7 +36,7 @@ enum { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITIES };
 
 /* Memory is looked after once in so many signs of life, and the heap is given back when it has been emptier than at its
  * peak by so much, and by half, for so many of these looks. */
-enum { BEATS_PER_LOOK = 5, CALM_LOOKS = 3, DROP_MIN = 8 * 1024 * 1024 };
+enum { BEATS_PER_LOOK = 5, CALM_LOOKS = 3, DROP_MIN = 4 * 1024 * 1024 };
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_INTERRUPTED };
 
@@ -152,7 +152,7 @@ static void settled(void *user)
  * takes a while, so it is done once after each peak that was worth it. */
 static void give_heap_back(struct worker *worker)
 {
-    size_t bytes = runner_bytes_alive();
+    size_t bytes = runner_bytes_alive() + coroutine_pool_bytes(worker->loop->coroutines);
 
     if (bytes > worker->peak_bytes)
         worker->peak_bytes = bytes;
