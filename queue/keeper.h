@@ -41,8 +41,8 @@ int queue_keeper_new(struct event_base *base, const struct queue_options *option
                      const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper) MUST_CHECK;
 struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
 
-/* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in one atomic step a
- * queue. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed without being asked
+/* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in slices, each
+ * of which is one atomic step. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed without being asked
  * for: at once if neither they nor their supervisor live on this host, else when their lease is over. Errors: -ENOMEM.
  */
 int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) MUST_CHECK;

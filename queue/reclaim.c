@@ -6,6 +6,10 @@
 
 #include "queue/call.h"
 
+/* Redis works through what one connection sends without turning to others in between, and a slice takes it up to 2 ms
+ * or so. One at a time would be a round trip for each consumer of each queue. */
+#define IN_FLIGHT_MAX 4
+
 /* A consumer of one queue. */
 struct reclaim_call {
     struct redis_request request; /* first, so that the one is found from the other */
@@ -14,6 +18,8 @@ struct reclaim_call {
     size_t queue;
     enum reclaim_reason reason;
     int64_t silence_ms;
+    long count;      /* jobs that went back in slices before the last */
+    bool may_follow; /* what was to be settled first has been */
     bool sent;
     bool with_source;
     char consumer[];
@@ -26,6 +32,7 @@ struct reclaim {
     void *user;
     struct words words;
     struct reclaim_call *calls; /* the oldest first */
+    unsigned in_flight;
     struct trouble_subject subjects[];
 };
 
@@ -49,6 +56,28 @@ static void send_call(struct reclaim_call *call)
     words_add_text(words, call->consumer);
     words_add_number(words, call->silence_ms);
     call->sent = redis_send(reclaim->redis, words, &call->request) == 0;
+    reclaim->in_flight += call->sent;
+}
+
+static void send_calls(struct reclaim *reclaim)
+{
+    for (struct reclaim_call *call = reclaim->calls; call && reclaim->in_flight < IN_FLIGHT_MAX; call = call->next)
+        if (call->may_follow && !call->sent)
+            send_call(call);
+}
+
+/* Those that wait come first, so that a consumer which held much does not hold up the others. */
+static void move_to_end(struct reclaim_call *call)
+{
+    struct reclaim_call **link = &call->reclaim->calls;
+
+    while (*link != call)
+        link = &(*link)->next;
+    *link = call->next;
+    while (*link)
+        link = &(*link)->next;
+    call->next = NULL;
+    *link = call;
 }
 
 /* What failed is sent again by the next flush. */
@@ -58,12 +87,39 @@ static void act_on_error(struct reclaim_call *call, const redisReply *reply)
 
     call->with_source = reply_is_error(reply, "NOSCRIPT");
     if (call->with_source)
-        send_call(call);
-    else if (reply_blames_server(reply))
+        return;
+    call->may_follow = false;
+    if (reply_blames_server(reply))
         redis_fail(reclaim->redis, reply->str);
     else
         trouble_begin(&reclaim->subjects[call->queue], "does not give back the jobs of dead workers to queue %s: %s",
                       reclaim->keys[call->queue].queue, reply->str);
+}
+
+/* A slice has gone back, which is all, or the consumer was heard of again and keeps the rest. */
+static void finish_call(struct reclaim_call *call)
+{
+    struct reclaim *reclaim = call->reclaim;
+
+    if (call->count > 0)
+        reclaim->events->reclaimed(reclaim->keys[call->queue].queue, call->consumer, call->count, call->reason,
+                                   reclaim->user);
+    remove_call(call);
+}
+
+/* Where the connection is lost in between, the next call goes on from what Redis has. */
+static void note_slice(struct reclaim_call *call, const redisReply *reply)
+{
+    bool is_slice = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+                    reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[1]->type == REDIS_REPLY_INTEGER;
+
+    trouble_end(&call->reclaim->subjects[call->queue]);
+    if (is_slice)
+        call->count += (long)reply->element[0]->integer;
+    if (is_slice && reply->element[1]->integer != 0)
+        move_to_end(call);
+    else
+        finish_call(call);
 }
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
@@ -72,24 +128,25 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     struct reclaim *reclaim = call->reclaim;
 
     call->sent = false;
-    if (!reply)
-        return;
-    if (reply_is_error(reply, NULL)) {
-        act_on_error(call, reply);
+    reclaim->in_flight--;
+    if (!reply) {
+        call->may_follow = false;
         return;
     }
-    trouble_end(&reclaim->subjects[call->queue]);
-    if (reply->type == REDIS_REPLY_INTEGER && reply->integer > 0)
-        reclaim->events->reclaimed(reclaim->keys[call->queue].queue, call->consumer, (long)reply->integer, call->reason,
-                                   reclaim->user);
-    remove_call(call);
+    if (reply_is_error(reply, NULL))
+        act_on_error(call, reply);
+    else
+        note_slice(call, reply);
+    if (redis_is_up(reclaim->redis))
+        send_calls(reclaim);
 }
 
 void reclaim_flush(struct reclaim *reclaim, size_t queue)
 {
     for (struct reclaim_call *call = reclaim->calls; call; call = call->next)
-        if (call->queue == queue && !call->sent)
-            send_call(call);
+        if (call->queue == queue)
+            call->may_follow = true;
+    send_calls(reclaim);
 }
 
 /* ---- What is noted ---- */

@@ -1,5 +1,7 @@
 /*
- * Reclaiming: gives the jobs of consumers back to their queues and deletes the consumers, each in one atomic step.
+ * Reclaiming: gives the jobs of consumers back to their queues and deletes the consumers, in slices, each of which is one
+ * atomic step that holds Redis up for 2 ms or so. Whoever dies in between, what is left can be given back by anybody; a
+ * consumer is deleted in the step that finds it empty.
  */
 #pragma once
 
@@ -23,11 +25,12 @@ int reclaim_new(struct redis *redis, const struct queue_keys *keys, size_t queue
 struct reclaim *reclaim_free(struct reclaim *reclaim);
 
 /* Notes that a consumer of a queue is to go, unless Redis then has heard of it within `silence_ms`; 0: whatever Redis
- * has heard. One that is noted already is not noted twice. Errors: -ENOMEM. */
+ * has heard. That is asked again at each slice: one that comes back keeps the rest. One that is noted already is not
+ * noted twice. Errors: -ENOMEM. */
 int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enum reclaim_reason reason,
                 int64_t silence_ms) MUST_CHECK;
 
-/* Sends what has not been sent for a queue, or has failed, as far as Redis is up. */
+/* Sends what has not been sent for a queue, or has failed, as far as Redis is up and not busy with earlier slices. */
 void reclaim_flush(struct reclaim *reclaim, size_t queue);
 
 /* Whether all that was noted has been done. */

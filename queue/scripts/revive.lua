@@ -1,7 +1,8 @@
 -- Puts dead letters back into the queue as the messages that they were, under the same job IDs and with all their
 -- attempts before them. The reports that they are dead go.
 --
--- KEYS: the queue's keys. ARGV: the first and the last letter, how many at most. Gives how many there were.
+-- KEYS: the queue's keys. ARGV: the first and the last letter, how many at most. Gives how many there were, which may
+-- be fewer than there are: none means that there are no more.
 
 local stream, _, dead, _, _, failed = unpack(KEYS)
 local first, last, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -19,7 +20,9 @@ local function read_message(entry, letter)
     return fields
 end
 
-local count = 0
+local BYTES_MAX = 256 * 1024 -- that are copied
+local count, copied = 0, 0
+start_clock()
 while count < limit do
     local found = call('XRANGE', dead, first, last, 'COUNT', 1)[1]
     if not found then
@@ -29,5 +32,11 @@ while count < limit do
     call('XADD', stream, '*', unpack(read_message(entry, letter)))
     remove_letter(stream, dead, failed, entry, letter_id(entry, letter))
     count = count + 1
+    for i = 1, #letter do
+        copied = copied + #letter[i]
+    end
+    if copied >= BYTES_MAX or is_late() then
+        break
+    end
 end
 return count

@@ -24,9 +24,9 @@ TRIES = 6          # for what does not come up each time: batches are cut by cha
 CORNERSTONES = [
     "worker: claim j-done", "worker: claim j-retry", "worker: claim j-delayed", "worker: settle j-done as done",
     "worker: settle j-retry as delayed", "worker: settle j-retry as done", "worker: settle j-dead as dead",
-    "worker: settle j-bad as dead", "worker: settle j-hold as returned", "worker: settle j-delayed as delayed",
+    "worker: settle j-bad as dead", "worker: settle j-hold as returned", "worker: settle j-held as returned", "worker: settle j-delayed as delayed",
     "supervisor: promote j-retry", "supervisor: promote j-delayed", "supervisor: settle j-crash as delayed",
-    "supervisor: reclaim", "worker: release",
+    "supervisor: reclaim, crashing, no. 2", "worker: release",
 ]
 
 

@@ -27,7 +27,11 @@ JOBS = {
     "j-delayed": ("plain", 1, {1}, "done"),
     "j-crash": ("crash_once", 2, {2}, "done"),
     "j-hold": ("hold", 3, {1}, "done"),
+    "j-held": ("hold", 3, {1}, "done"),
 }
+
+# Such a message fills a slice of a give-back, so that what holds two of them is given back in two.
+LARGE = {"j-hold": {"payload": "x" * 300_000}, "j-held": {"payload": "x" * 300_000}}
 
 SETTINGS = {"shutdown_timeout": "100ms", "lease": "1h"}  # nothing waits for the lease
 
@@ -221,7 +225,8 @@ class Walk:
         first = ("j-done", "j-result", "j-retry", "j-dead", "j-bad")
         self.proxy.start()
         try:
-            self.redis.enqueue_together([{"type": JOBS[job][0], "id": job} for job in (*first, "j-hold")])
+            self.redis.enqueue_together([{"type": JOBS[job][0], "id": job, **LARGE.get(job, {})}
+                                         for job in (*first, "j-hold", "j-held")])
             self.weftd.launch()
             self.wait(self.settled(*first), "the first jobs end")
             self.step = "delaying"
@@ -230,13 +235,13 @@ class Walk:
             self.step = "crashing"
             self.enqueue("j-crash")
             self.wait(self.settled("j-crash"), "the job that crashed ends")
-            self.wait(lambda: "j-hold" in self.observer.in_flight(), "the innocent neighbour runs again")
+            self.wait(lambda: {"j-hold", "j-held"} <= self.observer.in_flight(), "the innocent neighbours run again")
             self.step = "sending back"
             self.stop()
             (self.weftd.folder / "go").touch()
             self.step = "starting again"
             self.weftd.launch()
-            self.wait(self.settled("j-hold"), "the job that was sent back ends")
+            self.wait(self.settled("j-hold", "j-held"), "the jobs that were sent back end")
             struck = self.struck()
             self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
             self.step = "stopping"

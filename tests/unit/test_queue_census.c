@@ -197,14 +197,14 @@ static void consumer_that_was_heard_of_meanwhile_is_not_reclaimed(void **state)
     struct queues *queues = begin(state, HOUR_MS);
 
     consumers_give(queues, "someone", two_jobs);
-    assert_string_equal(run_reclaim(queues, "someone", "3600000"), "0");
+    assert_string_equal(run_reclaim(queues, "someone", "3600000"), "[0 0]");
     assert_int_equal(consumers_held(queues, "someone"), 2);
-    assert_string_equal(run_reclaim(queues, "nobody", "3600000"), "0");
-    assert_string_equal(run_reclaim(queues, "someone", "0"), "2");
-    assert_string_equal(run_reclaim(queues, "someone", "0"), "0");
+    assert_string_equal(run_reclaim(queues, "nobody", "3600000"), "[0 0]");
+    assert_string_equal(run_reclaim(queues, "someone", "0"), "[2 0]");
+    assert_string_equal(run_reclaim(queues, "someone", "0"), "[0 0]");
     redis_server_ask(&queues->server, "DEL weft:{q}");
-    assert_string_equal(run_reclaim(queues, "someone", "0"), "0");
-    assert_string_equal(run_reclaim(queues, "someone", "1"), "0");
+    assert_string_equal(run_reclaim(queues, "someone", "0"), "[0 0]");
+    assert_string_equal(run_reclaim(queues, "someone", "1"), "[0 0]");
     assert_int_equal(redis_server_count(&queues->server, "EXISTS weft:{q}"), 0);
     queues_tear_down(queues);
 }

@@ -1,5 +1,6 @@
 /* Delayed jobs come back when they are due, and dead consumers' jobs at once. */
-#include "tests/unit/queue_support.h"
+#include "queue/scripts.h"
+#include "tests/unit/consumer_support.h"
 
 static int64_t unix_ms(void)
 {
@@ -135,6 +136,123 @@ static void hundreds_of_jobs_and_one_huge_message_are_given_back(void **state)
     queues_tear_down(queues);
 }
 
+/* ---- In slices ---- */
+
+static void add_jobs(struct queues *queues, int count, size_t payload_size)
+{
+    char *payload = calloc(1, payload_size + 1);
+
+    memset(payload, 'x', payload_size);
+    for (int i = 0; i < count; i++)
+        freeReplyObject(redisCommand(queues->server.context, "XADD weft:{q} * type t id j%d payload %b", i, payload,
+                                     payload_size));
+    free(payload);
+}
+
+/* Has a consumer read all of the queue, without taking it into the test. */
+static void give_all(struct queues *queues, const char *consumer)
+{
+    freeReplyObject(redisCommand(queues->server.context, "XGROUP CREATE weft:{q} weft 0 MKSTREAM"));
+    freeReplyObject(redisCommand(queues->server.context, "XREADGROUP GROUP weft %s STREAMS weft:{q} >", consumer));
+}
+
+static const char *reclaim_slice(struct queues *queues, const char *consumer, const char *silence)
+{
+    return redis_server_ask(&queues->server, "EVAL %s 1 weft:{q} %s %s", queue_script_reclaim.source, consumer,
+                            silence);
+}
+
+static void slice_of_a_give_back_leaves_the_rest_with_its_consumer(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    add_jobs(queues, 3, 300 * 1024);
+    give_all(queues, "dead");
+    for (int left = 2; left > 0; left--) {
+        assert_string_equal(reclaim_slice(queues, "dead", "0"), "[1 1]");
+        assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 3);
+        assert_int_equal(consumers_held(queues, "dead"), left);
+    }
+    assert_string_equal(reclaim_slice(queues, "dead", "0"), "[1 0]");
+    assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
+    assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 3);
+    queues_tear_down(queues);
+}
+
+static void consumer_that_comes_back_between_slices_keeps_the_rest(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    add_jobs(queues, 3, 300 * 1024);
+    give_all(queues, "frozen");
+    redis_server_sleep_ms(20);
+    assert_string_equal(reclaim_slice(queues, "frozen", "10"), "[1 1]");
+    redis_server_ask(&queues->server, "XREADGROUP GROUP weft frozen STREAMS weft:{q} 99999999999999-0");
+    assert_string_equal(reclaim_slice(queues, "frozen", "10000"), "[0 0]");
+    assert_int_equal(consumers_held(queues, "frozen"), 2);
+    queues_tear_down(queues);
+}
+
+/* Whoever begins a give-back, anybody can end it. */
+static void give_back_that_somebody_left_unfinished_is_finished_by_another_keeper(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+    const char *dead = consumers_name_dead(1);
+
+    add_jobs(queues, 40, 300 * 1024);
+    give_all(queues, dead);
+    queues_start_keeper(queues);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, dead), 0);
+    WAIT_UNTIL(queues, consumers_held(queues, dead) < 40);
+    queues->keeper = queue_keeper_free(queues->keeper);
+    assert_int_equal(queues->reclaims, 0);
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues->reclaims == 1);
+    assert_false(consumers_has(queues, dead));
+    assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 40);
+    queues_tear_down(queues);
+}
+
+/* The longest that one of our scripts has held Redis up, by SLOWLOG; microseconds. */
+static long long slowest_script_us(struct queues *queues)
+{
+    redisReply *entries = redisCommand(queues->server.context, "SLOWLOG GET 100");
+    long long longest_us = 0;
+
+    for (size_t i = 0; i < entries->elements; i++) {
+        const redisReply *entry = entries->element[i];
+        bool is_script = strncmp(entry->element[3]->element[0]->str, "EVAL", 4) == 0;
+
+        if (is_script && entry->element[2]->integer > longest_us)
+            longest_us = entry->element[2]->integer;
+    }
+    freeReplyObject(entries);
+    return longest_us;
+}
+
+/* As one script it would be 250 ms; how long the longest slice takes depends on whom the machine lets run meanwhile. */
+static void give_back_of_thousands_holds_redis_up_for_moments_only(void **state)
+{
+    enum { JOBS = 20000, BOUND_US = 100 * 1000 };
+    struct queues *queues = queues_begin(state, 1);
+    char expected[64];
+
+    add_jobs(queues, JOBS, 100);
+    give_all(queues, "dead");
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 1000");
+    redis_server_ask(&queues->server, "SLOWLOG RESET");
+    queues_start_keeper(queues);
+    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    WAIT_UNTIL(queues, queues->reclaims == 1);
+    (void)snprintf(expected, sizeof(expected), "q dead %d", JOBS);
+    assert_string_equal(queues->reclaimed, expected);
+    assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), JOBS);
+    print_message("the slowest slice took %lld us\n", slowest_script_us(queues));
+    assert_true(slowest_script_us(queues) < BOUND_US);
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 10000");
+    queues_tear_down(queues);
+}
+
 static void reclaiming_is_done_when_redis_is_back(void **state)
 {
     struct queues *queues = calloc(1, sizeof(*queues));
@@ -186,6 +304,10 @@ int main(void)
         cmocka_unit_test(queue_that_cannot_be_written_does_not_hold_up_another),
         cmocka_unit_test(jobs_of_a_dead_consumer_are_given_back_uncharged),
         cmocka_unit_test(hundreds_of_jobs_and_one_huge_message_are_given_back),
+        cmocka_unit_test(slice_of_a_give_back_leaves_the_rest_with_its_consumer),
+        cmocka_unit_test(consumer_that_comes_back_between_slices_keeps_the_rest),
+        cmocka_unit_test(give_back_that_somebody_left_unfinished_is_finished_by_another_keeper),
+        cmocka_unit_test(give_back_of_thousands_holds_redis_up_for_moments_only),
         cmocka_unit_test(reclaiming_is_done_when_redis_is_back),
         cmocka_unit_test(keeper_survives_flushed_scripts_and_keys),
     };
