@@ -127,6 +127,9 @@ typedef Keeper {
     byte worker;    /* its present worker */
     byte mourned;   /* its worker that has ended and is to be dealt with */
     byte reclaimed; /* the silent consumer whose reclaim is on its way */
+#ifdef BREAK_RECHECK_SLICE
+    bool begun;     /* a slice of that has been given back */
+#endif
     byte promoted;  /* where BREAK_PROMOTE: the job whose promotion is half done */
     byte seen[CONSUMERS + 1] /* a look has found it EXPIRED: 1: since time moved, 2: before; and it was silent since */
 };
@@ -275,34 +278,62 @@ inline delete_consumer(c)
     keeper[2].seen[c] = 0
 }
 
-/* reclaim.lua. */
+/* reclaim.lua: a slice, which is one entry here; Redis has the oldest first, and any may be it here. The consumer goes
+ * in the step after which it holds nothing. */
 inline reclaim(c)
 {
     claim(KEEPS_ITS_JOB, !(is_well(c) && worker[c].sure));
+    e = 0;
     for (n : 1 .. ENTRIES) {
-        if
-        :: entry[n].owner == c ->
-            take_off(n);
-            claim(CHARGED_ENOUGH, k < ATTEMPTS);
-            add(n)
-        :: else
-        fi
+        e = (entry[n].owner == c -> n : e)
     }
+    if
+    :: e > 0 ->
+        n = e;
+        take_off(n);
+        claim(CHARGED_ENOUGH, k < ATTEMPTS);
+        add(n)
+    :: else
+    fi;
+#ifndef BREAK_SLICE
+    places = 0;
+    for (n : 1 .. ENTRIES) {
+        places = places + (entry[n].owner == c)
+    }
+    if
+    :: places == 0 -> delete_consumer(c)
+    :: else
+    fi;
+#else
     delete_consumer(c);
+    for (n : 1 .. ENTRIES) {
+        entry[n].owner = (entry[n].owner == c -> 0 : entry[n].owner)
+    }
+#endif
     check_places()
 }
 
-/* The same for a consumer that may live: it must not have been heard of meanwhile. */
-inline reclaim_silent(c)
+/* The same for a consumer that may live: it must not have been heard of meanwhile, nor between two slices. */
+inline reclaim_silent(m, c)
 {
     if
 #ifndef BREAK_RECHECK
-    :: consumer[c].idle == EXPIRED -> reclaim(c)
-    :: else
-#else
-    :: reclaim(c)
+    :: consumer[c].exists && consumer[c].idle == EXPIRED ->
+        reclaim(c);
+#ifdef BREAK_RECHECK_SLICE
+        keeper[m].begun = true
+    :: consumer[c].exists && consumer[c].idle < EXPIRED && keeper[m].begun -> reclaim(c)
 #endif
-    fi
+    :: else -> keeper[m].reclaimed = 0
+#else
+    :: consumer[c].exists -> reclaim(c)
+    :: else -> keeper[m].reclaimed = 0
+#endif
+    fi;
+    keeper[m].reclaimed = (consumer[c].exists -> keeper[m].reclaimed : 0);
+#ifdef BREAK_RECHECK_SLICE
+    keeper[m].begun = keeper[m].begun && keeper[m].reclaimed > 0
+#endif
 }
 
 /* release.lua: a consumer for which something is pending stays. */
@@ -551,7 +582,7 @@ proctype Keep(byte m)
 {
     do
     EACH_CONSUMER(LOOK)
-    :: d_step { keeper[m].reclaimed > 0 -> reclaim_silent(keeper[m].reclaimed); keeper[m].reclaimed = 0 }
+    :: d_step { keeper[m].reclaimed > 0 -> reclaim_silent(m, keeper[m].reclaimed) }
     PROMOTE(1)
 #if JOBS > 1
     PROMOTE(2)
@@ -561,8 +592,10 @@ proctype Keep(byte m)
     :: d_step {
         keeper[m].mourned > 0 && worker[keeper[m].mourned].held == 0 ->
         reclaim(keeper[m].mourned);
-        keeper[m].mourned = 0;
-        start_worker(m)
+        if
+        :: consumer[keeper[m].mourned].exists
+        :: else -> keeper[m].mourned = 0; start_worker(m)
+        fi
     }
     od
 }
@@ -667,6 +700,11 @@ init {
             k = 0;
             add((j - 1) * IDS + 1)
         }
+#ifdef HOLDS_BOTH /* the first worker has been given both jobs, and runs one of them */
+        fetch(1, 1);
+        fetch(1, IDS + 1);
+        take(1, 1);
+#endif
         check_places()
     };
     atomic { run Work(1); run Work(2); run Work(3); run Keep(1); run Keep(2); run Time(); run Fail() }

@@ -144,8 +144,8 @@ static void add_jobs(struct queues *queues, int count, size_t payload_size)
 
     memset(payload, 'x', payload_size);
     for (int i = 0; i < count; i++)
-        freeReplyObject(redisCommand(queues->server.context, "XADD weft:{q} * type t id j%d payload %b", i, payload,
-                                     payload_size));
+        freeReplyObject(
+            redisCommand(queues->server.context, "XADD weft:{q} * type t id j%d payload %b", i, payload, payload_size));
     free(payload);
 }
 
