@@ -76,9 +76,10 @@ static const char *show_readiness(void *user)
 
 static void show_metrics(struct evbuffer *buffer, void *user)
 {
-    const struct supervisor *supervisor = user;
+    struct supervisor *supervisor = user;
     bool redis_answers = supervisor->state != SUPERVISOR_STARTING && !redis_problem_of(supervisor);
 
+    metrics_note_scrape(&supervisor->metrics);
     metrics_write(&supervisor->metrics, &supervisor->crew, supervisor->slot, redis_answers, buffer);
 }
 

@@ -12,4 +12,8 @@
 
 /* Starts a call with the keys of `queues` queues, which call_add_keys() then adds, before the arguments. */
 void call_start(struct words *words, const struct queue_script *script, bool with_source, size_t queues);
+
+/* The same with any keys, which the caller adds. */
+void call_start_keys(struct words *words, const struct queue_script *script, bool with_source, size_t keys);
+
 void call_add_keys(struct words *words, const struct queue_keys *keys);

@@ -1,10 +1,13 @@
 #include "queue/cancel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PERIOD_US (250 * 1000)
+#define PERIOD_US   (250 * 1000)
+#define SWEEP_LOOKS 4 /* each so manieth look reads a queue of which nothing is known, one after the other */
+#define SCORE_SIZE  32
 
 struct cancel_mark {
     const char *id;
@@ -21,16 +24,32 @@ struct cancel_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct cancel *cancel;
     struct trouble_subject subject;
+    bool sent;
+    bool again;  /* it changed after it was sent */
+    bool unread; /* over this connection */
     struct cancel_list list;
+};
+
+/* Asks which queues have changed. */
+struct cancel_look {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct cancel *cancel;
+    struct trouble_subject subject;
+    bool sent;
+    bool first;             /* over this connection: all queues are being read anyway */
+    char score[SCORE_SIZE]; /* of the last change that is known; "": none */
+    size_t found;           /* the queue that was named last */
 };
 
 struct cancel {
     struct cancel_setup setup;
     struct event *timer;
     struct words words;
-    size_t outstanding;
-    bool complete; /* the reads under way are those of all queues */
+    struct cancel_look look;
+    size_t unread; /* queues that have not been read over this connection */
     bool known;
+    unsigned looks;             /* ever */
+    size_t swept;               /* the queue at which the sweep goes on */
     struct cancel_read reads[]; /* of each queue */
 };
 
@@ -125,49 +144,156 @@ static bool take_reply(struct cancel_read *read, const redisReply *reply)
     return true;
 }
 
+static void send_read(struct cancel_read *read)
+{
+    struct cancel *cancel = read->cancel;
+    const struct cancel_setup *setup = &cancel->setup;
+    size_t queue = (size_t)(read - cancel->reads);
+
+    if (read->sent) {
+        read->again = true;
+        return;
+    }
+    words_start(&cancel->words, "ZRANGE", setup->keys[queue].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES", NULL);
+    read->sent = redis_send(setup->redis, &cancel->words, &read->request) == 0;
+    read->again = false;
+}
+
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
     struct cancel_read *read = (struct cancel_read *)request;
     struct cancel *cancel = read->cancel;
 
-    cancel->outstanding--;
-    if (!take_reply(read, reply) || cancel->outstanding > 0 || !cancel->complete || cancel->known)
+    read->sent = false;
+    if (!take_reply(read, reply))
+        return;
+    if (read->again)
+        send_read(read);
+    cancel->unread -= read->unread;
+    read->unread = false;
+    if (cancel->unread > 0 || cancel->known)
         return;
     cancel->known = true;
     cancel->setup.events->known(cancel->setup.user);
 }
 
-static void send_reads(struct cancel *cancel)
+static void read_queue(struct cancel *cancel, size_t queue)
 {
-    const struct cancel_setup *setup = &cancel->setup;
-    size_t sent = 0;
-
-    if (cancel->outstanding > 0)
-        return;
-    for (; sent < setup->queue_count; sent++) {
-        words_start(&cancel->words, "ZRANGE", setup->keys[sent].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES", NULL);
-        if (redis_send(setup->redis, &cancel->words, &cancel->reads[sent].request) < 0)
-            break;
-        cancel->outstanding++;
-    }
-    cancel->complete = sent == setup->queue_count;
-    setup->events->reading(setup->user);
+    send_read(&cancel->reads[queue]);
+    cancel->setup.events->changed(queue, cancel->setup.user);
 }
 
+static void read_all(struct cancel *cancel)
+{
+    for (size_t i = 0; i < cancel->setup.queue_count; i++)
+        read_queue(cancel, i);
+}
+
+/* ---- Looking ---- */
+
+/* Changes mostly come in the order of the queues. Others of the prefix are none of ours. */
+static void note_change(struct cancel *cancel, const char *name)
+{
+    size_t count = cancel->setup.queue_count;
+
+    for (size_t i = 1; i <= count; i++) {
+        size_t queue = (cancel->look.found + i) % count;
+
+        if (strcmp(cancel->setup.keys[queue].queue, name) != 0)
+            continue;
+        cancel->look.found = queue;
+        read_queue(cancel, queue);
+        return;
+    }
+}
+
+/* The names and scores of what has changed, the last change at the end. */
+static void take_changes(struct cancel *cancel, const redisReply *reply)
+{
+    struct cancel_look *look = &cancel->look;
+
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const redisReply *name = reply->element[i], *score = reply->element[i + 1];
+
+        if (!name->str || !score->str || score->len >= SCORE_SIZE)
+            continue;
+        memcpy(look->score, score->str, (size_t)score->len + 1);
+        if (!look->first)
+            note_change(cancel, name->str);
+    }
+}
+
+/* Where Redis does not tell what has changed, anything may have. */
+static void on_looked(struct redis_request *request, const redisReply *reply)
+{
+    struct cancel_look *look = (struct cancel_look *)request;
+    struct cancel *cancel = look->cancel;
+
+    look->sent = false;
+    if (!reply)
+        return;
+    if (reply_blames_server(reply)) {
+        redis_fail(cancel->setup.redis, reply->str);
+        return;
+    }
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        take_changes(cancel, reply);
+        trouble_end(&look->subject);
+    } else {
+        trouble_begin(&look->subject, "does not tell of which queues jobs are to be cancelled: %s",
+                      reply->str ? reply->str : "");
+        if (!look->first)
+            read_all(cancel);
+    }
+    look->first = false;
+}
+
+static void send_look(struct cancel *cancel)
+{
+    struct cancel_look *look = &cancel->look;
+    char from[SCORE_SIZE + 1] = "-inf";
+
+    if (look->sent)
+        return;
+    if (look->score[0])
+        snprintf(from, sizeof(from), "(%s", look->score);
+    words_start(&cancel->words, "ZRANGEBYSCORE", cancel->setup.keys[0].names[QUEUE_KEY_CONTROL], from, "+inf",
+                "WITHSCORES", NULL);
+    look->sent = redis_send(cancel->setup.redis, &cancel->words, &look->request) == 0;
+}
+
+/* A job that has ended is taken off its queue's list without a word, so a list that has any is read each time. A list
+ * that has changed though nobody has said so (an older weft wrote it, or what was said has got lost) is found in turn.
+ */
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct cancel *cancel = arg;
+    size_t count = cancel->setup.queue_count;
 
     (void)fd;
     (void)what;
-    send_reads(cancel);
+    send_look(cancel);
+    for (size_t i = 0; i < count; i++)
+        if (cancel->reads[i].list.count > 0 && !cancel->reads[i].sent)
+            send_read(&cancel->reads[i]);
+    if (cancel->looks++ % SWEEP_LOOKS == 0) {
+        read_queue(cancel, cancel->swept);
+        cancel->swept = (cancel->swept + 1) % count;
+    }
 }
 
 /* ---- For the owner ---- */
 
+/* What changes after the look has another score, so that nothing is missed between it and the reads. */
 void cancel_start(struct cancel *cancel)
 {
-    send_reads(cancel);
+    cancel->look.first = true;
+    cancel->look.score[0] = '\0';
+    cancel->unread = cancel->setup.queue_count;
+    for (size_t i = 0; i < cancel->setup.queue_count; i++)
+        cancel->reads[i].unread = true;
+    send_look(cancel);
+    read_all(cancel);
     event_add(cancel->timer, &(struct timeval){.tv_usec = PERIOD_US});
 }
 
@@ -196,6 +322,10 @@ int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel)
     if (!cancel)
         return -ENOMEM;
     cancel->setup = *setup;
+    cancel->look = (struct cancel_look){.request = {on_looked},
+                                        .cancel = cancel,
+                                        .subject = {.trouble = setup->trouble},
+                                        .found = setup->queue_count - 1};
     for (size_t i = 0; i < setup->queue_count; i++)
         cancel->reads[i] =
             (struct cancel_read){.request = {on_reply}, .cancel = cancel, .subject = {.trouble = setup->trouble}};

@@ -1,6 +1,10 @@
 /*
- * Cancelling, a worker's side: reads a few times a second which jobs somebody wants to be cancelled, as cancel.lua has
- * noted it, and knows them when they arrive.
+ * Cancelling, a worker's side: knows which jobs somebody wants to be cancelled, as cancel.lua has noted it, also when
+ * they arrive later.
+ *
+ * One command, a few times a second, tells which queues have changed, for `weft cancel` or `weft ps`; only these are
+ * read. Each queue is read anew when the connection is made, and one after the other, one a second, in case that nobody
+ * has told of a change.
  */
 #pragma once
 
@@ -24,8 +28,8 @@ struct cancel_events {
     void (*cancelled)(size_t queue, const char *id, void *user);
     /* All queues have been read for the first time on this connection. */
     void (*known)(void *user);
-    /* The reads have just been sent: what is sent now shares their round trip. */
-    void (*reading)(void *user);
+    /* Somebody has asked something of the workers of a queue, or may have. */
+    void (*changed)(size_t queue, void *user);
 };
 
 /* Everything is borrowed and must outlive what is made of it. */

@@ -5,15 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/call.h"
 #include "queue/clock.h"
 #include "queue/consumer.h"
+#include "queue/enlist.h"
 #include "queue/lease.h"
 
 #define PERIOD_S   1
+#define SWEEP      10   /* queues a look, in turn */
 #define GONE_MAX   64   /* dead consumers that are remembered: reads of theirs last for seconds */
 #define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
 
-/* A consumer whose lease seems to be over. */
+/* A consumer of a queue whose lease seems to be over. */
 struct census_sighting {
     struct census_sighting *next;
     int64_t since_ms; /* steady time of the first look at which it did */
@@ -29,7 +32,26 @@ struct census_look {
     struct census_sighting *sightings;
 };
 
+/* A worker that is dead, or seems to be, by the set of workers. */
+struct census_absentee {
+    struct census_absentee *next;
+    int64_t since_ms; /* steady time of the first look at which it was */
+    bool again;       /* at the look that is being read */
+    bool noted;       /* all queues are to give back what it holds */
+    char name[];      /* in the set */
+};
+
+/* A look at the set of workers. */
+struct census_roll {
+    struct redis_request request; /* first, so that the one is found from the other */
+    struct census *census;
+    bool sent;
+    bool with_source;
+    struct census_absentee *absentees;
+};
+
 struct census {
+    struct redis_request delisting; /* first, so that the one is found from the other; of all */
     struct redis *redis;
     const struct queue_options *options;
     const struct queue_keys *keys;
@@ -38,7 +60,9 @@ struct census {
     struct words words;
     struct event *timer;
     char gone[GONE_MAX][CONSUMER_NAME_SIZE];
-    size_t gone_count;          /* ever */
+    size_t gone_count; /* ever */
+    struct census_roll roll;
+    size_t swept;               /* the queue at which the sweep goes on */
     struct census_look looks[]; /* at each queue */
 };
 
@@ -175,23 +199,180 @@ static void on_looked(struct redis_request *request, const redisReply *reply)
     sift_sightings(look);
 }
 
-static void look_now(struct census *census)
+static void look_at(struct census *census, size_t queue)
 {
-    for (size_t i = 0; i < census->options->queue_count; i++) {
-        struct census_look *look = &census->looks[i];
+    struct census_look *look = &census->looks[queue];
 
-        if (look->sent)
-            continue;
-        words_start(&census->words, "XINFO", "CONSUMERS", census->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, NULL);
-        look->sent = redis_send(census->redis, &census->words, &look->request) == 0;
+    if (look->sent)
+        return;
+    words_start(&census->words, "XINFO", "CONSUMERS", census->keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP, NULL);
+    look->sent = redis_send(census->redis, &census->words, &look->request) == 0;
+}
+
+/* Where somebody seems to be silent, each second, so that a sign of life is not missed. */
+static void sweep(struct census *census)
+{
+    size_t count = census->options->queue_count;
+
+    for (size_t i = 0; i < SWEEP && i < count; i++) {
+        look_at(census, census->swept);
+        census->swept = (census->swept + 1) % count;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (census->looks[i].sightings)
+            look_at(census, i);
+}
+
+static void look_at_all(struct census *census)
+{
+    for (size_t i = 0; i < census->options->queue_count; i++)
+        look_at(census, i);
+}
+
+/* ---- The set of workers ---- */
+
+static struct census_absentee *note_absentee(struct census_roll *roll, const char *name, int64_t now_ms)
+{
+    size_t size = strlen(name) + 1;
+    struct census_absentee *absentee = roll->absentees;
+
+    while (absentee && strcmp(absentee->name, name) != 0)
+        absentee = absentee->next;
+    if (!absentee) {
+        absentee = calloc(1, sizeof(*absentee) + size);
+        if (!absentee)
+            return NULL;
+        memcpy(absentee->name, name, size);
+        absentee->since_ms = now_ms;
+        absentee->next = roll->absentees;
+        roll->absentees = absentee;
+    }
+    absentee->again = true;
+    return absentee;
+}
+
+/* Keeps those of the look that has been read. */
+static void sift_absentees(struct census_roll *roll)
+{
+    struct census_absentee **link = &roll->absentees;
+
+    while (*link) {
+        struct census_absentee *absentee = *link;
+
+        if (absentee->again) {
+            absentee->again = false;
+            link = &absentee->next;
+        } else {
+            *link = absentee->next;
+            free(absentee);
+        }
     }
 }
 
+static void on_delisted(struct redis_request *request, const redisReply *reply)
+{
+    struct census *census = (struct census *)request;
+
+    if (reply && reply_blames_server(reply))
+        redis_fail(census->redis, reply->str);
+}
+
+/* Whoever serves other queues, too, leaves that to somebody who has them all. */
+static void delist(struct census *census, const char *name)
+{
+    if (!enlist_has_queues(name, census->options))
+        return;
+    words_start(&census->words, "ZREM", census->keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
+    if (redis_send(census->redis, &census->words, &census->delisting) < 0)
+        return;
+}
+
+static int note_everywhere(struct census *census, const char *consumer, enum reclaim_reason reason, int64_t silence_ms)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < census->options->queue_count && r == 0; i++)
+        r = reclaim_add(census->reclaim, i, consumer, reason, silence_ms);
+    return r;
+}
+
+/* By the set alone a lease is over only after all of it: then each queue has been silent for long enough, too, whatever
+ * was read there between the worker's last sign of life and its end. */
+static void judge_absentee(struct census *census, const char *name, const char *consumer, int64_t silent_ms)
+{
+    int64_t lease_ms = census->options->lease_ms;
+    int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
+    int64_t now_ms = clock_steady_ms();
+    bool dead = is_dead(census, &(struct census_row){.name = consumer});
+    struct census_absentee *absentee;
+
+    if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
+        return;
+    absentee = note_absentee(&census->roll, name, now_ms);
+    if (!absentee)
+        return;
+    if (absentee->noted) {
+        if (!reclaim_has(census->reclaim, consumer))
+            delist(census, name);
+    } else if (dead) {
+        absentee->noted = note_everywhere(census, consumer, RECLAIM_DEAD, 0) == 0;
+    } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms) {
+        absentee->noted = note_everywhere(census, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
+    }
+}
+
+static void read_roll(struct census *census, const redisReply *reply)
+{
+    const redisReply *workers = reply->element[1];
+    int64_t redis_ms = strtoll(reply->element[0]->str, NULL, 10);
+    char consumer[CONSUMER_NAME_SIZE];
+
+    for (size_t i = 0; i + 1 < workers->elements; i += 2) {
+        const redisReply *name = workers->element[i], *seen = workers->element[i + 1];
+
+        if (name->str && seen->str && enlist_read(name->str, consumer, sizeof(consumer)))
+            judge_absentee(census, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
+    }
+    sift_absentees(&census->roll);
+}
+
+/* A set that cannot be read leaves it to the sweep to find who is dead. */
+static void on_called(struct redis_request *request, const redisReply *reply)
+{
+    struct census_roll *roll = (struct census_roll *)request;
+
+    roll->sent = false;
+    if (!reply)
+        return;
+    roll->with_source = reply_is_error(reply, "NOSCRIPT");
+    if (reply_blames_server(reply))
+        redis_fail(roll->census->redis, reply->str);
+    else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
+        read_roll(roll->census, reply);
+}
+
+static void call_roll(struct census *census)
+{
+    struct census_roll *roll = &census->roll;
+    const struct queue_keys *keys = &census->keys[0];
+
+    if (roll->sent)
+        return;
+    call_start_keys(&census->words, &queue_script_roll, roll->with_source, 1);
+    words_add(&census->words, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    roll->sent = redis_send(census->redis, &census->words, &roll->request) == 0;
+}
+
+/* ---- For the owner ---- */
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+    struct census *census = arg;
+
     (void)fd;
     (void)what;
-    look_now(arg);
+    call_roll(census);
+    sweep(census);
 }
 
 void census_note_gone(struct census *census, const char *consumer)
@@ -203,7 +384,9 @@ void census_start(struct census *census)
 {
     for (size_t i = 0; i < census->options->queue_count; i++)
         sift_sightings(&census->looks[i]);
-    look_now(census);
+    sift_absentees(&census->roll);
+    call_roll(census);
+    look_at_all(census);
     event_add(census->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 
@@ -219,6 +402,8 @@ int census_new(struct event_base *base, struct redis *redis, const struct queue_
     census->keys = keys;
     census->reclaim = reclaim;
     census->host = consumer_host();
+    census->delisting.done = on_delisted;
+    census->roll = (struct census_roll){.request = {on_called}, .census = census};
     for (size_t i = 0; i < options->queue_count; i++)
         census->looks[i] = (struct census_look){.request = {on_looked}, .census = census, .queue = i};
     census->timer = event_new(base, -1, EV_PERSIST, on_timer, census);
@@ -237,6 +422,7 @@ struct census *census_free(struct census *census)
     event_free(census->timer);
     for (size_t i = 0; i < census->options->queue_count; i++)
         sift_sightings(&census->looks[i]);
+    sift_absentees(&census->roll);
     words_done(&census->words);
     free(census);
     return NULL;

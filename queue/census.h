@@ -1,6 +1,10 @@
 /*
- * The census: looks once a second at all consumers of all queues, on all nodes, and has those reclaimed that are dead:
- * at once where their processes lived on this host, else when their lease is over. Any node may do it for any other.
+ * The census: looks once a second at all workers, on all nodes, and has those reclaimed that are dead: at once where
+ * their processes lived on this host, else when their lease is over. Any node may do it for any other.
+ *
+ * Who there is, the set of workers says, in which each gives its sign of life: one command, however many queues there
+ * are. A consumer that is not in it (of an older weft, or of a set that got lost) is found among those of its queue:
+ * all queues are looked at when the connection is made, then ten a second, in turn.
  *
  * Redis does not say for how long a consumer has been silent, but for how long Redis has not heard of it, which is not
  * the same where Redis itself was away, or its clock was set. So a lease is over only if it looks so twice, with enough

@@ -124,14 +124,14 @@ static void on_cancelled(size_t queue, const char *id, void *user)
     client->events->cancelled(client->options->queues[queue].name, id, client->user);
 }
 
-static void on_reading(void *user)
+static void on_changed(size_t queue, void *user)
 {
     struct queue_client *client = user;
 
-    inquiry_read(client->inquiry);
+    inquiry_read(client->inquiry, queue);
 }
 
-static const struct cancel_events cancel_events = {on_cancelled, wake, on_reading};
+static const struct cancel_events cancel_events = {on_cancelled, wake, on_changed};
 
 static void on_inquired(const struct queue_inquiry *inquiry, void *user)
 {
@@ -329,7 +329,14 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = fetch_new(base, client->reads, options, client->keys, client->consumer, &client->target, &client->fetch);
     if (r == 0)
-        r = lease_new(base, client->commands, options, client->keys, client->consumer, on_doubt, client,
+        r = lease_new(&(struct lease_setup){.base = base,
+                                            .redis = client->commands,
+                                            .options = options,
+                                            .keys = client->keys,
+                                            .consumer = client->consumer,
+                                            .held = &client->held,
+                                            .doubt = on_doubt,
+                                            .user = client},
                       &client->lease);
     if (r == 0)
         r = loss_new(client->commands, client->keys, client->consumer, &client->held, on_lost, client, &client->loss);

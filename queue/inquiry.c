@@ -12,6 +12,7 @@ struct inquiry_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct inquiry *inquiry;
     bool sent;
+    bool again;   /* there may be others since it was sent */
     size_t count; /* of those that are known */
     char known[INQUIRIES_MAX][INQUIRY_SIZE];
 };
@@ -85,6 +86,20 @@ static void take_list(struct inquiry_read *read, const redisReply *reply)
             tell(read, found[i]);
 }
 
+static void send_read(struct inquiry_read *read)
+{
+    struct inquiry *inquiry = read->inquiry;
+    size_t queue = (size_t)(read - inquiry->reads);
+
+    if (read->sent) {
+        read->again = true;
+        return;
+    }
+    words_start(&inquiry->words, "ZRANGE", inquiry->keys[queue].names[QUEUE_KEY_PS], "0", "-1", NULL);
+    read->sent = redis_send(inquiry->redis, &inquiry->words, &read->request) == 0;
+    read->again = false;
+}
+
 /* A key that is something else inquires nothing. */
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
@@ -93,22 +108,19 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     read->sent = false;
     if (!reply)
         return;
-    if (reply_blames_server(reply))
+    if (reply_blames_server(reply)) {
         redis_fail(read->inquiry->redis, reply->str);
-    else if (reply->type == REDIS_REPLY_ARRAY)
+        return;
+    }
+    if (reply->type == REDIS_REPLY_ARRAY)
         take_list(read, reply);
+    if (read->again)
+        send_read(read);
 }
 
-void inquiry_read(struct inquiry *inquiry)
+void inquiry_read(struct inquiry *inquiry, size_t queue)
 {
-    for (size_t i = 0; i < inquiry->queue_count; i++) {
-        struct inquiry_read *read = &inquiry->reads[i];
-
-        if (read->sent)
-            continue;
-        words_start(&inquiry->words, "ZRANGE", inquiry->keys[i].names[QUEUE_KEY_PS], "0", "-1", NULL);
-        read->sent = redis_send(inquiry->redis, &inquiry->words, &read->request) == 0;
-    }
+    send_read(&inquiry->reads[queue]);
 }
 
 /* ---- Answering ---- */

@@ -31,8 +31,8 @@ int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct inquiry *inquiry_free(struct inquiry *inquiry);
 
-/* Reads all queues, except those whose reads are still under way. */
-void inquiry_read(struct inquiry *inquiry);
+/* Reads a queue, once more if that is under way. */
+void inquiry_read(struct inquiry *inquiry, size_t queue);
 
 /* Answers: `size` bytes, which are copied. Errors: -ENOTCONN, -ENOMEM. */
 int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text,

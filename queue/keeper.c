@@ -17,8 +17,18 @@
 #include "queue/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */
-#define LOOK_AGAIN_MS  1   /* at the shortest */
-#define PROMOTE_MAX    100 /* jobs of a queue a look */
+#define LOOK_AGAIN_MS  1   /* at the shortest, for what is to come due */
+#define DUE_MAX        32  /* queues that a look is told of, as promote.lua has it */
+#define DUE_NAME_SIZE  256
+
+/* Queues that are looked at whatever Redis says is due: all of them at first, then one a look. */
+#define SWEEP_FIRST 64
+
+/* A queue that has delayed jobs, and when the first of them is due, by Redis's clock (ms). */
+struct promotion_due {
+    char queue[DUE_NAME_SIZE];
+    int64_t due_ms;
+};
 
 struct promotion {
     struct redis_request request; /* first, so that the one is found from the other */
@@ -26,6 +36,14 @@ struct promotion {
     struct trouble_subject trouble;
     bool sent;
     bool with_source;
+    struct promotion_due due[DUE_MAX]; /* by Redis's last answer, the first that are due */
+    size_t due_count;
+    size_t turn;           /* which of those that are due comes first in the next call */
+    int64_t redis_ms;      /* Redis's clock at that answer, */
+    int64_t answered_ms;   /* and ours, which is steady */
+    size_t swept;          /* the queue at which the sweep goes on */
+    size_t to_sweep;       /* queues that have not been swept since the connection is up */
+    int64_t last_sweep_ms; /* steady */
 };
 
 struct queue_keeper {
@@ -58,12 +76,24 @@ static void look_in(struct queue_keeper *keeper, int64_t ms)
 
 /* ---- Promoting ---- */
 
-static int64_t time_until(const redisReply *reply)
+/* Redis's clock, as far as we know it. */
+static int64_t estimate_redis_ms(const struct promotion *promotion)
 {
-    int64_t due_ms = reply->str ? strtoll(reply->str, NULL, 10) : -1;
-    int64_t waiting_ms = due_ms - clock_now_ms();
+    return promotion->redis_ms + clock_steady_ms() - promotion->answered_ms;
+}
 
-    if (due_ms < 0 || waiting_ms > LOOK_PERIOD_MS)
+/* Gives when to look again: at once where more is due, or was left for the next look. */
+static int64_t time_until_due(const struct promotion *promotion)
+{
+    int64_t waiting_ms = LOOK_PERIOD_MS;
+
+    if (promotion->to_sweep > 0)
+        return 0;
+    if (promotion->due_count > 0)
+        waiting_ms = promotion->due[0].due_ms - promotion->redis_ms;
+    if (waiting_ms <= 0)
+        return 0;
+    if (waiting_ms > LOOK_PERIOD_MS)
         return LOOK_PERIOD_MS;
     return waiting_ms > LOOK_AGAIN_MS ? waiting_ms : LOOK_AGAIN_MS;
 }
@@ -81,16 +111,36 @@ static int64_t act_on_error(struct promotion *promotion, const redisReply *reply
     return LOOK_PERIOD_MS;
 }
 
+/* What cannot be the name of a queue is none. */
+static void read_due(struct promotion *promotion, const redisReply *names)
+{
+    promotion->due_count = 0;
+    for (size_t i = 0; i + 1 < names->elements && promotion->due_count < DUE_MAX; i += 2) {
+        const redisReply *name = names->element[i], *due = names->element[i + 1];
+        struct promotion_due *next = &promotion->due[promotion->due_count];
+
+        if (!name->str || !due->str || name->len == 0 || (size_t)name->len >= sizeof(next->queue))
+            continue;
+        memcpy(next->queue, name->str, (size_t)name->len + 1);
+        next->due_ms = (int64_t)strtod(due->str, NULL);
+        promotion->due_count++;
+    }
+}
+
 static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
 {
     promotion->with_source = false;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply->element[0]->str ||
+        !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY)
         return LOOK_PERIOD_MS;
+    promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
+    promotion->answered_ms = clock_steady_ms();
+    read_due(promotion, reply->element[2]);
     if (reply->element[1]->len > 0)
         trouble_begin(&promotion->trouble, "does not let us run a delayed job that is due: %s", reply->element[1]->str);
     else
         trouble_end(&promotion->trouble);
-    return time_until(reply->element[0]);
+    return time_until_due(promotion);
 }
 
 static void on_promoted(struct redis_request *request, const redisReply *reply)
@@ -104,20 +154,81 @@ static void on_promoted(struct redis_request *request, const redisReply *reply)
     look_in(promotion->keeper, again_ms);
 }
 
+/* The queues that a call looks at. Those that come from Redis may be any of the prefix, also such as this node does not
+ * serve: somebody has to promote their jobs. */
+struct promotion_call {
+    const char *names[DUE_MAX + SWEEP_FIRST];
+    size_t count;
+    struct queue_keys keys[DUE_MAX + SWEEP_FIRST];
+};
+
+/* In turns, so that one with very many jobs does not hold up those behind it. */
+static void choose_due(struct promotion *promotion, struct promotion_call *call)
+{
+    int64_t now_ms = estimate_redis_ms(promotion);
+    size_t count = 0;
+
+    while (count < promotion->due_count && promotion->due[count].due_ms <= now_ms)
+        count++;
+    for (size_t i = 0; i < count; i++)
+        call->names[call->count++] = promotion->due[(promotion->turn + i) % count].queue;
+    promotion->turn++;
+}
+
+static void choose_swept(struct promotion *promotion, struct promotion_call *call)
+{
+    const struct queue_options *options = promotion->keeper->options;
+    int64_t now_ms = clock_steady_ms();
+    size_t count = 0;
+
+    if (promotion->to_sweep > 0)
+        count = promotion->to_sweep < SWEEP_FIRST ? promotion->to_sweep : SWEEP_FIRST;
+    else if (now_ms - promotion->last_sweep_ms >= LOOK_PERIOD_MS)
+        count = 1;
+    if (count > 0)
+        promotion->last_sweep_ms = now_ms;
+    promotion->to_sweep -= promotion->to_sweep > 0 ? count : 0;
+    for (size_t i = 0; i < count; i++) {
+        call->names[call->count++] = options->queues[promotion->swept].name;
+        promotion->swept = (promotion->swept + 1) % options->queue_count;
+    }
+}
+
+static int write_promotion(struct queue_keeper *keeper, struct promotion_call *call)
+{
+    const struct queue_keys *shared = &keeper->keys[0];
+    struct words *words = &keeper->words;
+    size_t made = 0;
+    int r = 0;
+
+    for (; r == 0 && made < call->count; made += r == 0)
+        r = queue_keys_init(&call->keys[made], keeper->options->prefix, call->names[made]);
+    if (r == 0) {
+        call_start_keys(words, &queue_script_promote, keeper->promotion.with_source, 1 + call->count * QUEUE_KEY_COUNT);
+        words_add(words, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
+        for (size_t i = 0; i < call->count; i++)
+            call_add_keys(words, &call->keys[i]);
+        words_add_number(words, QUEUE_KEY_COUNT);
+        for (size_t i = 0; i < call->count; i++)
+            words_add_text(words, call->names[i]);
+        r = redis_send(keeper->redis, words, &keeper->promotion.request);
+    }
+    for (size_t i = 0; i < made; i++)
+        queue_keys_done(&call->keys[i]);
+    return r;
+}
+
 static void promote(struct queue_keeper *keeper)
 {
-    struct words *words = &keeper->words;
-    struct promotion *promotion = &keeper->promotion;
+    struct promotion_call call = {0};
 
-    if (!keeper->up || promotion->sent)
+    if (!keeper->up || keeper->promotion.sent)
         return;
-    call_start(words, &queue_script_promote, promotion->with_source, keeper->options->queue_count);
-    for (size_t i = 0; i < keeper->options->queue_count; i++)
-        call_add_keys(words, &keeper->keys[i]);
-    words_add_number(words, QUEUE_KEY_COUNT);
-    words_add_number(words, clock_now_ms());
-    words_add_number(words, PROMOTE_MAX);
-    promotion->sent = redis_send(keeper->redis, words, &promotion->request) == 0;
+    choose_due(&keeper->promotion, &call);
+    choose_swept(&keeper->promotion, &call);
+    keeper->promotion.sent = write_promotion(keeper, &call) == 0;
+    if (!keeper->promotion.sent)
+        look_in(keeper, LOOK_PERIOD_MS);
 }
 
 /* ---- What dead workers leave ---- */
@@ -158,10 +269,10 @@ bool queue_keeper_is_idle(const struct queue_keeper *keeper)
     return settle_is_empty(keeper->settle) && reclaim_is_empty(keeper->reclaim);
 }
 
-void queue_keeper_sample(struct queue_keeper *keeper)
+void queue_keeper_sample(struct queue_keeper *keeper, size_t queues)
 {
     if (keeper->up)
-        sampler_ask(keeper->sampler);
+        sampler_ask(keeper->sampler, queues);
 }
 
 static void on_settling(void *user)
@@ -191,6 +302,8 @@ static void on_groups_made(void *user)
         keeper->events->ready(keeper->user);
     }
     census_start(keeper->census);
+    keeper->promotion.to_sweep = keeper->options->queue_count;
+    keeper->promotion.due_count = 0;
     look_in(keeper, 0);
 }
 

@@ -42,8 +42,9 @@ int queue_keeper_new(struct event_base *base, const struct queue_options *option
 struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
 
 /* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in slices, each
- * of which is one atomic step. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed without being asked
- * for: at once if neither they nor their supervisor live on this host, else when their lease is over. Errors: -ENOMEM.
+ * of which is one atomic step. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed
+ * without being asked for: at once if neither they nor their supervisor live on this host, else when their lease is
+ * over. Errors: -ENOMEM.
  */
 int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) MUST_CHECK;
 
@@ -52,8 +53,8 @@ int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) MUST
  */
 int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement) MUST_CHECK;
 
-/* Asks how full the queues are; nothing comes of it where Redis is away. */
-void queue_keeper_sample(struct queue_keeper *keeper);
+/* Asks how full the next `queues` queues are, in turn; nothing comes of it where Redis is away. */
+void queue_keeper_sample(struct queue_keeper *keeper, size_t queues);
 
 /* Whether all has been done: every dead consumer's jobs have been given back, and what was settled is written. */
 bool queue_keeper_is_idle(const struct queue_keeper *keeper);

@@ -10,7 +10,8 @@
 static const char *const suffixes[QUEUE_KEY_COUNT] = {
     [QUEUE_KEY_STREAM] = "",        [QUEUE_KEY_DELAYED] = ":delayed", [QUEUE_KEY_DEAD] = ":dead",
     [QUEUE_KEY_BODIES] = ":bodies", [QUEUE_KEY_DONE] = ":done",       [QUEUE_KEY_FAILED] = ":failed",
-    [QUEUE_KEY_CANCEL] = ":cancel", [QUEUE_KEY_PS] = ":ps",
+    [QUEUE_KEY_CANCEL] = ":cancel", [QUEUE_KEY_PS] = ":ps",           [QUEUE_KEY_CONTROL] = ":control",
+    [QUEUE_KEY_DUE] = ":due",       [QUEUE_KEY_WORKERS] = ":workers",
 };
 
 int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *queue)
@@ -18,7 +19,8 @@ int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *que
     memset(keys, 0, sizeof(*keys));
     keys->queue = queue;
     for (size_t i = 0; i < QUEUE_KEY_COUNT; i++) {
-        int size = asprintf(&keys->names[i], "%s:{%s}%s", prefix, queue, suffixes[i]);
+        int size = i < QUEUE_KEY_CONTROL ? asprintf(&keys->names[i], "%s:{%s}%s", prefix, queue, suffixes[i])
+                                         : asprintf(&keys->names[i], "%s%s", prefix, suffixes[i]);
 
         if (size < 0) {
             keys->names[i] = NULL;

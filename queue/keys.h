@@ -1,6 +1,6 @@
 /*
- * The names of a queue's keys in Redis. All carry the queue's name as a hash tag, so that one queue lives in one slot
- * and a script may touch all of them.
+ * The names of a queue's keys in Redis. All that are the queue's own carry its name as a hash tag, so that one queue
+ * lives in one slot.
  */
 #pragma once
 
@@ -20,6 +20,12 @@ enum queue_key {
     QUEUE_KEY_FAILED,  /* list: the same for dead jobs */
     QUEUE_KEY_CANCEL,  /* sorted set: IDs of jobs that are to be cancelled, by the time when that is forgotten */
     QUEUE_KEY_PS,      /* sorted set: inquiries of `weft ps`, by the time when they are forgotten */
+
+    /* Keys of the whole prefix, which are the same for all queues. Where the queues are to be spread over a cluster,
+     * there will have to be one of each for each of its nodes. */
+    QUEUE_KEY_CONTROL, /* sorted set: queues whose `cancel` or `ps` has changed, by when */
+    QUEUE_KEY_DUE,     /* sorted set: queues that have delayed jobs, by when the first is due */
+    QUEUE_KEY_WORKERS, /* sorted set: workers, by their last sign of life */
     QUEUE_KEY_COUNT
 };
 

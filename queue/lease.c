@@ -2,23 +2,27 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 
+#include "queue/call.h"
 #include "queue/clock.h"
+#include "queue/enlist.h"
 
 /* A range of pending entries that is always empty. Reading it is what Redis, of all versions, takes for a sign of life;
  * a read that blocks is one only when it begins. */
 #define NO_ENTRIES "18446744073709551615-18446744073709551614"
 
+/* Reads refresh the lease of all queues that they wait for, but a read may wait for 2 s, which is too long for leases
+ * of a few seconds. */
+#define SHORT_MS 8000
+
 struct lease {
     struct redis_request request; /* first, so that the one is found from the other; of all queues */
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
-    const char *consumer;
-    int64_t lease_ms;
-    void (*doubt)(void *user);
-    void *user;
+    struct redis_request enlistment;
+    struct redis_request delisting;
+    struct lease_setup setup;
+    char name[ENLIST_NAME_SIZE]; /* in the set of workers */
     struct words words;
     struct event *timer;
     bool stopped;
@@ -26,23 +30,55 @@ struct lease {
     size_t outstanding;   /* replies */
     int64_t sent_ms;      /* steady time of the last refresh */
     int64_t confirmed_ms; /* when the last one was sent that Redis has answered; 0: none over this connection */
+    bool holds[];         /* of each queue: a job of it is held */
 };
 
 static void set_timer(struct lease *lease)
 {
-    int64_t ms = LEASE_PERIOD_MS(lease->lease_ms);
+    int64_t ms = LEASE_PERIOD_MS(lease->setup.options->lease_ms);
 
     event_add(lease->timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+}
+
+/* Seldom used, so there is nothing to be gained from Redis knowing the script. */
+static void enlist(struct lease *lease)
+{
+    const struct queue_keys *keys = &lease->setup.keys[0];
+
+    call_start_keys(&lease->words, &queue_script_enlist, true, 1);
+    words_add(&lease->words, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    words_add_text(&lease->words, lease->name);
+    words_add_number(&lease->words, enlist_kept_ms(lease->setup.options));
+    if (redis_send(lease->setup.redis, &lease->words, &lease->enlistment) == 0)
+        lease->outstanding++;
+    else
+        lease->whole = false;
+}
+
+static void find_held(struct lease *lease)
+{
+    const struct queue_options *options = lease->setup.options;
+    const struct entry_set *held = lease->setup.held;
+
+    for (size_t i = 0; i < options->queue_count; i++)
+        lease->holds[i] = options->lease_ms < SHORT_MS;
+    for (size_t i = 0; i < held->capacity; i++)
+        if (held->slots[i].queue != 0 && held->slots[i].state != ENTRY_GONE)
+            lease->holds[held->slots[i].queue - 1] = true;
 }
 
 static void refresh(struct lease *lease)
 {
     lease->sent_ms = clock_steady_ms();
     lease->whole = true;
-    for (size_t i = 0; i < lease->queue_count; i++) {
-        words_start(&lease->words, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->consumer, "COUNT", "1", "STREAMS",
-                    lease->keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
-        if (redis_send(lease->redis, &lease->words, &lease->request) == 0)
+    enlist(lease);
+    find_held(lease);
+    for (size_t i = 0; i < lease->setup.options->queue_count; i++) {
+        if (!lease->holds[i])
+            continue;
+        words_start(&lease->words, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.consumer, "COUNT", "1", "STREAMS",
+                    lease->setup.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
+        if (redis_send(lease->setup.redis, &lease->words, &lease->request) == 0)
             lease->outstanding++;
         else
             lease->whole = false;
@@ -55,7 +91,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!redis_is_up(lease->redis))
+    if (!redis_is_up(lease->setup.redis))
         return;
     if (lease->outstanding == 0)
         refresh(lease);
@@ -65,25 +101,41 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void confirm(struct lease *lease)
 {
     int64_t silence_ms = clock_steady_ms() - lease->confirmed_ms;
-    bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->lease_ms);
+    bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->setup.options->lease_ms);
 
     lease->confirmed_ms = lease->sent_ms;
     if (in_doubt)
-        lease->doubt(lease->user);
+        lease->setup.doubt(lease->setup.user);
 }
 
 /* A queue that cannot be read, or has no group any more, holds nothing of ours that could be taken away. */
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void take_reply(struct lease *lease, const redisReply *reply)
 {
-    struct lease *lease = (struct lease *)request;
-
     lease->outstanding--;
     if (!reply)
         return;
     if (reply_blames_server(reply))
-        redis_fail(lease->redis, reply->str);
-    else if (lease->outstanding == 0 && lease->whole && redis_is_up(lease->redis))
+        redis_fail(lease->setup.redis, reply->str);
+    else if (lease->outstanding == 0 && lease->whole && redis_is_up(lease->setup.redis))
         confirm(lease);
+}
+
+static void on_reply(struct redis_request *request, const redisReply *reply)
+{
+    take_reply((struct lease *)request, reply);
+}
+
+static void on_enlisted(struct redis_request *request, const redisReply *reply)
+{
+    take_reply((struct lease *)((char *)request - offsetof(struct lease, enlistment)), reply);
+}
+
+static void on_delisted(struct redis_request *request, const redisReply *reply)
+{
+    struct lease *lease = (struct lease *)((char *)request - offsetof(struct lease, delisting));
+
+    if (reply && reply_blames_server(reply))
+        redis_fail(lease->setup.redis, reply->str);
 }
 
 void lease_start(struct lease *lease)
@@ -95,32 +147,33 @@ void lease_start(struct lease *lease)
     set_timer(lease);
 }
 
+/* Where that gets lost, whoever takes the census does it. An enlistment that is under way comes before it; what its
+ * answer says does not matter any more. */
 void lease_stop(struct lease *lease)
 {
     lease->stopped = true;
     event_del(lease->timer);
+    words_start(&lease->words, "ZREM", lease->setup.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
+    if (redis_send(lease->setup.redis, &lease->words, &lease->delisting) < 0)
+        return;
 }
 
-int lease_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-              const struct queue_keys *keys, const char *consumer, void (*doubt)(void *user), void *user,
-              struct lease **ret_lease)
+int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
 {
-    struct lease *lease = calloc(1, sizeof(*lease));
+    struct lease *lease = calloc(1, sizeof(*lease) + setup->options->queue_count * sizeof(lease->holds[0]));
+    int r;
 
     if (!lease)
         return -ENOMEM;
     lease->request.done = on_reply;
-    lease->redis = redis;
-    lease->keys = keys;
-    lease->queue_count = options->queue_count;
-    lease->consumer = consumer;
-    lease->lease_ms = options->lease_ms;
-    lease->doubt = doubt;
-    lease->user = user;
-    lease->timer = event_new(base, -1, 0, on_timer, lease);
+    lease->enlistment.done = on_enlisted;
+    lease->delisting.done = on_delisted;
+    lease->setup = *setup;
+    r = enlist_format(lease->name, sizeof(lease->name), setup->consumer, setup->options);
+    lease->timer = r == 0 ? event_new(setup->base, -1, 0, on_timer, lease) : NULL;
     if (!lease->timer) {
         free(lease);
-        return -ENOMEM;
+        return r < 0 ? r : -ENOMEM;
     }
     *ret_lease = lease;
     return 0;

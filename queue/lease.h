@@ -1,6 +1,8 @@
 /*
- * The lease: lets Redis know in every queue that this consumer lives, while jobs run and nothing is read. It belongs to
- * the consumer, not to each of its jobs: all that it holds is taken away together, or not at all.
+ * The lease: lets Redis know that this consumer lives, while jobs run and nothing is read: in each queue of which it
+ * holds a job, and once for all of them in the set of workers. It belongs to the consumer, not to each of its jobs: all
+ * that it holds is taken away together, or not at all. In queues of which it holds nothing, others may delete the
+ * consumer; its next read makes it anew.
  */
 #pragma once
 
@@ -10,6 +12,7 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
+#include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/redis.h"
 
@@ -21,11 +24,21 @@
 
 struct lease;
 
-/* `doubt` is called when Redis has heard of us again after so long, or on a connection so new, that others may have
- * taken our jobs meanwhile. What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int lease_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-              const struct queue_keys *keys, const char *consumer, void (*doubt)(void *user), void *user,
-              struct lease **ret_lease) MUST_CHECK;
+/* Everything is borrowed and must outlive what is made of it. */
+struct lease_setup {
+    struct event_base *base;
+    struct redis *redis;
+    const struct queue_options *options;
+    const struct queue_keys *keys;
+    const char *consumer;
+    const struct entry_set *held;
+    /* Redis has heard of us again after so long, or on a connection so new, that others may have taken our jobs. */
+    void (*doubt)(void *user);
+    void *user;
+};
+
+/* Errors: -ENOMEM, -ENAMETOOLONG. */
+int lease_new(const struct lease_setup *setup, struct lease **ret_lease) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct lease *lease_free(struct lease *lease);
@@ -33,5 +46,6 @@ struct lease *lease_free(struct lease *lease);
 /* The connection is up: refreshes the lease now, and from time to time until the connection is lost. */
 void lease_start(struct lease *lease);
 
-/* Refreshes no more, for good: the consumer is about to be deleted, and a refresh would make it anew. */
+/* Refreshes no more, for good, and takes us off the set of workers: the consumer is about to be deleted, and a refresh
+ * would make it anew. */
 void lease_stop(struct lease *lease);

@@ -197,6 +197,14 @@ int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enu
     return 0;
 }
 
+bool reclaim_has(const struct reclaim *reclaim, const char *consumer)
+{
+    for (const struct reclaim_call *call = reclaim->calls; call; call = call->next)
+        if (strcmp(call->consumer, consumer) == 0)
+            return true;
+    return false;
+}
+
 bool reclaim_is_empty(const struct reclaim *reclaim)
 {
     return reclaim->calls == NULL;

@@ -1,7 +1,7 @@
 /*
- * Reclaiming: gives the jobs of consumers back to their queues and deletes the consumers, in slices, each of which is one
- * atomic step that holds Redis up for 2 ms or so. Whoever dies in between, what is left can be given back by anybody; a
- * consumer is deleted in the step that finds it empty.
+ * Reclaiming: gives the jobs of consumers back to their queues and deletes the consumers, in slices, each of which is
+ * one atomic step that holds Redis up for 2 ms or so. Whoever dies in between, what is left can be given back by
+ * anybody; a consumer is deleted in the step that finds it empty.
  */
 #pragma once
 
@@ -32,6 +32,9 @@ int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enu
 
 /* Sends what has not been sent for a queue, or has failed, as far as Redis is up and not busy with earlier slices. */
 void reclaim_flush(struct reclaim *reclaim, size_t queue);
+
+/* Whether a consumer of any queue is still to go. */
+bool reclaim_has(const struct reclaim *reclaim, const char *consumer);
 
 /* Whether all that was noted has been done. */
 bool reclaim_is_empty(const struct reclaim *reclaim);

@@ -20,6 +20,9 @@ struct sampler {
     bool sent;
     bool with_source;
     int64_t sent_us;
+    size_t next;  /* the queue at which the next one begins */
+    size_t first; /* of those that were asked for, */
+    size_t count; /* and how many */
     struct queue_sample samples[];
 };
 
@@ -30,10 +33,10 @@ static int64_t read_figure(const redisReply *reply)
 
 static void read_samples(struct sampler *sampler, const redisReply *reply)
 {
-    for (size_t i = 0; i < sampler->queue_count; i++) {
+    for (size_t i = 0; i < sampler->count; i++) {
         redisReply *const *figures = reply->element + FIGURES * i;
 
-        sampler->samples[i] = (struct queue_sample){
+        sampler->samples[(sampler->first + i) % sampler->queue_count] = (struct queue_sample){
             .entries = read_figure(figures[0]),
             .held = read_figure(figures[1]),
             .delayed = read_figure(figures[2]),
@@ -52,24 +55,28 @@ static void on_sampled(struct redis_request *request, const redisReply *reply)
     if (!reply)
         return;
     sampler->with_source = reply_is_error(reply, "NOSCRIPT");
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->queue_count)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->count)
         return;
     read_samples(sampler, reply);
     sampler->sampled(sampler->samples, timer_now_us() - sampler->sent_us, sampler->user);
 }
 
-void sampler_ask(struct sampler *sampler)
+void sampler_ask(struct sampler *sampler, size_t queues)
 {
     struct words *words = &sampler->words;
 
     if (sampler->sent)
         return;
-    call_start(words, &queue_script_sample, sampler->with_source, sampler->queue_count);
-    for (size_t i = 0; i < sampler->queue_count; i++)
-        call_add_keys(words, &sampler->keys[i]);
+    sampler->first = sampler->next;
+    sampler->count = queues < sampler->queue_count ? queues : sampler->queue_count;
+    call_start(words, &queue_script_sample, sampler->with_source, sampler->count);
+    for (size_t i = 0; i < sampler->count; i++)
+        call_add_keys(words, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
     words_add_number(words, QUEUE_KEY_COUNT);
     sampler->sent_us = timer_now_us();
     sampler->sent = redis_send(sampler->redis, words, &sampler->request) == 0;
+    if (sampler->sent)
+        sampler->next = (sampler->first + sampler->count) % sampler->queue_count;
 }
 
 int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
@@ -85,6 +92,8 @@ int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue
     sampler->queue_count = queue_count;
     sampler->sampled = sampled;
     sampler->user = user;
+    for (size_t i = 0; i < queue_count; i++)
+        sampler->samples[i] = (struct queue_sample){-1, -1, -1, -1, -1};
     *ret_sampler = sampler;
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * Samples: how full the queues are, asked for with one call for all of them. Each figure is one that Redis keeps: the
- * call takes no longer for a long queue than for a short one.
+ * Samples: how full the queues are, asked for with one call for several of them. Each figure is one that Redis keeps:
+ * the call takes no longer for a long queue than for a short one.
  */
 #pragma once
 
@@ -32,5 +32,6 @@ int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct sampler *sampler_free(struct sampler *sampler);
 
-/* Asks for one sample, which `sampled` is told of; nothing where Redis is away, or an answer is still awaited. */
-void sampler_ask(struct sampler *sampler);
+/* Asks for a sample of the next `queues` queues, in turn, which `sampled` is told of with what is known of the others;
+ * nothing where Redis is away, or an answer is still awaited. A queue costs Redis five commands. */
+void sampler_ask(struct sampler *sampler, size_t queues);

@@ -14,6 +14,8 @@ struct queue_script {
 extern const struct queue_script queue_script_settle;
 extern const struct queue_script queue_script_promote;
 extern const struct queue_script queue_script_reclaim;
+extern const struct queue_script queue_script_enlist;
+extern const struct queue_script queue_script_roll;
 extern const struct queue_script queue_script_lost;
 extern const struct queue_script queue_script_release;
 extern const struct queue_script queue_script_cancel;

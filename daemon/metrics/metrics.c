@@ -11,6 +11,11 @@
 
 #define SAMPLE_PERIOD_US (1000 * INT64_C(1000))
 
+/* Queues a second: as long as nobody asks for the metrics, no more than a node that idles should cost Redis. */
+#define SAMPLE_IDLE    5
+#define SAMPLE_SCRAPED 100
+#define SCRAPED_US     (2 * 60 * INT64_C(1000000)) /* after a scrape there is likely another */
+
 /* Older ones are no longer true. */
 #define SAMPLE_LIFE_US (5 * INT64_C(1000000))
 
@@ -75,6 +80,11 @@ void metrics_note_samples(struct metrics *metrics, const struct generation *gene
     metrics->sampled_us = time_steady_us();
 }
 
+void metrics_note_scrape(struct metrics *metrics)
+{
+    metrics->scraped_us = time_steady_us();
+}
+
 void metrics_tend(struct metrics *metrics, const struct crew *crew)
 {
     int64_t now_us = time_steady_us();
@@ -82,7 +92,9 @@ void metrics_tend(struct metrics *metrics, const struct crew *crew)
     if (!crew->generation || now_us - metrics->asked_us < SAMPLE_PERIOD_US)
         return;
     metrics->asked_us = now_us;
-    queue_keeper_sample(crew->generation->keeper);
+    queue_keeper_sample(crew->generation->keeper, metrics->scraped_us != 0 && now_us - metrics->scraped_us < SCRAPED_US
+                                                      ? SAMPLE_SCRAPED
+                                                      : SAMPLE_IDLE);
 }
 
 void metrics_done(struct metrics *metrics)
@@ -193,7 +205,7 @@ static void write_queues(const struct metrics *metrics, const struct crew *crew,
         for (size_t j = 0; j < config->queue_count; j++) {
             const struct queue_sample *sample = &metrics->samples[j];
             const int64_t values[] = {count_ready(sample), sample->held, sample->delayed, sample->dead,
-                                      sample->age_ms < 0 ? 0 : sample->age_ms};
+                                      sample->entries >= 0 && sample->age_ms < 0 ? 0 : sample->age_ms};
 
             (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", config->queues[j].name);
             if (values[i] < 0)

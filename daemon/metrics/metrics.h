@@ -36,6 +36,7 @@ struct metrics {
     struct queue_sample *samples;
     int64_t sampled_us;
     int64_t asked_us;
+    int64_t scraped_us; /* 0: never */
 };
 
 /* A worker has ended; `crashed`: it was to go on. */
@@ -45,7 +46,10 @@ void metrics_note_end(struct metrics *metrics, const struct child *child, bool c
 void metrics_note_samples(struct metrics *metrics, const struct generation *generation,
                           const struct queue_sample *samples, int64_t round_trip_us);
 
-/* A few times a second: asks Redis once a second. */
+/* Somebody asks for the metrics: Redis is asked more often for a while where there are many queues. */
+void metrics_note_scrape(struct metrics *metrics);
+
+/* A few times a second: asks Redis once a second, of five queues in turn, or of a hundred while somebody scrapes. */
 void metrics_tend(struct metrics *metrics, const struct crew *crew);
 
 /* Writes them all, in Prometheus's text format. `slot` is the supervisor's own. */

@@ -122,6 +122,7 @@ end
 
 local function note()
     call('ZADD', cancel, string.format('%.0f', last_time() + noted_for), id)
+    note_change(stream, KEYS[9])
 end
 
 local where, fields = find()

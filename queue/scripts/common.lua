@@ -14,8 +14,9 @@ local function clock_us()
     return time[1] * 1000000 + time[2]
 end
 
-local function start_clock()
-    begun_us = clock_us()
+-- From the time that was just asked for, if it was.
+local function start_clock(time)
+    begun_us = time and time[1] * 1000000 + time[2] or clock_us()
 end
 
 local function is_late()
@@ -94,6 +95,26 @@ end
 
 local KINDS = { string = 'a string', list = 'a list', set = 'a set', zset = 'a sorted set', hash = 'a hash',
     stream = 'a stream' }
+
+-- A queue's name, which its stream's key has in braces behind the prefix that both keys have.
+local function queue_of(stream, control)
+    local prefix_size = #control - #':control'
+    return string.sub(stream, prefix_size + 3, -2)
+end
+
+local CONTROL_KEPT_MS = 3600000
+
+-- Notes that something has been asked of a queue's workers: they look into `control` a few times a second, and then only
+-- at what has changed. The score is the time in microseconds, or what comes next where the clock was set back. What
+-- cannot be noted is found later, by workers that look at all queues in turn.
+local function note_change(stream, control)
+    local time = call('TIME')
+    local now = time[1] * 1000000 + time[2]
+    local last = tonumber(redis.pcall('ZRANGE', control, -1, -1, 'WITHSCORES')[2]) or 0
+    redis.pcall('ZADD', control, string.format('%.0f', math.max(now, last + 1)), queue_of(stream, control))
+    redis.pcall('ZREMRANGEBYSCORE', control, '-inf', string.format('%.0f', now - CONTROL_KEPT_MS * 1000))
+    redis.pcall('PEXPIRE', control, CONTROL_KEPT_MS)
+end
 
 -- What is wrong with a key that does not hold what it should, or nil.
 local function misfit(key, kind)

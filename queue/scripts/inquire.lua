@@ -15,6 +15,7 @@ if call('ZCARD', inquiries) >= max then
 end
 call('ZADD', inquiries, string.format('%.0f', now + asked_for), inquiry)
 call('PEXPIRE', inquiries, ARGV[2])
+note_change(stream, KEYS[9])
 
 local names = {}
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, GROUP)

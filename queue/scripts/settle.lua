@@ -20,6 +20,7 @@ local reports = stream .. ':job:'
 local VALUES = 7      -- of a done job
 local DONE_FIELDS = 8 -- that its report then has
 
+local earliest      -- when the first of the jobs is due that were delayed here
 local gone = {}     -- entries to be deleted from the stream
 local failures = {}
 
@@ -208,6 +209,7 @@ outcomes['delayed'] = function(job)
         call('HSET', bodies, member, body)
     end
     call('ZADD', delayed, job.due, member)
+    earliest = math.min(earliest or math.huge, tonumber(job.due))
 end
 
 outcomes['dead'] = function(job)
@@ -304,5 +306,9 @@ for i, job in ipairs(cmsgpack.unpack(ARGV[11])) do
 end
 if #gone > 0 then
     call('XDEL', stream, unpack(gone))
+end
+if earliest then
+    -- Without it they are found too, only later.
+    redis.pcall('ZADD', KEYS[10], 'LT', string.format('%.0f', earliest), queue_of(stream, KEYS[9]))
 end
 return failures

@@ -3,8 +3,10 @@
 #include "queue/scripts.h"
 #include "tests/unit/queue_support.h"
 
-#define KEYS "7 weft:{q} weft:{q}:delayed weft:{q}:dead weft:{q}:bodies weft:{q}:done weft:{q}:failed weft:{q}:cancel"
-#define NOW  "2025-11-23T18:30:00.000Z"
+#define KEYS                                                                                                           \
+    "11 weft:{q} weft:{q}:delayed weft:{q}:dead weft:{q}:bodies weft:{q}:done weft:{q}:failed weft:{q}:cancel "        \
+    "weft:{q}:ps weft:control weft:due weft:workers"
+#define NOW "2025-11-23T18:30:00.000Z"
 
 static const char *call(struct queues *queues, const char *act, const char *id, const char *entry)
 {

@@ -4,8 +4,8 @@
 #include "tests/unit/queue_support.h"
 
 #define KEYS                                                                                                           \
-    "8 weft:{q} weft:{q}:delayed weft:{q}:dead weft:{q}:bodies weft:{q}:done weft:{q}:failed weft:{q}:cancel "         \
-    "weft:{q}:ps"
+    "11 weft:{q} weft:{q}:delayed weft:{q}:dead weft:{q}:bodies weft:{q}:done weft:{q}:failed weft:{q}:cancel "        \
+    "weft:{q}:ps weft:control weft:due weft:workers"
 
 /* Asks, and gives the consumers that are to answer. */
 static const char *inquire(struct queues *queues, const char *inquiry)
@@ -25,8 +25,10 @@ static void inquiry_is_told_once_and_answered_by_the_consumers_name(void **state
     struct queues *queues = queues_begin(state, 2);
 
     queues->told = "{\"jobs\":[]}";
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t");
     queues_start_client(queues, 10);
-    WAIT_UNTIL(queues, strcmp(inquire(queues, "abc"), "[worker1]") == 0);
+    queues_wait_for_jobs(queues, 1);
+    assert_string_equal(inquire(queues, "abc"), "[worker1]");
     WAIT_UNTIL(queues, queues_says(queues, "HGETALL weft:{q}:ps:abc", "[worker1 {\"jobs\":[]}]"));
     assert_string_equal(queues->inquired, "q - abc");
     queues_run(queues, 600);

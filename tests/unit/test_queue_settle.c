@@ -32,7 +32,7 @@ static void done_job_leaves_only_its_report(void **state)
     long long ttl = redis_server_count(&queues->server, "PTTL " JOB_KEY);
 
     assert_true(ttl > 0 && ttl <= 3600000);
-    assert_string_equal(redis_server_ask(&queues->server, "DBSIZE"), "3");
+    assert_string_equal(redis_server_ask(&queues->server, "DBSIZE"), "4");
     queues_tear_down(queues);
 }
 
@@ -114,7 +114,7 @@ static void cancelled_job_leaves_its_report(void **state)
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "0"));
     assert_string_equal(redis_server_ask(&queues->server, "HMGET %s state error", JOB_KEY),
                         "[cancelled cancelled by somebody]");
-    assert_string_equal(redis_server_ask(&queues->server, "DBSIZE"), "3");
+    assert_string_equal(redis_server_ask(&queues->server, "DBSIZE"), "4");
     queues_tear_down(queues);
 }
 

@@ -68,7 +68,7 @@ static void job_settled_by_somebody_else_stays_as_it_is(void **state)
         queues_settle_as(queues, queues->jobs[0], outcomes[i]);
         queue_client_stop(queues->client);
         WAIT_UNTIL(queues, queues->drained == 1);
-        assert_string_equal(redis_server_ask(&queues->server, "KEYS *"), "[weft:{q}]");
+        assert_string_equal(redis_server_ask(&queues->server, "KEYS weft:{*"), "[weft:{q}]");
         assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "1");
         queues_tear_down(queues);
     }
@@ -258,7 +258,7 @@ static void no_report_of_a_done_job_is_written_when_none_is_kept(void **state)
     WAIT_UNTIL(queues, queues_says(queues, "EXISTS " JOB_KEY, "1"));
     queues_settle_as(queues, queues->jobs[0], JOB_DONE);
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "0"));
-    assert_string_equal(redis_server_ask(&queues->server, "KEYS *"), "[weft:{q}]");
+    assert_string_equal(redis_server_ask(&queues->server, "KEYS weft:{*"), "[weft:{q}]");
     queues_tear_down(queues);
 }
 
