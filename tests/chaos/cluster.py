@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -104,6 +105,50 @@ def send(pid, number, parent):
         os.close(handle)
 
 
+def script_names():
+    """The scripts' names by what EVALSHA calls them."""
+    source = (BUILD / "queue" / "scripts.c").read_text()
+    return {sha: name for name, sha in re.findall(r'"(\w+)",\s+"([0-9a-f]{40})"', source)}
+
+
+class SlowScripts:
+    """Which of weft's scripts have held Redis up, by SLOWLOG: asked now and then, since Redis forgets it when it dies.
+
+    More than SLOW is told. What a machine does that stops Redis in the middle of a script looks the same, so only what
+    takes longer than STUCK, and does so more often than Redis was stopped by us, is a mistake of weft's."""
+
+    SLOW = 0.010
+    STUCK = 0.100
+    ALLOWED = 3
+
+    def __init__(self):
+        self.names = script_names()
+        self.seen = set()
+        self.slow = []  # seconds and name, of each
+
+    def name_of(self, words):
+        if words[0].upper() == "EVALSHA":
+            return self.names.get(words[1])
+        return "EVAL" if words[0].upper() == "EVAL" else None
+
+    def collect(self, client):
+        for entry in client.slowlog_get(1000):
+            key, words = (entry["id"], entry["start_time"], entry["duration"]), str(entry["command"]).split()
+            name = self.name_of(words) if len(words) > 1 and key not in self.seen else None
+            self.seen.add(key)
+            if name and entry["duration"] >= self.SLOW * 1e6:
+                self.slow.append((entry["duration"] / 1e6, name))
+
+    def stuck(self):
+        return [one for one in self.slow if one[0] >= self.STUCK]
+
+    def describe(self):
+        if not self.slow:
+            return "no script held Redis up for 10 ms"
+        longest, name = max(self.slow)
+        return f"{len(self.slow)} scripts held Redis up for more than 10 ms, {name} for {longest * 1000:.0f} ms"
+
+
 class Redis:
     """redis-server with an append-only file that is on the disk before any reply is sent."""
 
@@ -119,7 +164,7 @@ class Redis:
         with open(self.folder / "redis.stderr", "a") as stderr:
             self.process = subprocess.Popen(
                 ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", "",
-                 "--logfile", "redis.log", "--auto-aof-rewrite-min-size", "8mb", *self.options],
+                 "--logfile", "redis.log", "--slowlog-log-slower-than", "10000", "--slowlog-max-len", "1000", "--auto-aof-rewrite-min-size", "8mb", *self.options],
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
 
     def wait(self):

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import redis
 
-from checker import check, documented_keys, tell
-from cluster import NODES, QUEUES, Node, Proxy, Redis, compile_plugin, consumers, key
+from checker import Violation, check, documented_keys, tell
+from cluster import NODES, QUEUES, Node, Proxy, Redis, SlowScripts, compile_plugin, consumers, key
 from faults import Breaker, choices
 from figures import figures
 from harvest import Harvester, read_reports
@@ -31,6 +31,7 @@ TURN = 0.01           # seconds between two looks at the processes
 DRAIN_LIMIT = 60.0    # seconds in which fewer jobs are to be left in the queues, when all is well again
 SETTLE_LIMIT = 20.0   # seconds until the consumers of the dead are gone
 PROGRESS = 15.0
+SLOW_LOOK = 1.0       # seconds from one look for scripts that held Redis up to the next
 BATCH = 1000
 
 
@@ -41,6 +42,8 @@ class Driver:
         producers = Journal(folder / "producers.jsonl")
         plugin = compile_plugin(folder)
         self.redis = Redis(folder)
+        self.slow_scripts = SlowScripts()
+        self.next_slow_look = 0.0
         self.proxy = Proxy(folder, self.redis.socket)
         self.nodes = {name: Node(folder, name, self.proxy.sockets[name], plugin, self.journal) for name in NODES}
         self.breaker = Breaker(self.redis, self.proxy, self.nodes, self.journal)
@@ -109,6 +112,21 @@ class Driver:
         self.breaker.poll()
         for node in self.nodes.values():
             node.look_after()
+        if time.monotonic() >= self.next_slow_look:
+            self.next_slow_look = time.monotonic() + SLOW_LOOK
+            self.look_for_slow_scripts()
+
+    def look_for_slow_scripts(self):
+        try:
+            self.slow_scripts.collect(self.redis.hasty)
+        except redis.exceptions.RedisError:
+            pass  # it is one of those that are being broken
+
+    def slow_violations(self, stops):
+        stuck = self.slow_scripts.stuck()
+        if len(stuck) <= SlowScripts.ALLOWED + stops:
+            return []
+        return [Violation("no script holds Redis up", f"{name} took {seconds * 1000:.0f} ms") for seconds, name in stuck]
 
     def wait_until(self, condition, limit):
         """Gives whether it came true. Redis may still be reading its file."""
@@ -142,7 +160,8 @@ class Driver:
         """The consumers of each queue, once those of the dead are gone."""
         def only_the_living():
             expected = sum(len(node.workers()) for node in self.nodes.values())
-            return all(len(consumers(self.redis.admin, queue)) <= expected for queue in QUEUES)
+            return (all(len(consumers(self.redis.admin, queue)) <= expected for queue in QUEUES)
+                    and self.redis.admin.zcard("weft:workers") <= expected)
 
         self.wait_until(only_the_living, SETTLE_LIMIT)
         return {queue: consumers(self.redis.admin, queue) for queue in QUEUES}
@@ -200,6 +219,10 @@ class Driver:
         self.redis.stop()
 
 
+def count_pauses(history):
+    return sum(fault.get("kind") == "pause_redis" for fault in history.faults)
+
+
 def options_of(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2000)
@@ -225,9 +248,10 @@ def main(words):
     finally:
         driver.end()
     history = History.load(folder)
-    violations = check(history)
+    violations = [*check(history), *driver.slow_violations(count_pauses(history))]
     tell(history, violations)
     text = figures(history, options, time.monotonic() - began)
+    text += f"\n{driver.slow_scripts.describe()}\n"
     print(text)
     if options.figures:
         options.figures.write_text(text)

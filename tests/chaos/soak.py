@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from cluster import QUEUES, Node, Redis, compile_plugin, connect, consumers, key
+from cluster import QUEUES, Node, Redis, SlowScripts, compile_plugin, connect, consumers, key
 from history import Journal
 from producer import fields_of, orders
 
@@ -89,6 +89,7 @@ class Soak:
         self.loads = [Load("a", self.redis.socket, options.seed, options.rate * 0.8, HARMLESS_WITHOUT),
                       Load("b", self.redis.socket, options.seed, options.rate * 0.2, ("loop", "cancel"))]
         self.samples = []
+        self.slow_scripts = SlowScripts()
 
     def run(self):
         self.redis.start()
@@ -112,6 +113,7 @@ class Soak:
 
     def sample(self, now):
         client, values = self.redis.admin, {"seconds": now}
+        self.slow_scripts.collect(client)
         for name, node in self.nodes.items():
             workers = node.workers()
             values[f"{name} supervisor rss"] = rss_of(node.process.pid)
@@ -177,12 +179,14 @@ def main(words):
     rows = compare(soak.samples)
     ended = sum(node.endings for node in soak.nodes.values())
     jobs = sum(load.count for load in soak.loads)
-    text = f"{table(rows)}\n{jobs} jobs, {len(soak.samples)} samples, seed {options.seed}; weftd ended {ended} times"
+    text = f"{table(rows)}\n{jobs} jobs, {len(soak.samples)} samples, seed {options.seed}; weftd ended {ended} times\n"
+    text += soak.slow_scripts.describe()
+    stuck = len(soak.slow_scripts.stuck()) > SlowScripts.ALLOWED
     print(text)
     if options.figures:
         options.figures.write_text(text + "\n")
     shutil.rmtree(folder)
-    return int(ended > 0 or any(row[-1] for row in rows))
+    return int(ended > 0 or stuck or any(row[-1] for row in rows))
 
 
 if __name__ == "__main__":

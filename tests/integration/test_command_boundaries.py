@@ -17,7 +17,7 @@ from weft import SANITIZED, Redis
 
 LANES = 8          # walks beside each other: they mostly wait
 SAMPLE = 4         # under a sanitizer: every so manieth boundary
-POLLS = ("claim", "promote", "refresh", "ZRANGE", "XINFO CONSUMERS")  # sent again and again
+POLLS = ("claim", "promote", "refresh", "enlist", "roll", "ZRANGE", "ZRANGEBYSCORE", "XINFO CONSUMERS")  # sent again and again
 TRIES = 6          # for what does not come up each time: batches are cut by chance, and polls sent by the clock
 
 # What must be among the boundaries, or the scenario does not show what it should.

@@ -64,8 +64,9 @@ class Observer:
     def job_of(self, entry, fields):
         return fields.get("weft.id") or fields.get("id") or entry
 
-    def due(self, now):
-        return self.client.zrangebyscore(key("default", "delayed"), "-inf", now)
+    def due(self):
+        seconds, microseconds = self.client.time()
+        return self.client.zrangebyscore(key("default", "delayed"), "-inf", seconds * 1000 + microseconds // 1000)
 
     def in_flight(self):
         try:
@@ -89,7 +90,7 @@ def script_marks(observer, words):
         moved += [(b"done", job) for job in re.findall(rb"j-[a-z]+", arguments[9])]
         return "settle", [f"{job.decode()} as {what.decode()}" for what, job in moved]
     if name == "promote":
-        return "promote", observer.due(arguments[1].decode())
+        return "promote", observer.due()
     return name, []
 
 
@@ -268,7 +269,8 @@ class Walk:
     def only_the_living_are_consumers(self):
         """An idle worker is none before its first job. A name ends in PID-STARTTIME of the worker, in hexadecimal."""
         workers = self.weftd.worker_pids()
-        return all(int(name.rpartition(".")[2].split("-")[0], 16) in workers for name in self.consumers())
+        enlisted = [name.partition(" ")[0] for name in self.redis.client.zrange("weft:workers", 0, -1)]
+        return all(int(name.rpartition(".")[2].split("-")[0], 16) in workers for name in [*self.consumers(), *enlisted])
 
     def consumers(self):
         try:
