@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,8 @@ struct promotion {
     struct trouble_subject trouble;
     bool sent;
     bool with_source;
+    char ailing[DUE_NAME_SIZE]; /* the queue that the trouble is about; "": none, or the set of those that are due */
+    size_t ailing_asked;        /* its place in the call under way, counted from 1; 0: it is not in it */
     struct promotion_due due[DUE_MAX]; /* by Redis's last answer, the first that are due */
     size_t due_count;
     size_t turn;           /* which of those that are due comes first in the next call */
@@ -127,19 +130,29 @@ static void read_due(struct promotion *promotion, const redisReply *names)
     }
 }
 
+/* A queue that is not well is looked at only now and then; meanwhile it is not well again. */
+static void note_trouble(struct promotion *promotion, const char *problem, const char *ailing, size_t looked)
+{
+    if (problem[0]) {
+        snprintf(promotion->ailing, sizeof(promotion->ailing), "%s", ailing);
+        trouble_begin(&promotion->trouble, "does not let us run a delayed job that is due: %s", problem);
+    } else if (!promotion->ailing[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
+        promotion->ailing[0] = '\0';
+        trouble_end(&promotion->trouble);
+    }
+}
+
 static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
 {
     promotion->with_source = false;
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply->element[0]->str ||
-        !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5 || !reply->element[0]->str ||
+        !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY || !reply->element[3]->str ||
+        reply->element[4]->type != REDIS_REPLY_INTEGER)
         return LOOK_PERIOD_MS;
     promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
     promotion->answered_ms = clock_steady_ms();
     read_due(promotion, reply->element[2]);
-    if (reply->element[1]->len > 0)
-        trouble_begin(&promotion->trouble, "does not let us run a delayed job that is due: %s", reply->element[1]->str);
-    else
-        trouble_end(&promotion->trouble);
+    note_trouble(promotion, reply->element[1]->str, reply->element[3]->str, (size_t)reply->element[4]->integer);
     return time_until_due(promotion);
 }
 
@@ -194,6 +207,14 @@ static void choose_swept(struct promotion *promotion, struct promotion_call *cal
     }
 }
 
+static size_t find_ailing(const struct promotion *promotion, const struct promotion_call *call)
+{
+    for (size_t i = 0; promotion->ailing[0] && i < call->count; i++)
+        if (strcmp(call->names[i], promotion->ailing) == 0)
+            return i + 1;
+    return 0;
+}
+
 static int write_promotion(struct queue_keeper *keeper, struct promotion_call *call)
 {
     const struct queue_keys *shared = &keeper->keys[0];
@@ -226,6 +247,7 @@ static void promote(struct queue_keeper *keeper)
         return;
     choose_due(&keeper->promotion, &call);
     choose_swept(&keeper->promotion, &call);
+    keeper->promotion.ailing_asked = find_ailing(&keeper->promotion, &call);
     keeper->promotion.sent = write_promotion(keeper, &call) == 0;
     if (!keeper->promotion.sent)
         look_in(keeper, LOOK_PERIOD_MS);

@@ -5,8 +5,8 @@
 -- whoever gives its keys all the same.
 --
 -- KEYS: `due`; the keys of each queue that is looked at, one queue after the other. ARGV: how many keys a queue has; the
--- queues' names. Gives the time now (ms); what went wrong in one of the queues, or nothing; and of `due` the names and
--- times that come first.
+-- queues' names. Gives the time now (ms); what went wrong in one of the queues, or nothing; of `due` the names and times
+-- that come first; the queue in which it went wrong ('': it was `due`); and how many of the queues were looked at.
 
 local due, width = KEYS[1], tonumber(ARGV[1])
 local MOVES = 400            -- a script, shared out among its queues
@@ -18,7 +18,7 @@ local share = math.ceil(MOVES / math.max(count, 1))
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
-local copied, moved, problem = 0, 0, ''
+local copied, moved, looked, problem, ailing = 0, 0, 0, '', ''
 start_clock(time)
 
 local function is_full()
@@ -60,17 +60,19 @@ for i = 1, count do
     if moved > 0 and is_full() then
         break
     end
+    looked = i
     local ok, result = pcall(promote_queue, name, KEYS[first], KEYS[first + 1], KEYS[first + 3], KEYS[first + 6])
     if not ok then
         -- One queue's trouble is not to hold up the others.
         problem = misfit(KEYS[first + 1], 'zset') or misfit(KEYS[first + 3], 'hash') or misfit(KEYS[first], 'stream')
             or words_of(result)
+        ailing = name
         redis.pcall('ZADD', due, string.format('%.0f', now + REST_MS), name)
     end
 end
 local names = redis.pcall('ZRANGE', due, 0, NAMES_MAX - 1, 'WITHSCORES')
 if names.err then
-    problem = misfit(due, 'zset') or names.err
+    problem, ailing = misfit(due, 'zset') or names.err, ''
     names = {}
 end
-return { now_text, problem, names }
+return { now_text, problem, names, ailing, looked }

@@ -172,6 +172,7 @@ class Walk:
             return False
         fault.in_flight = self.observer.in_flight()
         fault.step = self.step
+        fault.met = True  # before anybody can see that they are gone
         if fault.victim == "redis":
             self.redis.kill()
             gone = [command.pid]
@@ -179,7 +180,6 @@ class Walk:
             gone = self.weftd.pids() if fault.victim == "node" else self.weftd.worker_pids()
             for pid in gone:
                 os.kill(pid, signal.SIGKILL)
-        fault.met = True
         return command.pid in gone
 
     # The scenario
