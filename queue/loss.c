@@ -7,7 +7,7 @@
 
 #include "queue/call.h"
 
-#define LOOK_MAX 500 /* entries a call: the script works on one after the other, and Redis on nothing else */
+#define LOOK_MAX 150 /* entries a call: the script works on one after the other, and Redis on nothing else */
 
 struct loss_suspect {
     size_t queue;

@@ -72,8 +72,8 @@ static json_t *make_job(const struct ps_silence *silence, redisReply *const *hel
 
 int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, json_t *jobs)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || reply->element[0]->type != REDIS_REPLY_INTEGER ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY || !reply->element[2]->str)
         return -EBADMSG;
     silence->silent_ms = reply->element[0]->integer;
     for (size_t i = 0; i < reply->element[1]->elements; i++) {

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "context/macros.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/ps_answer.h"
 #include "daemon/cli/ps_show.h"
@@ -23,10 +24,11 @@
 enum { ANSWER_MIN_MS = 350, ANSWER_MAX_MS = 2000, LOOK_MS = 25 };
 
 /* Jobs of a worker that does not answer. */
-#define HOLDINGS_MAX "500"
+#define HOLDINGS_MAX ((size_t)500)
 
 #define NONCE_SIZE  17
 #define WORKER_SIZE 320
+#define ENTRY_SIZE  (2 * 20 + 2) /* of an entry's ID with its NUL */
 
 struct collection {
     struct session *session;
@@ -186,21 +188,33 @@ static void report_silence(const struct ps_silence *silence)
     (void)problem_report(EX_OK, "worker %s does not answer; Redis has last heard of it %s ago", worker, duration);
 }
 
+/* One slice after the other, since Redis serves nobody else meanwhile. */
 static int substitute(struct collection *collection, size_t queue, const char *consumer)
 {
     const struct queue_keys *keys = &collection->session->queues[queue];
     struct ps_silence silence = {.consumer = consumer, .queue = keys->queue, .id = collection->id};
-    const char *const arguments[] = {consumer, HOLDINGS_MAX};
-    SESSION_REPLY *reply =
-        script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_holdings, keys, arguments, 2);
+    bool reported = is_reported(collection, queue, consumer);
+    char first[ENTRY_SIZE] = "-", max[24];
 
-    if (!reply)
-        return EX_UNAVAILABLE;
-    int r = ps_answer_substitute(&silence, reply, collection->jobs);
-    if (r == -ENOMEM)
-        return problem_report_memory();
-    if (r == 0 && silence.silent_ms >= 0 && !is_reported(collection, queue, consumer))
-        report_silence(&silence);
+    for (size_t left = HOLDINGS_MAX; first[0] && left > 0;) {
+        const char *const arguments[] = {consumer, max, first};
+
+        (void)snprintf(max, sizeof(max), "%zu", left);
+        SESSION_REPLY *reply = script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_holdings, keys,
+                                           arguments, ELEMENTS(arguments));
+        if (!reply)
+            return EX_UNAVAILABLE;
+        int r = ps_answer_substitute(&silence, reply, collection->jobs);
+        if (r == -ENOMEM)
+            return problem_report_memory();
+        if (r < 0)
+            break;
+        if (silence.silent_ms >= 0 && !reported)
+            report_silence(&silence);
+        reported = true;
+        left -= reply->element[1]->elements < left ? reply->element[1]->elements : left;
+        (void)snprintf(first, sizeof(first), "%s", reply->element[2]->str);
+    }
     return EX_OK;
 }
 

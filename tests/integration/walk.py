@@ -172,14 +172,15 @@ class Walk:
             return False
         fault.in_flight = self.observer.in_flight()
         fault.step = self.step
-        fault.met = True  # before anybody can see that they are gone
         if fault.victim == "redis":
             self.redis.kill()
             gone = [command.pid]
         else:
+            fault.met = True  # before anybody can see that they are gone
             gone = self.weftd.pids() if fault.victim == "node" else self.weftd.worker_pids()
             for pid in gone:
                 os.kill(pid, signal.SIGKILL)
+        fault.met = True  # Redis is to be started again only once it has been waited for
         return command.pid in gone
 
     # The scenario

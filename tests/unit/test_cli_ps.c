@@ -87,7 +87,8 @@ static char *substitute(const char *consumer, const char *id, int64_t *ret_silen
     struct ps_silence silence = {.consumer = consumer, .queue = "q", .id = id};
     redisReply values[2][4] = {{text_reply("a"), text_reply("t"), number_reply(1), number_reply(2500)},
                                {text_reply("b"), text_reply("\xff"), number_reply(3), number_reply(60)}};
-    redisReply *fields[2][4], jobs[2], *job_list[2], list, silent = number_reply(4000), *both[2] = {&silent, &list};
+    redisReply *fields[2][4], jobs[2], *job_list[2], list, silent = number_reply(4000), end = text_reply("");
+    redisReply *all[3] = {&silent, &list, &end};
     json_t *found = json_array();
 
     for (size_t i = 0; i < 2; i++) {
@@ -97,7 +98,7 @@ static char *substitute(const char *consumer, const char *id, int64_t *ret_silen
         job_list[i] = &jobs[i];
     }
     list = (redisReply){.type = REDIS_REPLY_ARRAY, .elements = 2, .element = job_list};
-    redisReply reply = {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = both};
+    redisReply reply = {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = all};
     assert_int_equal(ps_answer_substitute(&silence, &reply, found), 0);
     *ret_silent_ms = silence.silent_ms;
     char *text = json_dumps(found, JSON_COMPACT);
@@ -138,13 +139,16 @@ static void replies_that_no_script_of_ours_gives_are_refused(void **state)
 {
     struct ps_silence silence = {.consumer = CONSUMER, .queue = "q"};
     redisReply number = number_reply(1), text = text_reply("x");
-    redisReply *wrong[] = {&number, &number}, *swapped[] = {&text, &number};
-    redisReply list = {.type = REDIS_REPLY_ARRAY, .elements = 1, .element = wrong}, *both[] = {&number, &list};
+    redisReply *wrong[] = {&number, &number, &text}, *swapped[] = {&text, &number, &text};
+    redisReply list = {.type = REDIS_REPLY_ARRAY, .elements = 1, .element = wrong}, *both[] = {&number, &list, &text};
+    redisReply none = {.type = REDIS_REPLY_ARRAY}, *endless[] = {&number, &none, &number};
     const redisReply replies[] = {
         number,
         {.type = REDIS_REPLY_ARRAY},
-        {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = wrong},
-        {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = swapped},
+        {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = wrong},
+        {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = swapped},
+        {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = both},
+        {.type = REDIS_REPLY_ARRAY, .elements = 3, .element = endless},
         {.type = REDIS_REPLY_ARRAY, .elements = 2, .element = both},
     };
     json_t *jobs = json_array();

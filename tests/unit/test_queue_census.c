@@ -1,4 +1,5 @@
 /* Consumers that are dead are found and their jobs given back: at once on the same host, else after their lease. */
+#include "queue/enlist.h"
 #include "queue/scripts.h"
 #include "tests/unit/consumer_support.h"
 
@@ -250,6 +251,83 @@ static void hundreds_of_dead_consumers_are_all_found(void **state)
     queues_tear_down(queues);
 }
 
+/* ---- Very many queues, whose consumers are looked at now and then only ---- */
+
+enum { MANY = 400, SOON_MS = 10 * 1000 };
+
+/* Jobs of the last queue, held by a worker that has given a sign of life; and a keeper that has seen that all is well.
+ */
+static void begin_with_many(struct queues *queues, const char *consumer, int64_t lease_ms)
+{
+    static char names[MANY][8];
+    static struct queue_spec specs[MANY];
+    char name[ENLIST_NAME_SIZE];
+
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "%s", i == MANY - 1 ? "q" : "");
+        if (i < MANY - 1)
+            (void)snprintf(names[i], sizeof(names[i]), "q%zu", i);
+        specs[i] = (struct queue_spec){.name = names[i], .weight = 1};
+    }
+    queues->options.queues = specs;
+    queues->options.queue_count = MANY;
+    queues->options.lease_ms = lease_ms;
+    consumers_give(queues, consumer, two_jobs);
+    assert_int_equal(enlist_format(name, sizeof(name), consumer, &queues->options), 0);
+    redis_server_ask(&queues->server, "EVAL %s 1 weft:workers %s 600000", queue_script_enlist.source, name);
+    queues_start_keeper(queues);
+    wait_for_looks(queues, MANY + 1);
+    assert_int_equal(consumers_held(queues, consumer), 2);
+}
+
+static void worker_that_dies_is_found_however_many_queues_there_are(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+    pid_t process = consumers_start_process();
+    const char *consumer = consumers_name(1, process, process);
+    int64_t began_ms;
+
+    begin_with_many(queues, consumer, HOUR_MS);
+    consumers_end_process(process);
+    began_ms = queues_now_ms();
+    expect_reclaimed(queues, consumer, 2, RECLAIM_DEAD);
+    assert_true(queues_now_ms() - began_ms < SOON_MS);
+    WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:workers", "0"));
+    queues_tear_down(queues);
+}
+
+static void worker_of_a_lost_host_is_found_however_many_queues_there_are(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+    const char *consumer = consumers_name_elsewhere();
+    int64_t began_ms = queues_now_ms();
+
+    begin_with_many(queues, consumer, 2000);
+    expect_reclaimed(queues, consumer, 2, RECLAIM_EXPIRED);
+    assert_true(queues_now_ms() - began_ms < 2 * SOON_MS);
+    WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:workers", "0"));
+    queues_tear_down(queues);
+}
+
+static void worker_that_has_other_queues_too_is_left_on_the_set(void **state)
+{
+    struct queues *queues = begin(state, HOUR_MS);
+    const char *consumer = consumers_name_dead(1);
+    struct queue_options others = queues->options;
+    struct queue_spec spec = {.name = "elsewhere", .weight = 1};
+    char name[ENLIST_NAME_SIZE];
+
+    others.queues = &spec;
+    consumers_give(queues, consumer, two_jobs);
+    assert_int_equal(enlist_format(name, sizeof(name), consumer, &others), 0);
+    redis_server_ask(&queues->server, "EVAL %s 1 weft:workers %s 600000", queue_script_enlist.source, name);
+    queues_start_keeper(queues);
+    expect_reclaimed(queues, consumer, 2, RECLAIM_DEAD);
+    wait_for_looks(queues, 4);
+    assert_int_equal(redis_server_count(&queues->server, "ZCARD weft:workers"), 1);
+    queues_tear_down(queues);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +343,9 @@ int main(void)
         cmocka_unit_test(consumer_that_was_heard_of_meanwhile_is_not_reclaimed),
         cmocka_unit_test(queues_that_cannot_be_looked_at_do_no_harm),
         cmocka_unit_test(hundreds_of_dead_consumers_are_all_found),
+        cmocka_unit_test(worker_that_dies_is_found_however_many_queues_there_are),
+        cmocka_unit_test(worker_of_a_lost_host_is_found_however_many_queues_there_are),
+        cmocka_unit_test(worker_that_has_other_queues_too_is_left_on_the_set),
     };
 
     return cmocka_run_group_tests(tests, queues_start_server, queues_stop_server);

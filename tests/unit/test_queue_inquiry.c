@@ -13,9 +13,15 @@ static const char *inquire(struct queues *queues, const char *inquiry)
     return redis_server_ask(&queues->server, "EVAL %s " KEYS " %s 10000 3", queue_script_inquire.source, inquiry);
 }
 
+static const char *holdings_from(struct queues *queues, const char *consumer, const char *max, const char *first)
+{
+    return redis_server_ask(&queues->server, "EVAL %s " KEYS " %s %s %s", queue_script_holdings.source, consumer, max,
+                            first);
+}
+
 static const char *holdings(struct queues *queues, const char *consumer, const char *max)
 {
-    return redis_server_ask(&queues->server, "EVAL %s " KEYS " %s %s", queue_script_holdings.source, consumer, max);
+    return holdings_from(queues, consumer, max, "-");
 }
 
 /* ---- The worker ---- */
@@ -120,10 +126,10 @@ static void where_nobody_reads_nobody_is_to_answer(void **state)
     struct queues *queues = queues_begin(state, 1);
 
     assert_string_equal(inquire(queues, "abc"), "[]");
-    assert_string_equal(holdings(queues, "w1", "10"), "[-1 []]");
+    assert_string_equal(holdings(queues, "w1", "10"), "[-1 [] ]");
     redis_server_ask(&queues->server, "XADD weft:{q} 17-0 type t");
     assert_string_equal(inquire(queues, "abc"), "[]");
-    assert_string_equal(holdings(queues, "w1", "10"), "[-1 []]");
+    assert_string_equal(holdings(queues, "w1", "10"), "[-1 [] ]");
     queues_tear_down(queues);
 }
 
@@ -158,7 +164,25 @@ static void what_a_silent_consumer_holds_is_listed(void **state)
     assert_string_equal(without_times(holdings(queues, "w1", "1")), "[[[mine t 1]]]");
     redis_server_ask(server, "XDEL weft:{q} 18-0 19-0");
     assert_string_equal(without_times(holdings(queues, "w1", "10")), "[[[mine t 1] [18-0  1] [19-0  1]]]");
-    assert_string_equal(holdings(queues, "w2", "10"), "[-1 []]");
+    assert_string_equal(holdings(queues, "w2", "10"), "[-1 [] ]");
+    queues_tear_down(queues);
+}
+
+/* What is large is read in slices, as nobody else is served meanwhile. */
+static void what_a_silent_consumer_holds_is_listed_in_slices(void **state)
+{
+    enum { SIZE = 300 * 1024 };
+    struct queues *queues = queues_begin(state, 1);
+    struct redis_server *server = &queues->server;
+    char *payload = calloc(1, SIZE);
+
+    redis_server_ask(server, "XADD weft:{q} 17-0 type t payload %b", payload, (size_t)SIZE);
+    redis_server_ask(server, "XADD weft:{q} 18-0 type u payload %b", payload, (size_t)SIZE);
+    free(payload);
+    redis_server_ask(server, "XGROUP CREATE weft:{q} weft 0");
+    freeReplyObject(redisCommand(server->context, "XREADGROUP GROUP weft w1 STREAMS weft:{q} >"));
+    assert_string_equal(without_times(holdings(queues, "w1", "10")), "[[[17-0 t 1]] 18-0]");
+    assert_string_equal(without_times(holdings_from(queues, "w1", "10", "18-0")), "[[[18-0 u 1]]]");
     queues_tear_down(queues);
 }
 
@@ -173,6 +197,7 @@ int main(void)
         cmocka_unit_test(of_too_many_inquiries_the_oldest_is_given_up_and_old_ones_go),
         cmocka_unit_test(where_nobody_reads_nobody_is_to_answer),
         cmocka_unit_test(what_a_silent_consumer_holds_is_listed),
+        cmocka_unit_test(what_a_silent_consumer_holds_is_listed_in_slices),
     };
 
     return cmocka_run_group_tests(tests, queues_start_server, queues_stop_server);

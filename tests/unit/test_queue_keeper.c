@@ -295,6 +295,97 @@ static void keeper_survives_flushed_scripts_and_keys(void **state)
     queues_tear_down(queues);
 }
 
+/* ---- What is due, by the set of queues ---- */
+
+static void delay_one(struct queues *queues, const char *queue)
+{
+    redis_server_ask(&queues->server, "EVAL %s 0 %s",
+                     "redis.call('HSET', 'weft:{' .. ARGV[1] .. '}:bodies', 'j', cmsgpack.pack({'type', 't'})) "
+                     "redis.call('ZADD', 'weft:{' .. ARGV[1] .. '}:delayed', 1, 'j')",
+                     queue);
+}
+
+static void settling_says_which_queue_has_delayed_jobs_and_promoting_takes_it_back(void **state)
+{
+    struct queues *queues = queues_begin(state, 2);
+
+    redis_server_ask(&queues->server, "XADD weft:{r} * type t id later at 2999-01-01T00:00:00Z");
+    redis_server_ask(&queues->server, "XADD weft:{r} * type t id sooner at 2998-01-01T00:00:00Z");
+    queues_start_client(queues, 10);
+    WAIT_UNTIL(queues, queues_says(queues, "ZCARD weft:{r}:delayed", "2"));
+    assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:due 0 -1 WITHSCORES"), "[r 32440608000000]");
+    redis_server_ask(&queues->server, "DEL weft:{r}:delayed weft:{r}:bodies");
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:due", "0"));
+    queues_tear_down(queues);
+}
+
+static void delayed_job_of_which_nobody_has_told_is_found_in_turn(void **state)
+{
+    struct queues *queues = queues_begin(state, 2);
+
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues->ready == 1);
+    queues_run(queues, 600);
+    delay_one(queues, "r");
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{r}", "1"));
+    queues_tear_down(queues);
+}
+
+static void delayed_job_of_a_queue_that_is_not_served_here_is_promoted_too(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    delay_one(queues, "elsewhere");
+    redis_server_ask(&queues->server, "ZADD weft:due 1 elsewhere");
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{elsewhere}", "1"));
+    assert_string_equal(redis_server_ask(&queues->server, "EXISTS weft:due"), "0");
+    queues_tear_down(queues);
+}
+
+static void set_of_due_queues_that_is_something_else_is_told_and_jobs_are_run(void **state)
+{
+    struct queues *queues = queues_begin(state, 1);
+
+    redis_server_ask(&queues->server, "SET weft:due x");
+    delay_one(queues, "q");
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "1"));
+    WAIT_UNTIL(queues, queues->problem_count > 0);
+    assert_non_null(strstr(queues->problems[0], "the key weft:due holds a string, not a sorted set"));
+    redis_server_ask(&queues->server, "DEL weft:due");
+    WAIT_UNTIL(queues, queues->problem_count == 2);
+    assert_string_equal(queues->problems[1], "");
+    queues_tear_down(queues);
+}
+
+static void tens_of_thousands_that_are_due_at_once_hold_redis_up_for_moments_only(void **state)
+{
+    enum { JOBS = 50000, BOUND_US = 100 * 1000 };
+    struct queues *queues = queues_begin(state, 2);
+    int64_t began_ms;
+
+    redis_server_ask(&queues->server, "EVAL %s 0 %d",
+                     "local body = cmsgpack.pack({'type', 't'}) for i = 1, ARGV[1] do "
+                     "redis.call('HSET', 'weft:{q}:bodies', i, body) redis.call('ZADD', 'weft:{q}:delayed', i, i) end",
+                     JOBS);
+    delay_one(queues, "r");
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 1000");
+    redis_server_ask(&queues->server, "SLOWLOG RESET");
+    began_ms = queues_now_ms();
+    queues_start_keeper(queues);
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{r}", "1"));
+    assert_true(redis_server_count(&queues->server, "XLEN weft:{q}") < JOBS);
+    WAIT_UNTIL(queues, redis_server_count(&queues->server, "XLEN weft:{q}") == JOBS);
+    print_message("%d jobs in %lld ms, the slowest slice took %lld us\n", JOBS, (long long)(queues_now_ms() - began_ms),
+                  slowest_script_us(queues));
+    assert_true(slowest_script_us(queues) < BOUND_US);
+    assert_string_equal(redis_server_ask(&queues->server, "EXISTS weft:{q}:delayed weft:{q}:bodies weft:due"), "0");
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 10000");
+    queues_tear_down(queues);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +399,11 @@ int main(void)
         cmocka_unit_test(consumer_that_comes_back_between_slices_keeps_the_rest),
         cmocka_unit_test(give_back_that_somebody_left_unfinished_is_finished_by_another_keeper),
         cmocka_unit_test(give_back_of_thousands_holds_redis_up_for_moments_only),
+        cmocka_unit_test(settling_says_which_queue_has_delayed_jobs_and_promoting_takes_it_back),
+        cmocka_unit_test(delayed_job_of_which_nobody_has_told_is_found_in_turn),
+        cmocka_unit_test(delayed_job_of_a_queue_that_is_not_served_here_is_promoted_too),
+        cmocka_unit_test(set_of_due_queues_that_is_something_else_is_told_and_jobs_are_run),
+        cmocka_unit_test(tens_of_thousands_that_are_due_at_once_hold_redis_up_for_moments_only),
         cmocka_unit_test(reclaiming_is_done_when_redis_is_back),
         cmocka_unit_test(keeper_survives_flushed_scripts_and_keys),
     };
