@@ -22,7 +22,7 @@ def test_weftd_stops_while_redis_is_away(redis, start_weftd, probe):
 
 
 @pytest.mark.parametrize("prefix", ["weft", "shop"])
-def test_every_key_has_the_prefix_and_the_tag_of_its_queue(redis, start_weftd, probe, prefix):
+def test_every_key_has_the_prefix_and_that_of_a_queue_its_tag(redis, start_weftd, probe, prefix):
     start_weftd(**probe, redis={"url": redis.url, "prefix": prefix})
     for job_type in ("speak", "fail"):
         redis.client.xadd(f"{prefix}:{{default}}", {"type": job_type, "payload": "x", "id": job_type})
@@ -30,7 +30,8 @@ def test_every_key_has_the_prefix_and_the_tag_of_its_queue(redis, start_weftd, p
     for job_type, state in ("speak", "done"), ("fail", "dead"):
         wait_for(lambda: redis.client.hget(f"{prefix}:{{default}}:job:{job_type}", "state") == state, state)
     wait_for(lambda: redis.client.zcard(f"{prefix}:{{default}}:delayed"), "the delayed job is put aside")
-    assert [name for name in redis.client.scan_iter() if not name.startswith(f"{prefix}:{{default}}")] == []
+    others = {name for name in redis.client.scan_iter() if not name.startswith(f"{prefix}:{{default}}")}
+    assert others == {f"{prefix}:due", f"{prefix}:workers"}
 
 
 def test_reports_of_done_jobs_are_bounded_by_count(redis, start_weftd, probe):
