@@ -1,5 +1,7 @@
 #include "daemon/dispatch.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,24 +19,40 @@
 /* A job for which there was no memory is tried again after this. */
 enum { POSTPONE_MS = 1000 };
 
+/* So much work of a type with a limit may wait here, going by how long its jobs take; of a type that has not run yet,
+ * that is a guess. */
+enum { WAITING_US = 1000 * 1000, GUESS_US = 100 * 1000 };
+
+/* What would wait for longer goes back to its queue for at least, and at the most, so long. */
+enum { SEND_BACK_MIN_MS = 20, SEND_BACK_MAX_MS = 30 * 1000 };
+
 /* ---- Counting ---- */
+
+/* Jobs come several of a queue at a time. */
+static size_t find_queue(const struct dispatch *dispatch, const char *queue)
+{
+    static _Thread_local size_t last;
+
+    if (last >= dispatch->tally->config->queue_count || strcmp(dispatch->tally->config->queues[last].name, queue) != 0)
+        last = tally_find_queue(dispatch->tally, queue);
+    return last;
+}
 
 static struct tally_cell *cell_named(const struct dispatch *dispatch, const char *queue, const char *type)
 {
-    return tally_cell(dispatch->tally, tally_find_queue(dispatch->tally, queue),
-                      tally_find_type(dispatch->tally, type));
+    return tally_cell(dispatch->tally, find_queue(dispatch, queue), tally_find_type(dispatch->tally, type));
 }
 
 static struct tally_cell *cell_of(const struct dispatch *dispatch, const struct weft_job *job)
 {
-    return tally_cell(dispatch->tally, tally_find_queue(dispatch->tally, job->record->queue), job->type->number);
+    return tally_cell(dispatch->tally, find_queue(dispatch, job->record->queue), job->type->number);
 }
 
 /* The ID of an entry says when it came into the stream, which is when the job was ready. */
 static void count_start(const struct dispatch *dispatch, const struct weft_job *job)
 {
     struct tally_cell *cell = cell_of(dispatch, job);
-    size_t queue = tally_find_queue(dispatch->tally, job->record->queue);
+    size_t queue = find_queue(dispatch, job->record->queue);
 
     counter_add(&cell->attempts, 1);
     counter_add(&cell->running, 1);
@@ -54,7 +72,7 @@ static void count_end(const struct dispatch *dispatch, const struct weft_job *jo
         histogram_add(&cell->durations, outcome->duration_us);
 }
 
-/* ---- From the queues ---- */
+/* ---- Settling ---- */
 
 static struct settlement settlement_of(const struct weft_job *job, const struct attempt_outcome *outcome)
 {
@@ -89,19 +107,173 @@ static void postpone(struct dispatch *dispatch, struct job *record, int error)
                   WEFT_TEXT("error", strerror(-error)));
     check_kept(queue_client_settle(dispatch->client, &settlement));
     (void)job_free(record);
-    queue_client_add_room(dispatch->client, 1);
+}
+
+/* ---- Limits ---- */
+
+static struct type_limit *limit_of(const struct dispatch *dispatch, const struct job_type *type)
+{
+    return &dispatch->limits[type->number];
+}
+
+static bool is_type_full(const struct type_limit *limit)
+{
+    return limit->concurrency > 0 && limit->running >= limit->concurrency;
+}
+
+static bool may_start(const struct dispatch *dispatch, const struct type_limit *limit)
+{
+    return dispatch->running < dispatch->concurrency && !is_type_full(limit);
+}
+
+/* How many jobs of a type may wait here. */
+static unsigned waiting_max(const struct type_limit *limit)
+{
+    int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
+    int64_t soon = limit->concurrency * (int64_t)WAITING_US / average_us;
+
+    return soon > limit->concurrency ? (unsigned)(soon < INT_MAX ? soon : INT_MAX) : limit->concurrency;
+}
+
+/* Those that wait leave half of the worker to others. */
+static bool has_waiting_room(const struct dispatch *dispatch, const struct type_limit *limit)
+{
+    return limit->waiting < waiting_max(limit) && 2 * dispatch->waiting.count < dispatch->concurrency;
+}
+
+/* How long it would have to wait here goes by how many were sent back before it: they return as fast as they can be
+ * run. Beyond some time that is guesswork, and they return a bit at a time. */
+static int64_t choose_due_us(struct dispatch *dispatch, struct type_limit *limit)
+{
+    int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
+    int64_t now_us = clock_now_ms() * 1000, earliest_us = now_us + SEND_BACK_MIN_MS * INT64_C(1000);
+    int64_t latest_us = now_us + SEND_BACK_MAX_MS * INT64_C(1000);
+    int64_t due_us = limit->due_us + average_us / limit->concurrency + 1;
+
+    if (due_us > latest_us)
+        return latest_us - (int64_t)(runner_random(&dispatch->runner) * SEND_BACK_MAX_MS * 500);
+    limit->due_us = due_us > earliest_us ? due_us : earliest_us;
+    return limit->due_us;
+}
+
+/* It has not begun: no attempt, no line, and its report says what is true, that it is delayed. */
+static void send_back(struct dispatch *dispatch, struct job *record, struct type_limit *limit)
+{
+    struct settlement settlement = {
+        .job = record, .outcome = JOB_DELAYED, .due_ms = choose_due_us(dispatch, limit) / 1000};
+
+    check_kept(queue_client_settle(dispatch->client, &settlement));
+    (void)job_free(record);
+}
+
+static void start_job(struct dispatch *dispatch, struct job *record, const struct job_type *type)
+{
+    int r = runner_start(&dispatch->runner, record, type);
+
+    if (r < 0) {
+        queue_client_note_started(dispatch->client);
+        postpone(dispatch, record, r);
+        return;
+    }
+    dispatch->running++;
+    limit_of(dispatch, type)->running++;
+    atomic_fetch_add_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
+}
+
+/* What is read next need not wait until it begins. */
+static void put_aside(struct dispatch *dispatch, struct job *record, const struct job_type *type)
+{
+    int r = waiting_add(&dispatch->waiting, record, type);
+
+    queue_client_note_started(dispatch->client);
+    if (r < 0)
+        postpone(dispatch, record, r);
+    else
+        limit_of(dispatch, type)->waiting++;
+}
+
+static struct job *take_from_waiting(struct dispatch *dispatch, struct waiting_job *job)
+{
+    limit_of(dispatch, job->type)->waiting--;
+    return waiting_take(&dispatch->waiting, job);
 }
 
 static void take_job(struct job *record, void *user)
 {
     struct dispatch *dispatch = user;
-    int r = runner_start(&dispatch->runner, record, job_types_find(dispatch->types, record->type));
+    const struct job_type *type = job_types_find(dispatch->types, record->type);
+    struct type_limit *limit = limit_of(dispatch, type);
 
-    if (r < 0)
-        postpone(dispatch, record, r);
-    else
-        atomic_fetch_add_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
+    if (limit->waiting == 0 && may_start(dispatch, limit)) {
+        start_job(dispatch, record, type);
+    } else if (!is_type_full(limit) || has_waiting_room(dispatch, limit)) {
+        put_aside(dispatch, record, type);
+    } else {
+        queue_client_note_started(dispatch->client);
+        send_back(dispatch, record, limit);
+    }
 }
+
+/* At the root: what begins here is not started by the job that has ended. */
+static void start_waiting(evutil_socket_t fd, short what, void *arg)
+{
+    struct dispatch *dispatch = arg;
+    struct waiting_job *job = dispatch->waiting.first;
+
+    (void)fd;
+    (void)what;
+    while (job && dispatch->running < dispatch->concurrency) {
+        struct waiting_job *next = job->next;
+        const struct job_type *type = job->type;
+
+        if (may_start(dispatch, limit_of(dispatch, type))) {
+            queue_client_note_starting(dispatch->client);
+            start_job(dispatch, take_from_waiting(dispatch, job), type);
+        }
+        job = next;
+    }
+}
+
+/* A place is free, of this type and of the worker's. */
+static void note_place(struct dispatch *dispatch, struct type_limit *limit, int64_t duration_us)
+{
+    bool was_crowded = dispatch->running >= dispatch->concurrency;
+
+    dispatch->running--;
+    limit->running--;
+    limit->average_us =
+        limit->average_us == 0 ? duration_us : limit->average_us + (duration_us - limit->average_us) / 8;
+    if (limit->waiting > 0 || (was_crowded && dispatch->waiting.count > 0))
+        event_active(dispatch->turn, EV_TIMEOUT, 0);
+}
+
+/* Jobs take longer than it seemed when they were put aside: others may have them. */
+static void thin_out_waiting(struct dispatch *dispatch)
+{
+    struct waiting_job *job = dispatch->waiting.last;
+
+    while (job) {
+        struct waiting_job *previous = job->previous;
+        struct type_limit *limit = limit_of(dispatch, job->type);
+
+        if (is_type_full(limit) && limit->waiting > waiting_max(limit))
+            send_back(dispatch, take_from_waiting(dispatch, job), limit);
+        job = previous;
+    }
+}
+
+static void return_waiting(struct dispatch *dispatch)
+{
+    while (dispatch->waiting.first) {
+        struct job *record = take_from_waiting(dispatch, dispatch->waiting.first);
+        struct settlement settlement = {.job = record, .outcome = JOB_RETURNED};
+
+        check_kept(queue_client_settle(dispatch->client, &settlement));
+        (void)job_free(record);
+    }
+}
+
+/* ---- From the queues ---- */
 
 static bool type_known(const char *type, void *user)
 {
@@ -119,31 +291,53 @@ static void message_rejected(const struct queue_rejection *rejection, void *user
     atomic_fetch_add_explicit(&dispatch->slot->jobs_failed, 1, memory_order_relaxed);
 }
 
-static void job_cancelled(const char *queue, const char *id, void *user)
-{
-    struct dispatch *dispatch = user;
-
-    (void)runner_cancel(&dispatch->runner, queue, id);
-}
-
 static void job_discarded(const struct job *job, void *user)
 {
     lifecycle_discarded(job);
     counter_add(&cell_named(user, job->queue, job->type)->outcomes[JOB_CANCELLED], 1);
 }
 
+static void job_cancelled(const char *queue, const char *id, void *user)
+{
+    struct dispatch *dispatch = user;
+    struct waiting_job *next;
+
+    (void)runner_cancel(&dispatch->runner, queue, id);
+    for (struct waiting_job *job = dispatch->waiting.first; job; job = next) {
+        struct settlement settlement = {.job = job->record, .outcome = JOB_CANCELLED, .error = "cancelled"};
+
+        next = job->next;
+        if (strcmp(job->record->id, id) != 0 || strcmp(job->record->queue, queue) != 0)
+            continue;
+        job_discarded(job->record, dispatch);
+        check_kept(queue_client_settle(dispatch->client, &settlement));
+        (void)job_free(take_from_waiting(dispatch, job));
+    }
+}
+
+/* One that waits has left no trace: it is settled, which has no effect but that the client forgets it. */
 static void job_lost(const char *queue, const char *entry, void *user)
 {
     struct dispatch *dispatch = user;
+    struct waiting_job *job = dispatch->waiting.first;
 
-    (void)runner_lose(&dispatch->runner, queue, entry);
+    if (runner_lose(&dispatch->runner, queue, entry))
+        return;
+    while (job && (strcmp(job->record->entry, entry) != 0 || strcmp(job->record->queue, queue) != 0))
+        job = job->next;
+    if (!job)
+        return;
+    struct settlement settlement = {.job = job->record, .outcome = JOB_RETURNED};
+    check_kept(queue_client_settle(dispatch->client, &settlement));
+    (void)job_free(take_from_waiting(dispatch, job));
 }
 
 /* Whoever gets no answer says so. */
 static void inquired(const struct queue_inquiry *inquiry, void *user)
 {
     struct dispatch *dispatch = user;
-    const struct snapshot_question question = {.node = dispatch->node, .queue = inquiry->queue, .id = inquiry->id};
+    const struct snapshot_question question = {
+        .node = dispatch->node, .queue = inquiry->queue, .id = inquiry->id, .waiting = &dispatch->waiting};
     size_t size;
     char *text = snapshot_take(&dispatch->runner.living, &question, &size);
 
@@ -186,6 +380,7 @@ static void job_started(struct weft_job *job, void *user)
 {
     const struct dispatch *dispatch = user;
 
+    queue_client_note_started(dispatch->client);
     job->card = card_take(dispatch->cards, job);
     card_start(job->card, job);
     count_start(dispatch, job);
@@ -208,7 +403,7 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
     count_end(dispatch, job, outcome);
     card_end(dispatch->cards, job->card);
     check_kept(queue_client_settle(dispatch->client, &settlement));
-    queue_client_add_room(dispatch->client, 1);
+    note_place(dispatch, limit_of(dispatch, job->type), outcome->duration_us);
     atomic_fetch_sub_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
     if (outcome->outcome == JOB_DONE)
         atomic_fetch_add_explicit(&dispatch->slot->jobs_done, 1, memory_order_relaxed);
@@ -302,7 +497,7 @@ static void note_overdue(const struct weft_job *job, int64_t now_us)
         card_hear(card, now_us);
 }
 
-void dispatch_show_running(struct dispatch *dispatch)
+static void show_running(struct dispatch *dispatch)
 {
     int64_t now_us = time_steady_us();
 
@@ -318,20 +513,40 @@ void dispatch_show_running(struct dispatch *dispatch)
     }
 }
 
+void dispatch_tend(struct dispatch *dispatch)
+{
+    show_running(dispatch);
+    thin_out_waiting(dispatch);
+}
+
+static int set_limits(struct dispatch *dispatch, const struct config *config)
+{
+    dispatch->concurrency = config->concurrency;
+    dispatch->limits = calloc(config->job_count + 1, sizeof(*dispatch->limits));
+    if (!dispatch->limits)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->job_count; i++)
+        dispatch->limits[i].concurrency = config->jobs[i].concurrency;
+    return 0;
+}
+
 int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
                    const struct config *config, const char *consumer)
 {
     dispatch->node = config->node;
     runner_init(&dispatch->runner, loop, &runner_events, dispatch);
-    int r = queue_client_new(base, &config->queue_options, consumer, &queue_events, dispatch, &dispatch->client);
-
+    dispatch->turn = event_new(base, -1, 0, start_waiting, dispatch);
+    int r = dispatch->turn ? set_limits(dispatch, config) : -ENOMEM;
     if (r == 0)
-        queue_client_add_room(dispatch->client, config->concurrency);
+        r = queue_client_new(base, &config->queue_options, consumer, &queue_events, dispatch, &dispatch->client);
+    if (r == 0)
+        queue_client_set_capacity(dispatch->client, config->concurrency);
     return r;
 }
 
 void dispatch_stop(struct dispatch *dispatch)
 {
+    return_waiting(dispatch);
     queue_client_stop(dispatch->client);
 }
 
@@ -353,4 +568,11 @@ bool dispatch_is_over(const struct dispatch *dispatch)
 void dispatch_done(struct dispatch *dispatch)
 {
     dispatch->client = queue_client_free(dispatch->client);
+    while (dispatch->waiting.first)
+        (void)job_free(take_from_waiting(dispatch, dispatch->waiting.first));
+    if (dispatch->turn)
+        event_free(dispatch->turn);
+    dispatch->turn = NULL;
+    free(dispatch->limits);
+    dispatch->limits = NULL;
 }

@@ -13,8 +13,18 @@
 #include "daemon/job_types.h"
 #include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
+#include "daemon/waiting.h"
 #include "handlers/runner.h"
 #include "queue/client.h"
+
+/* How many jobs of a type may run at a time, and how it stands with that. */
+struct type_limit {
+    unsigned concurrency; /* 0: any number */
+    unsigned running;
+    unsigned waiting;
+    int64_t average_us; /* how long a job runs, lately */
+    int64_t due_us;     /* when the last one that was sent back is to come again (Unix time); 0: none was */
+};
 
 struct dispatch {
     struct scoreboard_slot *slot;
@@ -24,6 +34,11 @@ struct dispatch {
     const char *node; /* the name of this weftd */
     struct queue_client *client;
     struct runner runner;
+    unsigned concurrency; /* jobs that may run at a time */
+    unsigned running;
+    struct type_limit *limits; /* by the types' numbers */
+    struct waiting waiting;
+    struct event *turn;          /* jobs that wait may go on */
     bool drained;                /* the queues have nothing more of ours */
     void (*settled)(void *user); /* `drained` has become true */
     void *user;
@@ -47,7 +62,7 @@ long dispatch_count_tasks(const struct dispatch *dispatch);
 bool dispatch_is_over(const struct dispatch *dispatch);
 
 /* A few times a second: jobs that have been running for a while are shown in their reports, with the progress that they
- * made. */
-void dispatch_show_running(struct dispatch *dispatch);
+ * made, and jobs that would wait here for long are sent back. */
+void dispatch_tend(struct dispatch *dispatch);
 
 void dispatch_done(struct dispatch *dispatch);

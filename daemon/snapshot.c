@@ -133,6 +133,48 @@ static int visit_job(const struct weft_job *job, void *arg)
     return 0;
 }
 
+/* What it awaits is told as an operation is. */
+static json_t *describe_waiting(struct snapshot *snapshot, json_t *object, const struct waiting_job *job)
+{
+    json_t *operation = json_object();
+
+    put_text(snapshot, object, "id", job->record->id);
+    put_text(snapshot, object, "type", job->record->type);
+    put_text(snapshot, object, "queue", job->record->queue);
+    put_text(snapshot, object, "state", "waiting");
+    put_number(snapshot, object, "attempt", job->record->attempt);
+    put_number(snapshot, object, "for_ms", (snapshot->now_us - job->since_us) / 1000);
+    put_number(snapshot, object, "contexts", 0);
+    put_number(snapshot, operation, "id", 0);
+    put_number(snapshot, operation, "trigger", 0);
+    put_text(snapshot, operation, "kind", "turn");
+    put_text(snapshot, operation, "what", "its turn: as many jobs as may run already do");
+    put_time(snapshot, operation, "since", job->since_us);
+    return operation;
+}
+
+static void visit_waiting(struct snapshot *snapshot)
+{
+    const struct snapshot_question *question = snapshot->question;
+
+    for (const struct waiting_job *job = question->waiting ? question->waiting->first : NULL; job; job = job->next) {
+        if (strcmp(job->record->queue, question->queue) != 0 ||
+            (question->id && strcmp(job->record->id, question->id) != 0))
+            continue;
+        if (snapshot->count == JOBS_MAX) {
+            snapshot->left_out++;
+            continue;
+        }
+        struct snapshot_job *entry = &snapshot->jobs[snapshot->count];
+        *entry =
+            (struct snapshot_job){.identity = (const void *)job, .object = json_object(), .operations = json_array()};
+        snapshot->by_identity[snapshot->count++] = entry;
+        if (json_array_append_new(entry->operations, describe_waiting(snapshot, entry->object, job)) < 0)
+            snapshot->failed = true;
+        put(snapshot, entry->object, "operations", entry->operations);
+    }
+}
+
 static int compare_identities(const void *one, const void *other)
 {
     uintptr_t left = (uintptr_t)(*(struct snapshot_job *const *)one)->identity;
@@ -274,6 +316,7 @@ char *snapshot_take(struct living *living, const struct snapshot_question *quest
     snapshot->question = question;
     snapshot->now_us = time_steady_us();
     (void)living_each(living, visit_job, snapshot);
+    visit_waiting(snapshot);
     qsort(snapshot->by_identity, snapshot->count, sizeof(snapshot->by_identity[0]), compare_identities);
     (void)operation_each(count_operation, snapshot);
     (void)operation_each(visit_operation, snapshot);

@@ -2,8 +2,8 @@
  * Snapshots: which jobs are in this worker at this moment, and what each of them awaits, in JSON for `weft ps`.
  *
  *     {"node": NODE, "pid": PID, "left_out": JOBS, "jobs": [
- *         {"id", "type", "queue", "state": "running" or "outlived", "attempt", "started_at", "for_ms", "contexts",
- *          "operations_left_out", "operations": [
+ *         {"id", "type", "queue", "state": "waiting", "running" or "outlived", "attempt", "started_at", "for_ms",
+ * "contexts", "operations_left_out", "operations": [
  *              {"id", "trigger", "kind", "what", "since", "for_ms", "at", "task", "handler", "stack"}]}]}
  */
 #pragma once
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
+#include "daemon/waiting.h"
 #include "handlers/living.h"
 
 /* What to tell. Borrowed. */
@@ -18,6 +19,7 @@ struct snapshot_question {
     const char *node;
     const char *queue; /* of whose jobs */
     const char *id;    /* of which job, and then with the stacks of its operations; NULL: all */
+    const struct waiting *waiting;
 };
 
 /* Gives `*ret_size` bytes to be freed, or NULL: no memory. Of many jobs the oldest are told, as many as fit into some

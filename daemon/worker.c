@@ -187,7 +187,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     /* First: whoever sees the loop turn again is to see who has been waiting for it. */
-    dispatch_show_running(&worker->dispatch);
+    dispatch_tend(&worker->dispatch);
     if (queue_client_is_moving(worker->dispatch.client))
         atomic_store(&worker->options->slot->beat_us, time_steady_us());
     atomic_store(&worker->options->slot->contexts, weft_contexts_alive());

@@ -43,10 +43,13 @@ static int reserve_fields(struct arrival *arrival, size_t count)
     return 0;
 }
 
+/* A message counts as an element of the reply, and as what is made of it. */
+#define MESSAGE_OVERHEAD 256
+
 /* Gives the message's size in bytes, roughly. */
 static size_t read_fields(struct arrival *arrival, const redisReply *list)
 {
-    size_t size = 0;
+    size_t size = MESSAGE_OVERHEAD;
 
     for (size_t i = 0; i + 1 < list->elements; i += 2) {
         const redisReply *name = list->element[i];
@@ -58,23 +61,37 @@ static size_t read_fields(struct arrival *arrival, const redisReply *list)
     return size;
 }
 
-/* Moves by an eighth of the way up or down. */
+static size_t largest_possible(const struct arrival *arrival)
+{
+    return (size_t)arrival->limits->payload_max + JOB_METADATA_BYTES + MESSAGE_OVERHEAD;
+}
+
+/* What large messages teach is forgotten slowly: small ones between them say nothing about the next. */
 static void note_size(struct arrival *arrival, size_t size)
 {
-    arrival->average_size = arrival->average_size - arrival->average_size / 8 + size / 8;
+    if (arrival->largest == 0)
+        arrival->largest = largest_possible(arrival);
+    if (size >= arrival->largest)
+        arrival->largest = size;
+    else
+        arrival->largest -= (arrival->largest - size) / 32;
 }
 
 /* Gives whether a place is taken. An entry for which there is no memory stays pending, and is found again after the
  * next lost connection or by whoever reclaims what this process held. */
-static bool take_message(struct arrival *arrival, size_t queue, const char *entry, const redisReply *list)
+static bool take_message(struct arrival *arrival, size_t queue, const char *entry, struct entry_id id,
+                         const redisReply *list)
 {
     struct message_refusal refusal;
     struct job *job;
+    size_t size;
     int r;
 
     if (reserve_fields(arrival, list->elements / 2) < 0)
         return false;
-    note_size(arrival, read_fields(arrival, list));
+    size = read_fields(arrival, list);
+    note_size(arrival, size);
+    entry_set_note_bytes(arrival->held, queue, id, size);
     r = message_parse(arrival->keys[queue].queue, entry, arrival->fields, list->elements / 2, clock_now_ms(),
                       arrival->limits, &job, &refusal);
     if (r == 0)
@@ -101,7 +118,7 @@ static bool take_entry(struct arrival *arrival, size_t queue, const redisReply *
     if (r < 0 || (r == 0 && again))
         return false;
     if (reply->element[1]->type == REDIS_REPLY_ARRAY)
-        return take_message(arrival, queue, entry, reply->element[1]);
+        return take_message(arrival, queue, entry, id, reply->element[1]);
     arrival->events->vanished(entry, queue, arrival->user);
     return false;
 }
@@ -131,9 +148,9 @@ unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisRe
 
 int64_t arrival_estimate(const struct arrival *arrival, size_t bytes)
 {
-    if (arrival->average_size == 0)
-        return INT64_MAX;
-    return arrival->average_size < bytes ? (int64_t)(bytes / arrival->average_size) : 1;
+    size_t largest = arrival->largest > 0 ? arrival->largest : largest_possible(arrival);
+
+    return largest < bytes ? (int64_t)(bytes / largest) : 1;
 }
 
 void arrival_done(struct arrival *arrival)

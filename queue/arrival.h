@@ -29,8 +29,8 @@ struct arrival {
     /* ---- */
     struct message_field *fields;
     size_t capacity;
-    size_t average_size; /* of a message in bytes, lately */
-    uint64_t serial;     /* of the last entry */
+    size_t largest;  /* message lately, in bytes; at first as large as one may be */
+    uint64_t serial; /* of the last entry */
 };
 
 /* The number of entries in the reply to a read: of one queue, or of several. */
@@ -44,7 +44,7 @@ const redisReply *arrival_stream(const redisReply *reply, size_t i, const char *
 unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries);
 unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries);
 
-/* How many messages make up so many bytes, by the size of the last ones; 1 at least. */
+/* How many messages make up so many bytes, if they are as large as the largest one lately; 1 at least. */
 int64_t arrival_estimate(const struct arrival *arrival, size_t bytes);
 
 void arrival_done(struct arrival *arrival);

@@ -24,6 +24,11 @@ enum client_state {
     CLIENT_DRAINED,
 };
 
+struct named_queue {
+    const char *name;
+    size_t queue; /* its number */
+};
+
 struct queue_client {
     const struct queue_options *options;
     const struct queue_events *events;
@@ -31,6 +36,7 @@ struct queue_client {
     char *consumer;
     enum client_state state;
     struct queue_keys *keys;
+    struct named_queue *by_name;
     struct trouble trouble;
     struct redis *commands; /* never blocks */
     struct redis *reads;
@@ -65,13 +71,29 @@ static void wake(void *user)
     event_active(client->turn, EV_TIMEOUT, 0);
 }
 
+static int compare_queues(const void *one, const void *other)
+{
+    return strcmp(((const struct named_queue *)one)->name, ((const struct named_queue *)other)->name);
+}
+
 static size_t find_queue(const struct queue_client *client, const char *name)
 {
-    size_t queue = 0;
+    const struct named_queue key = {.name = name};
+    const struct named_queue *found =
+        bsearch(&key, client->by_name, client->options->queue_count, sizeof(key), compare_queues);
 
-    while (queue < client->options->queue_count && strcmp(client->options->queues[queue].name, name) != 0)
-        queue++;
-    return queue;
+    return found ? found->queue : client->options->queue_count;
+}
+
+static int sort_queues(struct queue_client *client)
+{
+    client->by_name = calloc(client->options->queue_count, sizeof(*client->by_name));
+    if (!client->by_name)
+        return -ENOMEM;
+    for (size_t i = 0; i < client->options->queue_count; i++)
+        client->by_name[i] = (struct named_queue){client->options->queues[i].name, i};
+    qsort(client->by_name, client->options->queue_count, sizeof(*client->by_name), compare_queues);
+    return 0;
 }
 
 /* ---- Connections ---- */
@@ -197,7 +219,25 @@ static void continue_stopping(struct queue_client *client)
     }
 }
 
-/* The owner may free the client when it is drained, so nothing follows that. */
+/* Outcomes that Redis does not take for now must not keep other queues from being read. */
+static void continue_fetching(struct queue_client *client)
+{
+    size_t kept = settle_count_kept(client->settle);
+
+    for (size_t i = 0; kept > 0 && i < client->options->queue_count; i++)
+        if (settle_is_clogged(client->settle, i))
+            fetch_leave_alone(client->fetch, i);
+    fetch_forgive(client->fetch, kept);
+    if (cancel_is_known(client->cancel))
+        fetch_continue(client->fetch);
+    if (fetch_is_blocked(client->fetch))
+        unblock_send(&client->unblock);
+}
+
+/* The next read is sent before the outcomes of the last: Redis works on the read, and then on the outcomes while the
+ * jobs run that the read has brought.
+ *
+ * The owner may free the client when it is drained, so nothing follows that. */
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
     struct queue_client *client = arg;
@@ -205,23 +245,29 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     client->woken = false;
+    continue_fetching(client);
     settle_flush(client->settle);
     enqueue_flush(client->enqueue);
     redis_flush(client->commands);
-    for (size_t i = 0; i < client->options->queue_count; i++)
-        if (settle_is_clogged(client->settle, i))
-            fetch_leave_alone(client->fetch, i);
-    if (cancel_is_known(client->cancel))
-        fetch_continue(client->fetch);
     if (client->state != CLIENT_RUNNING)
         continue_stopping(client);
 }
 
 /* ---- For the owner ---- */
 
-void queue_client_add_room(struct queue_client *client, unsigned places)
+void queue_client_set_capacity(struct queue_client *client, unsigned jobs)
 {
-    fetch_add_room(client->fetch, places);
+    fetch_set_capacity(client->fetch, jobs);
+}
+
+void queue_client_note_started(struct queue_client *client)
+{
+    fetch_note_started(client->fetch);
+}
+
+void queue_client_note_starting(struct queue_client *client)
+{
+    fetch_note_starting(client->fetch);
 }
 
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
@@ -289,6 +335,10 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     int r;
 
     r = queue_keys_new_all(options, &client->keys);
+    if (r == 0)
+        r = sort_queues(client);
+    if (r == 0)
+        r = entry_set_prepare(&client->held, options->queue_count);
     if (r == 0)
         r = redis_new(base, options, client->consumer, &client->trouble, &commands_events, client, &client->commands);
     if (r == 0)
@@ -399,6 +449,7 @@ struct queue_client *queue_client_free(struct queue_client *client)
     if (client->turn)
         event_free(client->turn);
     entry_set_done(&client->held);
+    free(client->by_name);
     free(client->consumer);
     free(client);
     return NULL;

@@ -38,7 +38,7 @@ struct queue_inquiry {
 
 /* Called by the client; `user` is what queue_client_new() was given. */
 struct queue_events {
-    /* A job to run, which takes one place of the room. The record becomes the receiver's. */
+    /* A job to run. The record becomes the receiver's. */
     void (*job)(struct job *job, void *user);
 
     /* Whether a type is configured. */
@@ -95,9 +95,16 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
 /* Closes at once; what was not settled stays in Redis under this consumer. Takes NULL, gives NULL. */
 struct queue_client *queue_client_free(struct queue_client *client);
 
-/* How many more jobs may be fetched than have been handed over so far: the client counts down for each job it hands
- * over (and for each delayed, cancelled or refused message it does not), the owner gives places back as jobs end. */
-void queue_client_add_room(struct queue_client *client, unsigned places);
+/* How many jobs may be here at a time: asked for, handed over, or settled and not yet confirmed by Redis. To be said
+ * once; nothing is fetched before. A read of several queues may bring a few more. */
+void queue_client_set_capacity(struct queue_client *client, unsigned jobs);
+
+/* A job that was handed over has begun to run, or has been put aside to wait for something that may take a while. To be
+ * called once for each job, from inside the event or later: no more are fetched before. */
+void queue_client_note_started(struct queue_client *client);
+
+/* A job that was put aside is about to begin after all, and is noted as started once more when it does. */
+void queue_client_note_starting(struct queue_client *client);
 
 /* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
  * Where Redis is away it is kept and written later. A job that somebody else has settled meanwhile stays as it is.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define CAPACITY_MIN 256
+#define BYTES_MAX    ((1U << 29) - 1)
 
 int entry_id_parse(const char *text, struct entry_id *ret_id)
 {
@@ -80,7 +81,18 @@ static void change_state(struct entry_set *set, struct entry_slot *slot, enum en
 {
     set->lost -= slot->state == ENTRY_LOST;
     set->lost += state == ENTRY_LOST;
+    set->gone -= slot->state == ENTRY_GONE;
+    set->gone += state == ENTRY_GONE;
     slot->state = state;
+}
+
+/* Counts an entry that comes (1) or goes (-1). */
+static void count_entry(struct entry_set *set, const struct entry_slot *slot, int change)
+{
+    set->count += (size_t)change;
+    set->bytes += (size_t)change * slot->bytes;
+    if (slot->queue <= set->queue_count)
+        set->of_queue[slot->queue - 1] += (size_t)change;
 }
 
 int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
@@ -96,8 +108,8 @@ int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint6
             change_state(set, &set->slots[slot], ENTRY_HELD);
         return 0;
     }
-    set->slots[slot] = (struct entry_slot){id, serial, number, ENTRY_HELD};
-    set->count++;
+    set->slots[slot] = (struct entry_slot){id, serial, number, ENTRY_HELD, 0};
+    count_entry(set, &set->slots[slot], 1);
     return 1;
 }
 
@@ -134,6 +146,17 @@ void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enu
         change_state(set, slot, state);
 }
 
+void entry_set_note_bytes(struct entry_set *set, size_t queue, struct entry_id id, size_t bytes)
+{
+    struct entry_slot *slot = look_up(set, queue, id);
+
+    if (!slot)
+        return;
+    set->bytes -= slot->bytes;
+    slot->bytes = (bytes < BYTES_MAX ? (uint32_t)bytes : BYTES_MAX) & BYTES_MAX;
+    set->bytes += slot->bytes;
+}
+
 /* What follows the emptied slot moves up, unless it would then stand before its home. */
 static void close_gap(struct entry_set *set, size_t gap)
 {
@@ -153,7 +176,7 @@ static void close_gap(struct entry_set *set, size_t gap)
 static void remove_slot(struct entry_set *set, size_t slot)
 {
     change_state(set, &set->slots[slot], ENTRY_HELD);
-    set->count--;
+    count_entry(set, &set->slots[slot], -1);
     close_gap(set, slot);
 }
 
@@ -177,8 +200,18 @@ void entry_set_remember(struct entry_set *set, bool remembers)
             remove_slot(set, slot);
 }
 
+int entry_set_prepare(struct entry_set *set, size_t queue_count)
+{
+    set->of_queue = calloc(queue_count, sizeof(*set->of_queue));
+    if (!set->of_queue)
+        return -ENOMEM;
+    set->queue_count = queue_count;
+    return 0;
+}
+
 void entry_set_done(struct entry_set *set)
 {
     free(set->slots);
+    free(set->of_queue);
     *set = (struct entry_set){0};
 }

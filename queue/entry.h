@@ -29,8 +29,9 @@ enum entry_state {
 struct entry_slot {
     struct entry_id id;
     uint64_t serial;
-    uint32_t queue; /* its number plus 1; 0: the slot is empty */
-    enum entry_state state;
+    uint32_t queue;      /* its number plus 1; 0: the slot is empty */
+    uint32_t state : 3;  /* enum entry_state */
+    uint32_t bytes : 29; /* of the message, or as many as fit */
 };
 
 struct entry_set {
@@ -38,10 +39,17 @@ struct entry_set {
     size_t capacity; /* a power of 2, or 0 */
     size_t count;
     size_t lost; /* how many of them are ENTRY_LOST */
+    size_t gone; /* how many of them are ENTRY_GONE */
     bool remembers;
+    size_t bytes;     /* of the messages of all */
+    size_t *of_queue; /* how many of each queue there are; NULL: that is not counted */
+    size_t queue_count;
 };
 
 /* A set that is all zero is empty and ready. */
+
+/* Makes room to count entries of so many queues, of which none may have been added before. Errors: -ENOMEM. */
+int entry_set_prepare(struct entry_set *set, size_t queue_count) MUST_CHECK;
 
 /* Adds an entry of the queue number `queue`, which Redis has just given to us. Entries with consecutive serials lie
  * side by side in their stream. Gives 1, or 0 if it was there already; one that was lost is then held again. Errors:
@@ -56,6 +64,9 @@ enum entry_state entry_set_state(const struct entry_set *set, size_t queue, stru
 
 /* Changes its state; one that is not there does no harm. */
 void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enum entry_state state);
+
+/* Notes how large its message is; one that is not there does no harm. */
+void entry_set_note_bytes(struct entry_set *set, size_t queue, struct entry_id id, size_t bytes);
 
 /* From now on what is removed stays as ENTRY_GONE, or no longer. While entries are being read that Redis had down as
  * ours some time ago, those that have been settled since then are not to be taken for new. */

@@ -9,12 +9,18 @@
 #include "queue/recovery.h"
 #include "queue/roster.h"
 
-#define READ_MAX        256                       /* jobs a read */
-#define READ_BYTES_MAX  ((size_t)8 * 1024 * 1024) /* that are likely in a read */
-#define WAIT_MS         2000                      /* well below what a connection may be silent for */
-#define CROWDED_WAIT_MS 50                        /* until other queues have their turn */
-#define STILL_MAX_MS    5000                      /* until a fetch that could read and does not is stuck */
-#define AILING_MS       500                       /* how long a queue that cannot be read is left alone */
+#define READ_FIRST     4                         /* jobs a read at first, and after all queues were empty */
+#define READ_MAX       256                       /* jobs a read */
+#define READ_BYTES_MAX ((size_t)8 * 1024 * 1024) /* that are likely in a read */
+#define WAIT_MS        2000                      /* well below what a connection may be silent for */
+#define STILL_MAX_MS   5000                      /* until a fetch that could read and does not is stuck */
+#define AILING_MS      500                       /* how long a queue that cannot be read is left alone */
+
+/* How long it may take until all jobs of a read have begun to run: below the first, more are read the next time; above
+ * the last, so many that it would have been the second. */
+#define START_SOON_US 2000
+#define START_AIM_US  3000
+#define START_LATE_US 5000
 
 enum fetch_state {
     FETCH_AWAY,       /* no connection */
@@ -27,9 +33,9 @@ struct fetch_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct fetch *fetch;
     struct trouble_subject trouble; /* of reading the queue */
-    size_t queue;                   /* ignored by the blocking read of several */
+    size_t queue;                   /* ignored by the read of several */
     unsigned each;                  /* COUNT, which goes for each queue */
-    unsigned asked;                 /* places that are reserved for what it brings */
+    unsigned asked;                 /* places that are taken for what it brings */
 };
 
 struct fetch {
@@ -48,13 +54,25 @@ struct fetch {
     bool stopped;
     bool recover;        /* an earlier connection may have lost something */
     bool groupless;      /* a queue could not be read because it has no group */
-    int64_t room;        /* below 0 when what was recovered did not fit */
+    size_t capacity;     /* jobs that may be in this process, or asked for */
+    size_t forgiven;     /* jobs in this process that do not count */
+    size_t asked;        /* jobs, by the reads under way */
     size_t outstanding;  /* reads under way */
+    size_t waits;        /* blocking reads so far */
+    bool waiting;        /* the read under way is one that blocks */
     size_t answers;      /* to reads */
     size_t answers_seen; /* by fetch_is_moving() */
     int64_t still_ms;    /* since when it has seen no read; 0: it has */
     int64_t grouped_ms;
-    struct fetch_read blocking;
+
+    /* What the next read is to bring: as many jobs as are likely to start soon. */
+    unsigned size;
+    int64_t unstarted;   /* jobs that were handed over and have not begun to run */
+    size_t arrived;      /* jobs that the last reads have brought */
+    int64_t arrived_us;  /* when the oldest job arrived that had not begun to run when it was looked at last; 0: none */
+    int64_t starting_us; /* how long it took until the other ones had */
+
+    struct fetch_read together; /* of several queues, blocking or not */
     struct roster *roster;
     struct fetch_read reads[]; /* of each queue by itself */
 };
@@ -105,7 +123,7 @@ static void act_on_error(struct fetch *fetch, const struct fetch_read *read, con
     } else if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
         fetch->groupless = reply_is_error(reply, "NOGROUP");
         make_groups(fetch);
-    } else if (read == &fetch->blocking) {
+    } else if (read == &fetch->together) {
         /* Which queue it is shows when they are read one by one. */
         roster_doubt_all(fetch->roster);
     } else {
@@ -116,19 +134,38 @@ static void act_on_error(struct fetch *fetch, const struct fetch_read *read, con
 
 /* ---- Replies ---- */
 
+/* Redis answers in the order in which the queues were named: the next one is behind `after`. */
+static size_t find_queue(const struct fetch *fetch, const char *key, size_t after)
+{
+    size_t count = fetch->options->queue_count;
+    size_t found = after + queue_keys_find(fetch->keys + after, count - after, key);
+
+    return found < count ? found : queue_keys_find(fetch->keys, count, key);
+}
+
+static void note_arrived(struct fetch *fetch, unsigned places)
+{
+    if (places == 0)
+        return;
+    if (fetch->arrived_us == 0)
+        fetch->arrived_us = time_steady_us();
+    fetch->unstarted += places;
+    fetch->arrived += places;
+}
+
 static void hand_over(struct fetch *fetch, const redisReply *reply)
 {
     const redisReply *entries;
     const char *key;
+    size_t after = 0;
 
     for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
-        size_t queue = queue_keys_find(fetch->keys, fetch->options->queue_count, key);
-        unsigned places;
+        size_t queue = find_queue(fetch, key, after);
 
         if (queue == fetch->options->queue_count)
             continue;
-        places = arrival_take_new(&fetch->arrival, queue, entries);
-        fetch->room += (int64_t)entries->elements - places;
+        after = queue;
+        note_arrived(fetch, arrival_take_new(&fetch->arrival, queue, entries));
     }
 }
 
@@ -142,22 +179,30 @@ static void note_readable(struct fetch *fetch, size_t queue)
     trouble_end(trouble);
 }
 
-/* Learns from a reply what can be read. Queues that a blocking read does not mention have nothing. */
+/* Learns from a reply what can be read. Queues that a read of several does not mention have nothing. */
 static void note_amounts(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
 {
     const redisReply *entries;
     const char *key;
+    size_t after = 0;
 
-    for (size_t i = 0; i < fetch->options->queue_count; i++)
-        if (read == &fetch->blocking ? roster_count(fetch->roster, i) > 0 : i == read->queue)
-            note_readable(fetch, i);
-    if (read != &fetch->blocking)
+    for (size_t i = 0; read == &fetch->together && i < fetch->options->queue_count; i++) {
+        if (!roster_is_chosen(fetch->roster, i))
+            continue;
+        note_readable(fetch, i);
+        roster_note_read(fetch->roster, i, read->each, 0);
+    }
+    if (read != &fetch->together) {
+        note_readable(fetch, read->queue);
         roster_note_read(fetch->roster, read->queue, read->each, 0);
+    }
     for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
-        size_t queue = queue_keys_find(fetch->keys, fetch->options->queue_count, key);
+        size_t queue = find_queue(fetch, key, after);
 
-        if (queue < fetch->options->queue_count)
-            roster_note_read(fetch->roster, queue, read->each, entries->elements);
+        if (queue == fetch->options->queue_count)
+            continue;
+        after = queue;
+        roster_note_read(fetch->roster, queue, read->each, entries->elements);
     }
 }
 
@@ -168,7 +213,9 @@ static void on_read(struct redis_request *request, const redisReply *reply)
 
     fetch->outstanding--;
     fetch->answers++;
-    fetch->room += read->asked;
+    fetch->asked -= read->asked;
+    if (read == &fetch->together)
+        fetch->waiting = false;
     if (!reply)
         return;
     if (reply_is_error(reply, NULL)) {
@@ -177,38 +224,102 @@ static void on_read(struct redis_request *request, const redisReply *reply)
         return;
     }
     note_amounts(fetch, read, reply);
-    fetch->room -= (int64_t)arrival_count(reply);
-    /* Redis reads the next jobs while these are being started. */
-    fetch_continue(fetch);
     hand_over(fetch, reply);
     fetch->target->wake(fetch->target->user);
 }
 
-/* ---- Reading ---- */
+/* ---- How much to read ---- */
 
-static int64_t read_limit(const struct fetch *fetch)
+/* Looks how long jobs took from their arrival until they began to run, and the loop came round again. */
+static void note_started(struct fetch *fetch)
 {
-    int64_t limit = fetch->room < READ_MAX ? fetch->room : READ_MAX;
-    int64_t likely = arrival_estimate(&fetch->arrival, READ_BYTES_MAX);
-
-    return likely < limit ? likely : limit;
+    if (fetch->arrived_us == 0 || fetch->unstarted > 0)
+        return;
+    fetch->starting_us += time_steady_us() - fetch->arrived_us;
+    fetch->arrived_us = 0;
 }
 
-static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned each, unsigned asked)
+/* Twice as much as the last time where all of that began to run soon, and less where it did not. */
+static void adjust_size(struct fetch *fetch)
+{
+    int64_t size = fetch->size;
+
+    if (fetch->arrived == 0)
+        return;
+    if (fetch->starting_us > START_LATE_US) {
+        size = (int64_t)fetch->arrived * START_AIM_US / fetch->starting_us;
+        size = size < fetch->size / 2 ? size : fetch->size / 2;
+    } else if (fetch->starting_us <= START_SOON_US && 2 * fetch->arrived >= fetch->size) {
+        size *= 2;
+    }
+    fetch->size = (unsigned)(size < 1 ? 1 : size > READ_MAX ? READ_MAX : size);
+    fetch->arrived = 0;
+    fetch->starting_us = 0;
+}
+
+/* Places that are free. */
+static size_t count_free(const struct fetch *fetch)
+{
+    const struct entry_set *held = fetch->target->held;
+    size_t taken = held->count - held->gone + fetch->asked;
+
+    taken -= fetch->forgiven < taken ? fetch->forgiven : taken;
+    return taken < fetch->capacity ? fetch->capacity - taken : 0;
+}
+
+/* Whether there is room, and nothing that was read is still to start. */
+static bool has_room(const struct fetch *fetch)
+{
+    return fetch->unstarted <= 0 && count_free(fetch) > 0 &&
+           fetch->target->held->bytes < (size_t)fetch->options->held_max;
+}
+
+static struct roster_room measure_room(const struct fetch *fetch)
+{
+    size_t bytes_left = (size_t)fetch->options->held_max - fetch->target->held->bytes;
+    size_t places = count_free(fetch);
+    int64_t bounds[] = {fetch->size, (int64_t)places, arrival_estimate(&fetch->arrival, READ_BYTES_MAX),
+                        arrival_estimate(&fetch->arrival, bytes_left)};
+    int64_t limit = bounds[0];
+
+    for (size_t i = 1; i < sizeof(bounds) / sizeof(bounds[0]); i++)
+        limit = bounds[i] < limit ? bounds[i] : limit;
+    return (struct roster_room){
+        .limit = (unsigned)limit, .places = (unsigned)places, .held = fetch->target->held->of_queue};
+}
+
+/* ---- Reading ---- */
+
+static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned each, size_t asked)
 {
     read->request.done = on_read;
     read->fetch = fetch;
     read->each = each;
-    read->asked = asked;
+    read->asked = (unsigned)asked;
     if (redis_send(fetch->redis, &fetch->words, &read->request) < 0)
         return;
-    fetch->room -= asked;
+    fetch->asked += asked;
     fetch->outstanding++;
 }
 
-/* One read for each queue that may have something, all in one write. */
+/* Where a read of several queues may bring one job of each, it takes no more places than there are: most of them have
+ * nothing. */
+static void read_together(struct fetch *fetch, int64_t wait_ms, size_t places)
+{
+    size_t asked = roster_each(fetch->roster) * roster_chosen(fetch->roster);
+
+    reading_write_together(&fetch->words, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->roster,
+                           wait_ms);
+    fetch->waiting = wait_ms > 0;
+    send_read(fetch, &fetch->together, roster_each(fetch->roster), asked < places ? asked : places);
+}
+
+/* One read for each queue that is likely to have something, and one of others that may have, all in one write. What is
+ * found in those comes first: it has been waiting for longer. */
 static void read_round(struct fetch *fetch)
 {
+    if (roster_chosen(fetch->roster) > 0)
+        read_together(fetch, 0, count_free(fetch));
     for (size_t i = 0; i < fetch->options->queue_count; i++) {
         unsigned count = roster_count(fetch->roster, i);
 
@@ -219,36 +330,28 @@ static void read_round(struct fetch *fetch)
     }
 }
 
-/* Waits for the first job of any of several queues. */
-static void read_blocking(struct fetch *fetch, int64_t wait_ms)
-{
-    size_t chosen = 0;
-    unsigned each = 0;
-
-    for (size_t i = 0; i < fetch->options->queue_count; i++) {
-        if (roster_count(fetch->roster, i) == 0)
-            continue;
-        each = roster_count(fetch->roster, i);
-        chosen++;
-    }
-    reading_write_blocking(&fetch->words, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->roster,
-                           each, wait_ms);
-    send_read(fetch, &fetch->blocking, each, each * (unsigned)chosen);
-}
-
 static void read_queues(struct fetch *fetch)
 {
-    enum roster_plan plan = roster_make_plan(fetch->roster, (unsigned)read_limit(fetch), clock_steady_ms());
+    struct roster_room room;
 
-    if (plan == ROSTER_NOTHING) {
+    adjust_size(fetch);
+    /* What comes next may be of quite another kind. */
+    if (roster_is_idle(fetch->roster) && fetch->size > READ_FIRST)
+        fetch->size = READ_FIRST;
+    room = measure_room(fetch);
+    switch (roster_make_plan(fetch->roster, &room, clock_steady_ms())) {
+    case ROSTER_NOTHING:
         fetch->answers++; /* the answer is known without a question */
         set_timer(fetch);
         return;
-    }
-    if (plan == ROSTER_ROUND)
+    case ROSTER_ROUND:
         read_round(fetch);
-    else
-        read_blocking(fetch, plan == ROSTER_WAIT ? WAIT_MS : CROWDED_WAIT_MS);
+        break;
+    case ROSTER_WAIT:
+        fetch->waits++;
+        read_together(fetch, WAIT_MS, room.places);
+        break;
+    }
     redis_flush(fetch->redis);
 }
 
@@ -268,7 +371,7 @@ static void on_found(size_t queue, const redisReply *entries, void *user)
 {
     struct fetch *fetch = user;
 
-    fetch->room -= arrival_take_again(&fetch->arrival, queue, entries);
+    note_arrived(fetch, arrival_take_again(&fetch->arrival, queue, entries));
 }
 
 static const struct recovery_events recovery_events = {on_found, finish_recovery};
@@ -313,21 +416,53 @@ void fetch_interrupt(struct fetch *fetch)
     fetch->recover = true;
 }
 
-void fetch_add_room(struct fetch *fetch, unsigned places)
+void fetch_set_capacity(struct fetch *fetch, unsigned jobs)
 {
-    fetch->room += places;
-    if (fetch->outstanding == 0)
+    fetch->capacity = jobs;
+    fetch->target->wake(fetch->target->user);
+}
+
+void fetch_forgive(struct fetch *fetch, size_t jobs)
+{
+    fetch->forgiven = jobs;
+}
+
+void fetch_note_started(struct fetch *fetch)
+{
+    if (--fetch->unstarted == 0)
         fetch->target->wake(fetch->target->user);
+}
+
+void fetch_note_starting(struct fetch *fetch)
+{
+    fetch->unstarted++;
 }
 
 void fetch_continue(struct fetch *fetch)
 {
+    note_started(fetch);
     if (fetch->stopped || fetch->outstanding > 0)
         return;
-    if (fetch->state == FETCH_READY && fetch->room > 0)
+    if (fetch->state == FETCH_READY && has_room(fetch))
         read_queues(fetch);
     else if (fetch->state == FETCH_GROUPING)
         make_groups(fetch);
+}
+
+bool fetch_is_blocked(const struct fetch *fetch)
+{
+    struct roster_room room;
+
+    if (!fetch->waiting || fetch->stopped)
+        return false;
+    room = (struct roster_room){.places = (unsigned)(count_free(fetch) + fetch->asked),
+                                .held = fetch->target->held->of_queue};
+    return room.places > 0 && roster_misses(fetch->roster, &room, clock_steady_ms());
+}
+
+size_t fetch_count_waits(const struct fetch *fetch)
+{
+    return fetch->waits;
 }
 
 void fetch_stop(struct fetch *fetch)
@@ -342,7 +477,7 @@ bool fetch_is_reading(const struct fetch *fetch)
 
 bool fetch_is_moving(struct fetch *fetch, bool may_read)
 {
-    bool should_read = may_read && !fetch->stopped && fetch->state != FETCH_AWAY && fetch->room > 0;
+    bool should_read = may_read && !fetch->stopped && fetch->state != FETCH_AWAY && has_room(fetch);
     bool reads = fetch_is_reading(fetch) || fetch->answers != fetch->answers_seen;
 
     fetch->answers_seen = fetch->answers;
@@ -366,6 +501,7 @@ int fetch_new(struct event_base *base, struct redis *redis, const struct queue_o
     fetch->keys = keys;
     fetch->consumer = consumer;
     fetch->target = target;
+    fetch->size = READ_FIRST;
     fetch->arrival = (struct arrival){.keys = keys,
                                       .limits = target->limits,
                                       .held = target->held,

@@ -1,6 +1,7 @@
 /*
- * Fetching: reads new jobs of all queues over a connection of its own, as there is room for them, the queues by their
- * weights. While there is work it reads without blocking; when there is none, it waits inside Redis.
+ * Fetching: reads new jobs of all queues over a connection of its own, the queues by their weights: no more than there
+ * is room for, and no more than are likely to start soon, so that other workers have the rest. While there is work it
+ * reads without blocking; when there is none, it waits inside Redis.
  *
  * What it hands over belongs to this consumer from then on. After a lost connection it looks for entries that Redis
  * has given us but that never arrived.
@@ -40,11 +41,27 @@ struct fetch *fetch_free(struct fetch *fetch);
 void fetch_start(struct fetch *fetch);
 void fetch_interrupt(struct fetch *fetch);
 
-/* Adds places. */
-void fetch_add_room(struct fetch *fetch, unsigned places);
+/* How many jobs may be in this process at a time, from their arrival until Redis has confirmed that they are settled: 0
+ * at first. */
+void fetch_set_capacity(struct fetch *fetch, unsigned jobs);
 
-/* Reads if there is room and no read is under way. */
+/* So many of those do not count, until this is called again: Redis does not take their outcomes for now. */
+void fetch_forgive(struct fetch *fetch, size_t jobs);
+
+/* A job that was handed over has begun to run, or need not before others are read. To be called once for each. */
+void fetch_note_started(struct fetch *fetch);
+
+/* A job that need not be waited for is about to begin all the same, and fetch_note_started() will be called for it
+ * again. */
+void fetch_note_starting(struct fetch *fetch);
+
+/* Reads if there is room, all that was read has begun to run, and no read is under way. */
 void fetch_continue(struct fetch *fetch);
+
+/* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. Which read it is tells the
+ * number of blocking reads so far. */
+bool fetch_is_blocked(const struct fetch *fetch);
+size_t fetch_count_waits(const struct fetch *fetch);
 
 /* Does not read a queue for a while. */
 void fetch_leave_alone(struct fetch *fetch, size_t queue);
@@ -56,5 +73,5 @@ void fetch_stop(struct fetch *fetch);
 bool fetch_is_reading(const struct fetch *fetch);
 
 /* For a watchdog, which asks from time to time: false if it has been found for more than 5 s that there is room and a
- * connection, that `may_read` says so too, and that yet nothing is read. */
+ * connection, that all that was read has begun to run, that `may_read` says so too, and that yet nothing is read. */
 bool fetch_is_moving(struct fetch *fetch, bool may_read);

@@ -60,6 +60,7 @@ int lane_open(struct lane *lane, struct lane_batch **ret_batch)
     batch->refused = false;
     batch->reduced = false;
     batch->resting = false;
+    batch->kept = 0;
     if (lane->last)
         lane->last->next = batch;
     else
@@ -93,6 +94,7 @@ void lane_remove(struct lane_batch *batch)
         lane->blamed = NULL;
     if (batch->refused && --lane->refused == 0)
         trouble_end(&lane->trouble);
+    lane->kept -= batch->kept;
     spare_batch(lane->spares, batch);
 }
 
@@ -106,7 +108,17 @@ bool lane_refuse(struct lane_batch *batch)
     batch->resting = true;
     if (!lane->blamed)
         lane->blamed = batch;
+    lane_count_kept(batch);
     return lane->blamed == batch;
+}
+
+void lane_count_kept(struct lane_batch *batch)
+{
+    batch->lane->kept -= batch->kept;
+    batch->kept = 0;
+    for (size_t i = 0; i < batch->content.record_count; i++)
+        batch->kept += batch->content.records[i].outcome;
+    batch->lane->kept += batch->kept;
 }
 
 static void free_batches(struct lane_batch *batch)

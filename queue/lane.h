@@ -25,6 +25,7 @@ struct lane_batch {
     bool refused;     /* Redis did not take all of it */
     bool reduced;     /* to what Redis refuses; it has taken the rest */
     bool resting;     /* until it is tried again */
+    size_t kept;      /* outcomes that Redis did not take */
 };
 
 /* Batches that are empty, for all lanes. All zero at first. */
@@ -43,6 +44,7 @@ struct lane {
     struct lane_batch *last;
     struct lane_batch *blamed; /* the refused batch that the trouble speaks of */
     size_t refused;            /* batches */
+    size_t kept;               /* outcomes in them */
     unsigned in_flight;        /* batches */
 };
 
@@ -55,6 +57,9 @@ void lane_remove(struct lane_batch *batch);
 /* Notes that Redis did not take all of a batch. Gives whether this is the one that the trouble speaks of: where there
  * are several, it is one of them until it is taken. */
 bool lane_refuse(struct lane_batch *batch);
+
+/* Counts what is left in a refused batch: again after that has become less. */
+void lane_count_kept(struct lane_batch *batch);
 
 /* Frees the batches. */
 void lane_done(struct lane *lane);

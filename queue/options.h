@@ -9,7 +9,9 @@
 
 struct queue_spec {
     const char *name;
-    unsigned weight; /* from 1; a queue of weight 5 is read five times as much as one of weight 1 */
+    unsigned weight;      /* from 1; a queue of weight 5 is read five times as much as one of weight 1 */
+    unsigned concurrency; /* jobs that a worker holds at the most; 0: no limit */
+    unsigned reserve;     /* places of a worker that are kept for it */
 };
 
 struct queue_options {
@@ -33,4 +35,5 @@ struct queue_options {
     int64_t keep_failed_ms;
     int64_t keep_dead;   /* dead letters a queue */
     int64_t payload_max; /* bytes */
+    int64_t held_max;    /* bytes of messages in a worker */
 };

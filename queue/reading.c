@@ -14,22 +14,19 @@ void reading_write(struct words *words, const char *consumer, const struct queue
     words_add_text(words, ">");
 }
 
-void reading_write_blocking(struct words *words, const char *consumer, const struct queue_keys *keys,
-                            size_t queue_count, const struct roster *roster, unsigned each, int64_t wait_ms)
+void reading_write_together(struct words *words, const char *consumer, const struct queue_keys *keys,
+                            size_t queue_count, const struct roster *roster, int64_t wait_ms)
 {
-    size_t chosen = 0;
-
-    start(words, consumer, each);
-    words_add_text(words, "BLOCK");
-    words_add_number(words, wait_ms);
-    words_add_text(words, "STREAMS");
-    for (size_t i = 0; i < queue_count; i++) {
-        if (roster_count(roster, i) == 0)
-            continue;
-        words_add_text(words, keys[i].names[QUEUE_KEY_STREAM]);
-        chosen++;
+    start(words, consumer, roster_each(roster));
+    if (wait_ms > 0) {
+        words_add_text(words, "BLOCK");
+        words_add_number(words, wait_ms);
     }
-    for (size_t i = 0; i < chosen; i++)
+    words_add_text(words, "STREAMS");
+    for (size_t i = 0; i < queue_count; i++)
+        if (roster_is_chosen(roster, i))
+            words_add_text(words, keys[i].names[QUEUE_KEY_STREAM]);
+    for (size_t i = 0; i < roster_chosen(roster); i++)
         words_add_text(words, ">");
 }
 

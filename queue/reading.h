@@ -15,9 +15,10 @@
 /* Reads at most `count` jobs of one queue, without waiting. */
 void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count);
 
-/* Waits for the first job of any of the queues that the roster's last plan has chosen, `each` of each at most. */
-void reading_write_blocking(struct words *words, const char *consumer, const struct queue_keys *keys,
-                            size_t queue_count, const struct roster *roster, unsigned each, int64_t wait_ms);
+/* Reads all queues that the roster's last plan has chosen together. `wait_ms` above 0: waits for so long for the first
+ * job of any of them. */
+void reading_write_together(struct words *words, const char *consumer, const struct queue_keys *keys,
+                            size_t queue_count, const struct roster *roster, int64_t wait_ms);
 
 /* Says why a queue cannot be read, from an error's reply. */
 void reading_report(struct trouble_subject *trouble, const struct queue_keys *keys, const redisReply *reply);

@@ -11,8 +11,9 @@
 
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2
-#define TRIM_MIN      16  /* from how many entries on it pays to see whether they can be trimmed */
-#define REFUSED_MAX   256 /* batches, which are kept in memory */
+#define TRIM_MIN      16   /* from how many entries on it pays to see whether they can be trimmed */
+#define REFUSED_MAX   256  /* batches of a queue, which are kept in memory */
+#define KEPT_MAX      1000 /* outcomes of a queue in them */
 #define REST_S        1
 
 struct settle {
@@ -47,6 +48,7 @@ static void reduce_batch(struct settle *settle, struct lane_batch *batch, const 
         if (!kept[i])
             forget_entry(settle, batch->lane->queue, &batch->content.records[i]);
     remainder_keep(&batch->content, kept);
+    lane_count_kept(batch);
     batch->reduced = true;
     batch->ended = false;
     batch->adjacent = false;
@@ -243,7 +245,16 @@ size_t settle_count(const struct settle *settle)
 
 bool settle_is_clogged(const struct settle *settle, size_t queue)
 {
-    return settle->lanes[queue].refused >= REFUSED_MAX;
+    return settle->lanes[queue].refused >= REFUSED_MAX || settle->lanes[queue].kept >= KEPT_MAX;
+}
+
+size_t settle_count_kept(const struct settle *settle)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+        count += settle->lanes[i].kept;
+    return count;
 }
 
 /* ---- Records ---- */

@@ -54,6 +54,9 @@ bool settle_is_empty(const struct settle *settle);
 /* How many outcomes wait or are on their way. */
 size_t settle_count(const struct settle *settle);
 
+/* How many of them Redis has refused, and may take later. */
+size_t settle_count_kept(const struct settle *settle);
+
 /* Whether Redis has refused so many outcomes of a queue that no more of its jobs should be run until it takes them. */
 bool settle_is_clogged(const struct settle *settle, size_t queue);
 

@@ -1,44 +1,75 @@
 #include "queue/share.h"
 
-#include <stdbool.h>
+#include <assert.h>
 
-static bool can_take(const struct share *share)
+#define PORTIONS 8                 /* that a round is given out in, at the most unless some cannot be used up */
+#define PLACE    UINT64_C(3603600) /* what a place costs a queue of weight 1 */
+
+static unsigned smaller(unsigned one, unsigned other)
 {
-    return share->places < share->most;
+    return one < other ? one : other;
 }
 
-/* Each candidate earns its weight; the richest gets the place and pays for all. */
-static struct share *choose(struct share *shares, size_t count)
+static uint64_t cost(const struct share *share, unsigned places)
+{
+    return places * PLACE / share->weight;
+}
+
+/* How many more places it can take. */
+static unsigned appetite(const struct share *share, unsigned common)
+{
+    unsigned own = share->own > share->places ? share->own - share->places : 0;
+
+    return smaller(share->most - share->places, common > UINT32_MAX - own ? UINT32_MAX : common + own);
+}
+
+/* The one that will have spent the least when it has had its portion: of two that have waited for equally long that is
+ * the heavier one. Who could take nothing for a while has not saved up. */
+static struct share *choose(struct sharing *sharing, unsigned portion, unsigned common)
 {
     struct share *chosen = NULL;
-    int64_t total = 0;
+    uint64_t least = UINT64_MAX, first = UINT64_MAX;
 
-    for (size_t i = 0; i < count; i++) {
-        if (!can_take(&shares[i]))
+    for (size_t i = 0; i < sharing->count; i++) {
+        struct share *share = &sharing->shares[i];
+        uint64_t spent;
+
+        if (appetite(share, common) == 0)
             continue;
-        shares[i].credit += shares[i].weight;
-        total += shares[i].weight;
-        if (!chosen || shares[i].credit > chosen->credit)
-            chosen = &shares[i];
+        if (share->spent < sharing->now)
+            share->spent = sharing->now;
+        least = share->spent < least ? share->spent : least;
+        spent = share->spent + cost(share, portion);
+        if (spent < first) {
+            chosen = share;
+            first = spent;
+        }
     }
     if (chosen)
-        chosen->credit -= total;
+        sharing->now = least;
     return chosen;
 }
 
-unsigned share_out(struct share *shares, size_t count, unsigned places)
+unsigned share_out(struct sharing *sharing, unsigned places, unsigned common)
 {
-    unsigned taken = 0;
+    unsigned portion = (places + PORTIONS - 1) / PORTIONS;
+    unsigned left = places;
 
-    for (size_t i = 0; i < count; i++)
-        shares[i].places = 0;
-    while (taken < places) {
-        struct share *chosen = choose(shares, count);
+    for (size_t i = 0; i < sharing->count; i++)
+        sharing->shares[i].places = 0;
+    while (left > 0) {
+        struct share *chosen = choose(sharing, portion, common);
+        unsigned count, own;
 
         if (!chosen)
             break;
-        chosen->places++;
-        taken++;
+        count = smaller(smaller(portion, left), appetite(chosen, common));
+        own = chosen->own > chosen->places ? smaller(count, chosen->own - chosen->places) : 0;
+        assert(count > 0 && count - own <= common);
+        chosen->spent += cost(chosen, count);
+        chosen->places += count;
+        common -= count - own;
+        left -= count;
     }
-    return taken;
+    return places - left;
 }

@@ -1,6 +1,9 @@
 /*
  * Shares out places among queues by their weights: fair over time, not only within one round, and with nothing left
  * over as long as somebody can take it.
+ *
+ * Many places are given out in a few portions, not one by one, so that a queue gets a number of jobs worth the command
+ * that reads them and the one that settles them.
  */
 #pragma once
 
@@ -10,9 +13,16 @@
 struct share {
     unsigned weight; /* from 1 */
     unsigned most;   /* places it can take in this round; 0: none */
+    unsigned own;    /* so many of the places it takes are its own, and not common ones */
     unsigned places; /* the result */
-    int64_t credit;  /* what it has been denied so far; kept from round to round, 0 at first */
+    uint64_t spent;  /* places it has had so far, by its weight; kept from round to round, 0 at first */
 };
 
-/* Shares out at most `places`; gives how many were taken. */
-unsigned share_out(struct share *shares, size_t count, unsigned places);
+struct sharing {
+    struct share *shares;
+    size_t count;
+    uint64_t now; /* what the one that had spent the least had spent; 0 at first */
+};
+
+/* Shares out at most `places`, of which `common` are not anybody's own; gives how many were taken. */
+unsigned share_out(struct sharing *sharing, unsigned places, unsigned common);

@@ -2,14 +2,14 @@
 
 #include <errno.h>
 
-#define AGAIN_MS 50
+#define AGAIN_MS 20
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
     struct unblock *unblock = (struct unblock *)request;
 
     unblock->sent = false;
-    if (reply && fetch_is_reading(unblock->fetch))
+    if (reply && fetch_is_reading(unblock->fetch) && fetch_count_waits(unblock->fetch) == unblock->wait)
         event_add(unblock->timer, &(struct timeval){.tv_usec = AGAIN_MS * 1000});
 }
 
@@ -21,14 +21,18 @@ void unblock_send(struct unblock *unblock)
         return;
     words_start(&unblock->words, "CLIENT", "UNBLOCK", NULL);
     words_add_number(&unblock->words, id);
+    unblock->wait = fetch_count_waits(unblock->fetch);
     unblock->sent = redis_send(unblock->commands, &unblock->words, &unblock->request) == 0;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
+    struct unblock *unblock = arg;
+
     (void)fd;
     (void)what;
-    unblock_send(arg);
+    if (fetch_count_waits(unblock->fetch) == unblock->wait)
+        unblock_send(unblock);
 }
 
 int unblock_init(struct unblock *unblock, struct event_base *base, struct redis *commands, struct redis *reads,

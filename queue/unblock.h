@@ -18,6 +18,7 @@ struct unblock {
     const struct fetch *fetch;
     struct words words;
     struct event *timer; /* until it is tried again */
+    size_t wait;         /* the blocking read that is to end, by its number */
     bool sent;
 };
 
@@ -28,6 +29,6 @@ int unblock_init(struct unblock *unblock, struct event_base *base, struct redis 
 /* Not before `commands` is freed. Harmless on one that is all zero. */
 void unblock_done(struct unblock *unblock);
 
-/* Ends the read that is under way, again and again until there is none: the first try may come before the read has
+/* Ends the read that is under way, again and again until it has ended: the first try may come before the read has
  * reached Redis. Where it cannot, the read ends by itself in a while. */
 void unblock_send(struct unblock *unblock);

@@ -42,6 +42,7 @@ struct config_job {
     int64_t timeout_ms;
     bool blocking;
     struct config_backoff backoff;
+    unsigned concurrency; /* jobs of the type that run at a time in a worker; 0: any number */
 };
 
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
@@ -67,6 +68,7 @@ struct config {
     char *node;
     unsigned workers;
     unsigned concurrency;
+    int64_t held;    /* bytes of messages that a worker holds */
     int64_t max_rss; /* bytes a worker; 0: no limit */
     int64_t lease_ms;
     int64_t shutdown_timeout_ms;

@@ -120,7 +120,43 @@ static void set_queue_options(struct config *config)
         .keep_failed_ms = config->keep.failed_ms,
         .keep_dead = config->keep.dead,
         .payload_max = config->limits.payload,
+        .held_max = config->held,
     };
+}
+
+/* The node of a queue's key, and NULL where that is not given. */
+static const yaml_node_t *find_queue_key(const struct config_reader *reader, const yaml_node_t *map, size_t queue,
+                                         const char *key)
+{
+    const yaml_node_t *list = config_map_find(reader, map, "queues", NULL);
+
+    return config_map_find(reader, yaml_document_get_node(reader->document, list->data.sequence.items.start[queue]),
+                           key, NULL);
+}
+
+/* Reserved places must leave one for the others, and be of use to their queue. */
+static int check_reserves(struct config_reader *reader, const yaml_node_t *map)
+{
+    const struct config *config = reader->config;
+    uint64_t reserved = 0;
+
+    for (size_t i = 0; i < config->queue_count; i++) {
+        const struct queue_spec *queue = &config->queues[i];
+        const yaml_node_t *value = queue->reserve > 0 ? find_queue_key(reader, map, i, "reserve") : NULL;
+
+        reserved += queue->reserve;
+        if (value && queue->concurrency > 0 && queue->reserve > queue->concurrency)
+            return config_reader_fail(reader, config_node_mark(value),
+                                      "\"queues.reserve\" must not be more than the queue's \"concurrency\", which is "
+                                      "%u: it takes no more jobs than that",
+                                      queue->concurrency);
+        if (value && reserved >= config->concurrency)
+            return config_reader_fail(reader, config_node_mark(value),
+                                      "the places in \"queues.reserve\" must be fewer than \"concurrency\", which is "
+                                      "%u, and with these they are %" PRIu64 ": raise \"concurrency\", or reserve less",
+                                      config->concurrency, reserved);
+    }
+    return 0;
 }
 
 int config_root_finish(struct config_reader *reader, const yaml_node_t *map, void *base)
@@ -128,8 +164,8 @@ int config_root_finish(struct config_reader *reader, const yaml_node_t *map, voi
     struct config *config = base;
     int r = config->queue_count == 0 ? add_default_queue(config) : 0;
 
-    (void)reader;
-    (void)map;
+    if (r == 0)
+        r = check_reserves(reader, map);
     if (r == 0)
         set_queue_options(config);
     return r;

@@ -37,6 +37,10 @@ static const struct config_key queue_keys[] = {
     {"name", SCALAR(name), IN_QUEUE(name), .max = "128", .required = true, .unique = true, .doc = "the queue's name"},
     {"weight", SCALAR(count), IN_QUEUE(weight), .fallback = "1", BETWEEN("1", "1000"),
      .doc = "a queue of weight 5 is read five times as much as one of weight 1"},
+    {"concurrency", SCALAR(count), IN_QUEUE(concurrency), BETWEEN("1", "100000"),
+     .doc = "jobs of the queue that each worker takes at the same time; by default there is no limit of its own"},
+    {"reserve", SCALAR(count), IN_QUEUE(reserve), .fallback = "0", BETWEEN("0", "99999"),
+     .doc = "places in each worker that jobs of other queues do not get"},
     {0},
 };
 static const struct config_section queue = {.keys = queue_keys, .item_size = sizeof(struct queue_spec)};
@@ -83,7 +87,8 @@ static const struct config_key job_keys[] = {
      .doc = "true: the handlers run on a thread, and may block"},
     {"exec", CONFIG_UNSUPPORTED, .doc = "a program as the handler"},
     {"http", CONFIG_UNSUPPORTED, .doc = "a web service as the handler"},
-    {"concurrency", CONFIG_UNSUPPORTED, .doc = "a limit to the jobs of one type"},
+    {"concurrency", SCALAR(count), IN_JOB(concurrency), BETWEEN("1", "100000"),
+     .doc = "jobs of the type that run in each worker at the same time; by default there is no limit of its own"},
     {0},
 };
 static const struct config_section job = {
@@ -146,6 +151,8 @@ static const struct config_key root_keys[] = {
      .doc = "worker processes; by default one for each core"},
     {"concurrency", SCALAR(count), IN_CONFIG(concurrency), .fallback = "1000", BETWEEN("1", "100000"),
      .doc = "jobs that are in flight in each worker at the same time"},
+    {"held", SCALAR(size), IN_CONFIG(held), .fallback = "256MiB", BETWEEN("1MiB", "1024GiB"),
+     .doc = "messages that each worker holds at the same time, in bytes"},
     {"max_rss", SCALAR(size), IN_CONFIG(max_rss), BETWEEN("16MiB", "1024GiB"),
      .doc = "how large a worker may grow before it is replaced; by default there is no limit"},
     {"lease", SCALAR(duration), IN_CONFIG(lease_ms), .fallback = "30s", BETWEEN("2s", "1d"),

@@ -67,6 +67,7 @@ static inline void queues_take_job(struct job *job, void *user)
     else
         queues->jobs[queues->job_count] = job;
     queues->job_count++;
+    queue_client_note_started(queues->client);
 }
 
 static inline bool queues_know_type(const char *type, void *user)
@@ -194,7 +195,7 @@ static inline void queues_set_up(struct queues *queues, size_t queue_count)
     queues->tick = event_new(queues->base, -1, EV_PERSIST, queues_on_tick, NULL);
     (void)event_add(queues->tick, &(struct timeval){.tv_usec = 2000});
     for (size_t i = 0; i < queue_count; i++)
-        queues->specs[i] = (struct queue_spec){names[i], 1};
+        queues->specs[i] = (struct queue_spec){.name = names[i], .weight = 1};
     queues->options = (struct queue_options){
         .socket_path = queues->server.socket,
         .password = queues->server.password,
@@ -208,6 +209,7 @@ static inline void queues_set_up(struct queues *queues, size_t queue_count)
         .keep_failed_ms = 86400000,
         .keep_dead = 10000,
         .payload_max = 1024 * 1024,
+        .held_max = 256 * 1024 * 1024,
     };
     queues->consumer = "worker1";
 }
@@ -216,7 +218,7 @@ static inline void queues_start_client(struct queues *queues, unsigned room)
 {
     assert_int_equal(
         queue_client_new(queues->base, &queues->options, queues->consumer, &queues_events, queues, &queues->client), 0);
-    queue_client_add_room(queues->client, room);
+    queue_client_set_capacity(queues->client, room);
 }
 
 static inline void queues_start_keeper(struct queues *queues)
@@ -329,7 +331,6 @@ static inline void queues_wait_for_jobs(struct queues *queues, size_t count)
 static inline void queues_settle(struct queues *queues, const struct settlement *settlement)
 {
     assert_int_equal(queue_client_settle(queues->client, settlement), 0);
-    queue_client_add_room(queues->client, 1);
 }
 
 /* A job that ran from 2025-11-23T18:20:00.250Z on for 1.5 s. */
@@ -352,7 +353,6 @@ static inline void queues_do_job(struct queues *queues, struct job *job)
 
     if (queue_client_settle(queues->client, &settlement) < 0)
         abort();
-    queue_client_add_room(queues->client, 1);
     (void)job_free(job);
 }
 

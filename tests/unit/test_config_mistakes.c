@@ -16,10 +16,10 @@
     "abcdefghijklmnopqrstuv"
 
 #define ROOT_KEYS                                                                                                      \
-    "redis, node, workers, concurrency, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, keep, "     \
-    "limits, "                                                                                                         \
-    "offload, log and http"
-#define JOB_KEYS "chain, attempts, timeout, backoff and blocking"
+    "redis, node, workers, concurrency, held, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, "     \
+    "keep, limits, offload, "                                                                                          \
+    "log and http"
+#define JOB_KEYS "chain, attempts, timeout, backoff, blocking and concurrency"
 
 struct mistake {
     const char *name; /* of the test */
@@ -44,7 +44,7 @@ static const struct mistake mistakes[] = {
     {"an_unknown_key_in_a_section_of_one_key_is_told_that", "limits:\n  memory: 1GiB\n",
      "2:3: unknown key \"memory\" in \"limits\"; known here: the key payload"},
     {"an_unknown_key_of_a_queue_is_told_what_there_is", "queues: [{name: a, priority: 1}]\n",
-     "1:20: unknown key \"priority\" in \"queues\"; known here: the keys name and weight"},
+     "1:20: unknown key \"priority\" in \"queues\"; known here: the keys name, weight, concurrency and reserve"},
     {"a_merge_key_is_unknown", "defaults: &d {attempts: 1}\njobs:\n  a: {<<: *d, chain: [x]}\n",
      "3:7: unknown key \"<<\" in \"jobs.a\"; known here: the keys " JOB_KEYS},
     {"a_very_long_key_is_shown_cut", NAME_129 ": 1\n",
@@ -82,10 +82,27 @@ static const struct mistake mistakes[] = {
     {"a_web_service_as_handler_is_not_supported", "jobs:\n  hook: {http: {url: x}}\n",
      "2:10: the key \"http\" in \"jobs.hook\" (a web service as the handler) is not supported by this version of weft; "
      "leave it out"},
-    {"a_limit_to_one_type_is_not_supported", "jobs:\n  a: {chain: [x], concurrency: 4}\n",
-     "2:19: the key \"concurrency\" in \"jobs.a\" (a limit to the jobs of one type) is not supported by this version "
-     "of "
-     "weft; leave it out"},
+
+    /* Limits. */
+    {"a_limit_to_one_type_leaves_at_least_one_job", "jobs:\n  a: {chain: [x], concurrency: 0}\n",
+     "2:32: \"jobs.a.concurrency\" must be a whole number between 1 and 100000, not \"0\""},
+    {"a_limit_to_one_queue_is_a_number", "queues: [{name: a, concurrency: few}]\n",
+     "1:33: \"queues.concurrency\" must be a whole number between 1 and 100000, not \"few\""},
+    {"reserved_places_are_not_all_there_are",
+     "concurrency: 5\nqueues:\n- {name: a, reserve: 3}\n- {name: b, reserve: 2}\n",
+     "4:22: the places in \"queues.reserve\" must be fewer than \"concurrency\", which is 5, and with these they are "
+     "5: "
+     "raise \"concurrency\", or reserve less"},
+    {"reserved_places_are_fewer_than_the_default_too", "queues: [{name: a, reserve: 1000}]\n",
+     "1:29: the places in \"queues.reserve\" must be fewer than \"concurrency\", which is 1000, and with these they "
+     "are "
+     "1000: raise \"concurrency\", or reserve less"},
+    {"no_more_places_are_reserved_than_a_queue_takes", "queues: [{name: a, concurrency: 2, reserve: 3}]\n",
+     "1:45: \"queues.reserve\" must not be more than the queue's \"concurrency\", which is 2: it takes no more jobs "
+     "than "
+     "that"},
+    {"held_messages_need_some_memory", "held: 1023KiB\n",
+     "1:7: \"held\" must be a size between 1MiB and 1024GiB (units: B, KiB, MiB, GiB), not \"1023KiB\""},
 
     /* Numbers. */
     {"a_word_is_not_a_number", "# one\n# two\n# three\nworkers: many\n",
@@ -174,13 +191,16 @@ static const struct mistake mistakes[] = {
 
     /* Queues. */
     {"queues_need_to_be_a_list", "queues: default\n",
-     "1:9: \"queues\" must be a list of one or more maps with the keys name and weight, not \"default\""},
+     "1:9: \"queues\" must be a list of one or more maps with the keys name, weight, concurrency and reserve, not "
+     "\"default\""},
     {"at_least_one_queue_is_needed", "queues: []\n",
-     "1:9: \"queues\" must be a list of one or more maps with the keys name and weight, not an empty list"},
+     "1:9: \"queues\" must be a list of one or more maps with the keys name, weight, concurrency and reserve, not an "
+     "empty list"},
     {"queues_that_are_all_commented_out_are_refused", "queues:\n#  - {name: a}\n",
-     "1:8: \"queues\" must be a list of one or more maps with the keys name and weight, not an empty value"},
+     "1:8: \"queues\" must be a list of one or more maps with the keys name, weight, concurrency and reserve, not an "
+     "empty value"},
     {"a_queue_is_a_map", "queues:\n  - critical\n",
-     "2:5: each of \"queues\" must be a map with the keys name and weight, not \"critical\""},
+     "2:5: each of \"queues\" must be a map with the keys name, weight, concurrency and reserve, not \"critical\""},
     {"a_queue_needs_a_name", "queues:\n  - {name: a}\n  - {weight: 2}\n",
      "3:5: \"queues\" needs the key \"name\": the queue's name"},
     {"a_queue_of_a_bad_name_is_refused", "queues:\n  - {name: 'a{b}'}\n",

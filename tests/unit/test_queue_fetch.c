@@ -59,7 +59,8 @@ static void never_more_jobs_are_handed_over_than_there_is_room(void **state)
     for (int i = 0; i < 20; i++)
         (void)event_base_loop(queues->base, EVLOOP_ONCE);
     assert_int_equal(queues->job_count, 7);
-    queue_client_add_room(queues->client, 2);
+    queues_settle_as(queues, queues->jobs[0], JOB_DONE);
+    queues_settle_as(queues, queues->jobs[1], JOB_DONE);
     queues_wait_for_jobs(queues, 9);
     for (int i = 0; i < 20; i++)
         (void)event_base_loop(queues->base, EVLOOP_ONCE);
@@ -94,9 +95,10 @@ static void busy_queues_are_read_by_their_weights(void **state)
     queues_wait_for_jobs(queues, 80);
     for (int i = 0; i < 80; i++)
         counts[queues->jobs[i]->queue[0] - 'q']++;
-    assert_int_equal(counts[0], 50);
-    assert_int_equal(counts[1], 20);
-    assert_int_equal(counts[2], 10);
+    /* The first look at a queue brings one job, whatever its weight. */
+    assert_in_range(counts[0], 49, 50);
+    assert_in_range(counts[1], 20, 21);
+    assert_in_range(counts[2], 10, 11);
     queues_tear_down(queues);
 }
 
@@ -266,9 +268,10 @@ static void what_arrives_after_the_stop_is_returned_uncharged(void **state)
     assert_int_equal(queues->job_count, 1);
     assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "9");
     assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
-    assert_non_null(
-        strstr(redis_server_ask(&queues->server, "XRANGE weft:{q} - + COUNT 1"), "[type t number 1 weft.id "));
-    assert_non_null(strstr(redis_server_ask(&queues->server, "XRANGE weft:{q} - + COUNT 1"), " weft.attempt 0 "));
+    const char *last = redis_server_ask(&queues->server, "XREVRANGE weft:{q} + - COUNT 1");
+
+    assert_non_null(strstr(last, "[type t number 3 weft.id "));
+    assert_non_null(strstr(last, " weft.attempt 0 "));
     queues_tear_down(queues);
 }
 

@@ -20,7 +20,7 @@ static void client_is_moving_whether_it_has_room_or_not(void **state)
     struct queues *queues = leases_begin(state, "worker1");
 
     assert_true(moves(queues, LONG_ENOUGH_MS));
-    queue_client_add_room(queues->client, 5);
+    queue_client_set_capacity(queues->client, 5);
     assert_true(moves(queues, LONG_ENOUGH_MS));
     redis_server_ask(&queues->server, "DEL weft:{q}");
     redis_server_ask(&queues->server, "SET weft:{q} x");
@@ -56,7 +56,7 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     assert_int_equal(queue_keys_new_all(&queues->options, &keys), 0);
     assert_int_equal(redis_new(queues->base, &queues->options, "test", &trouble, &events, &fetch, &redis), 0);
     assert_int_equal(fetch_new(queues->base, redis, &queues->options, keys, "worker1", &target, &fetch), 0);
-    fetch_add_room(fetch, 1);
+    fetch_set_capacity(fetch, 1);
     WAIT_UNTIL(queues, !fetch_is_moving(fetch, true));
     assert_true(fetch_is_moving(fetch, false));
     assert_true(fetch_is_moving(fetch, true));

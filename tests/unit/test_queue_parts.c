@@ -19,11 +19,12 @@
 static void places_are_shared_out_by_weight_over_many_small_rounds(void **state)
 {
     struct share shares[] = {{.weight = 5, .most = 9}, {.weight = 1, .most = 9}, {.weight = 2, .most = 9}};
+    struct sharing sharing = {.shares = shares, .count = 3};
     unsigned totals[3] = {0};
 
     (void)state;
     for (int round = 0; round < 80; round++) {
-        assert_int_equal(share_out(shares, 3, 1), 1);
+        assert_int_equal(share_out(&sharing, 1, 1), 1);
         for (int i = 0; i < 3; i++)
             totals[i] += shares[i].places;
     }
@@ -32,59 +33,162 @@ static void places_are_shared_out_by_weight_over_many_small_rounds(void **state)
     assert_int_equal(totals[2], 20);
 }
 
+static void large_rounds_are_fair_over_time_and_serve_few_queues_each(void **state)
+{
+    enum { QUEUES = 1000, ROUNDS = 1000, PLACES = 256 };
+    struct share *shares = calloc(QUEUES, sizeof(*shares));
+    struct sharing sharing = {.shares = shares, .count = QUEUES};
+    unsigned *totals = calloc(QUEUES, sizeof(*totals));
+
+    (void)state;
+    for (int i = 0; i < QUEUES; i++)
+        shares[i] = (struct share){.weight = i == 0 ? 10 : 1, .most = PLACES};
+    for (int round = 0; round < ROUNDS; round++) {
+        int served = 0;
+
+        assert_int_equal(share_out(&sharing, PLACES, PLACES), PLACES);
+        for (int i = 0; i < QUEUES; i++) {
+            totals[i] += shares[i].places;
+            served += shares[i].places > 0;
+        }
+        assert_in_range(served, 1, 8);
+    }
+    /* 256,000 places by 1,009 shares, give or take some portions. */
+    assert_in_range(totals[0], 2537 - 320, 2537 + 320);
+    for (int i = 1; i < QUEUES; i++)
+        assert_in_range(totals[i], 253 - 64, 253 + 64);
+    free(totals);
+    free(shares);
+}
+
 static void places_that_one_cannot_take_go_to_others(void **state)
 {
     struct share shares[] = {{.weight = 100, .most = 1}, {.weight = 1, .most = 50}, {.weight = 1, .most = 0}};
+    struct sharing sharing = {.shares = shares, .count = 3};
 
     (void)state;
-    assert_int_equal(share_out(shares, 3, 20), 20);
+    assert_int_equal(share_out(&sharing, 20, 20), 20);
     assert_int_equal(shares[0].places, 1);
     assert_int_equal(shares[1].places, 19);
     assert_int_equal(shares[2].places, 0);
-    assert_int_equal(share_out(shares, 3, 200), 51);
+    assert_int_equal(share_out(&sharing, 200, 200), 51);
 }
 
-static const struct queue_spec specs[] = {{"a", 1}, {"b", 1}, {"c", 1}};
+static void own_places_are_not_taken_from_the_common_ones(void **state)
+{
+    struct share shares[] = {{.weight = 1, .most = 10, .own = 3}, {.weight = 1, .most = 2}};
+    struct sharing sharing = {.shares = shares, .count = 2};
 
-static void roster_waits_only_when_all_queues_are_empty(void **state)
+    (void)state;
+    assert_int_equal(share_out(&sharing, 5, 2), 5);
+    assert_in_range(shares[0].places, 3, 5);
+    assert_int_equal(shares[0].places + shares[1].places, 5);
+    shares[0].most = 0;
+    assert_int_equal(share_out(&sharing, 5, 0), 0);
+}
+
+static void who_could_take_nothing_for_a_while_has_not_saved_up(void **state)
+{
+    struct share shares[] = {{.weight = 1, .most = 10}, {.weight = 1, .most = 0}};
+    struct sharing sharing = {.shares = shares, .count = 2};
+    unsigned places = 0;
+
+    (void)state;
+    for (int round = 0; round < 100; round++)
+        assert_int_equal(share_out(&sharing, 8, 8), 8);
+    shares[1].most = 10;
+    for (int round = 0; round < 10; round++) {
+        assert_int_equal(share_out(&sharing, 8, 8), 8);
+        places += shares[0].places;
+    }
+    assert_in_range(places, 38, 42);
+}
+
+static const struct queue_spec specs[] = {
+    {.name = "a", .weight = 1}, {.name = "b", .weight = 1}, {.name = "c", .weight = 1}};
+static const size_t nothing_held[3];
+
+static enum roster_plan plan(struct roster *roster, unsigned limit, unsigned places, const size_t *held, int64_t now_ms)
+{
+    const struct roster_room room = {.limit = limit, .places = places, .held = held};
+
+    return roster_make_plan(roster, &room, now_ms);
+}
+
+static void roster_looks_at_all_queues_before_it_waits_for_them(void **state)
 {
     struct roster *roster;
 
     (void)state;
     assert_int_equal(roster_new(specs, 2, &roster), 0);
-    assert_int_equal(roster_make_plan(roster, 10, 1000), ROSTER_ROUND);
-    roster_note_read(roster, 0, 5, 5);
-    roster_note_read(roster, 1, 5, 0);
-    assert_int_equal(roster_make_plan(roster, 10, 1001), ROSTER_ROUND);
+    assert_int_equal(plan(roster, 4, 10, nothing_held, 1000), ROSTER_ROUND);
+    assert_int_equal(roster_chosen(roster), 2);
+    assert_int_equal(roster_each(roster), 1);
+    assert_int_equal(roster_count(roster, 0), 0);
+    roster_note_read(roster, 0, 1, 1);
+    roster_note_read(roster, 1, 1, 0);
+    assert_false(roster_is_idle(roster));
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 1001), ROSTER_ROUND);
     assert_int_equal(roster_count(roster, 0), 10);
-    assert_int_equal(roster_count(roster, 1), 0);
-    assert_int_equal(roster_make_plan(roster, 10, 1100), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 0), 9);
-    assert_int_equal(roster_count(roster, 1), 1); /* looked at again after a while */
-    roster_note_read(roster, 0, 9, 8);
-    assert_int_equal(roster_make_plan(roster, 10, 1101), ROSTER_WAIT);
-    assert_int_equal(roster_count(roster, 0), 5);
-    assert_int_equal(roster_count(roster, 1), 5);
+    assert_int_equal(roster_chosen(roster), 0);
+    roster_note_read(roster, 0, 10, 10);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 1100), ROSTER_ROUND);
+    assert_int_equal(roster_count(roster, 0), 10);
+    assert_true(roster_is_chosen(roster, 1)); /* looked at again after a while */
+    assert_false(roster_is_chosen(roster, 0));
+    roster_note_read(roster, 0, 10, 8);
+    roster_note_read(roster, 1, 1, 0);
+    assert_true(roster_is_idle(roster));
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 1101), ROSTER_WAIT);
+    assert_int_equal(roster_chosen(roster), 2);
+    assert_int_equal(roster_each(roster), 5);
     assert_null(roster_free(roster));
 }
 
-static void roster_gives_each_queue_its_turn_when_places_are_few(void **state)
+static void roster_waits_for_all_queues_however_few_places_there_are(void **state)
 {
     struct roster *roster;
-    unsigned turns[3] = {0};
 
     (void)state;
     assert_int_equal(roster_new(specs, 3, &roster), 0);
     for (size_t i = 0; i < 3; i++)
         roster_note_read(roster, i, 1, 0);
-    for (int round = 0; round < 6; round++) {
-        assert_int_equal(roster_make_plan(roster, 2, 1000), ROSTER_CROWDED);
-        for (size_t i = 0; i < 3; i++)
-            turns[i] += roster_count(roster, i);
-    }
-    for (size_t i = 0; i < 3; i++)
-        assert_int_equal(turns[i], 4);
+    assert_int_equal(plan(roster, 1, 1, nothing_held, 1000), ROSTER_WAIT);
+    assert_int_equal(roster_chosen(roster), 3);
+    assert_int_equal(roster_each(roster), 1);
     assert_null(roster_free(roster));
+}
+
+static void roster_does_not_look_at_many_queues_at_once_or_all_the_time(void **state)
+{
+    enum { QUEUES = 1000 };
+    struct queue_spec *many = calloc(QUEUES, sizeof(*many));
+    size_t *held = calloc(QUEUES, sizeof(*held));
+    struct roster *roster;
+    int looks = 0, rounds = 0;
+
+    (void)state;
+    for (size_t i = 0; i < QUEUES; i++)
+        many[i] = (struct queue_spec){.name = "q", .weight = 1};
+    assert_int_equal(roster_new(many, QUEUES, &roster), 0);
+    for (; plan(roster, 4, 1000, held, 1000) == ROSTER_ROUND; rounds++) {
+        assert_in_range(roster_chosen(roster), 1, 16);
+        for (size_t i = 0; i < QUEUES; i++)
+            if (roster_is_chosen(roster, i))
+                roster_note_read(roster, i, 1, 0);
+    }
+    assert_int_equal(rounds, 63);
+    assert_int_equal(roster_chosen(roster), QUEUES);
+    roster_note_read(roster, 0, 1, 1);
+    for (int ms = 0; ms < 1000; ms++) {
+        assert_int_equal(plan(roster, 256, 1000, held, 2000 + ms), ROSTER_ROUND);
+        assert_int_equal(roster_count(roster, 0), 256);
+        looks += roster_chosen(roster) > 0;
+    }
+    assert_in_range(looks, 20, 50);
+    assert_null(roster_free(roster));
+    free(held);
+    free(many);
 }
 
 static void roster_leaves_an_ailing_queue_alone_for_a_while(void **state)
@@ -93,15 +197,79 @@ static void roster_leaves_an_ailing_queue_alone_for_a_while(void **state)
 
     (void)state;
     assert_int_equal(roster_new(specs, 1, &roster), 0);
-    assert_int_equal(roster_make_plan(roster, 10, 1000), ROSTER_WAIT);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 1000), ROSTER_WAIT);
     roster_leave_alone(roster, 0, 2000);
-    assert_int_equal(roster_make_plan(roster, 10, 1999), ROSTER_NOTHING);
-    assert_int_equal(roster_make_plan(roster, 10, 2000), ROSTER_ROUND);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 1999), ROSTER_NOTHING);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 2000), ROSTER_ROUND);
     roster_leave_alone(roster, 0, 3000);
-    assert_int_equal(roster_make_plan(roster, 10, 3000), ROSTER_ROUND);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 3000), ROSTER_ROUND);
     roster_note_read(roster, 0, 10, 0);
-    assert_int_equal(roster_make_plan(roster, 10, 3001), ROSTER_WAIT);
+    assert_int_equal(plan(roster, 10, 10, nothing_held, 3001), ROSTER_WAIT);
     assert_null(roster_free(roster));
+}
+
+static void roster_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free(void **state)
+{
+    const struct queue_spec limited[] = {{.name = "a", .weight = 1, .concurrency = 3},
+                                         {.name = "b", .weight = 1},
+                                         {.name = "c", .weight = 1, .reserve = 4}};
+    const size_t full[] = {3, 3, 0}, some[] = {2, 3, 1}, none_left[] = {3, 3, 4};
+    struct roster *roster;
+
+    (void)state;
+    assert_int_equal(roster_new(limited, 3, &roster), 0);
+    for (size_t i = 0; i < 3; i++)
+        roster_note_read(roster, i, 1, 1);
+    /* 10 places of which 6 are taken: the rest are reserved. */
+    assert_int_equal(plan(roster, 4, 4, full, 1000), ROSTER_ROUND);
+    assert_int_equal(roster_count(roster, 0), 0);
+    assert_int_equal(roster_count(roster, 1), 0);
+    assert_int_equal(roster_count(roster, 2), 4);
+    /* 14 places of which 6 are taken: 3 are reserved, and the first queue gets 1. */
+    assert_int_equal(plan(roster, 8, 8, some, 1000), ROSTER_ROUND);
+    assert_int_equal(roster_count(roster, 0), 1);
+    assert_int_equal(roster_count(roster, 0) + roster_count(roster, 1) + roster_count(roster, 2), 8);
+    assert_true(roster_count(roster, 0) + roster_count(roster, 1) <= 5);
+    /* Empty ones are waited for where there is a place for them, and a place for another is noticed. */
+    roster_note_read(roster, 2, 1, 0);
+    assert_int_equal(plan(roster, 4, 4, full, 1000), ROSTER_WAIT);
+    assert_int_equal(roster_chosen(roster), 1);
+    assert_true(roster_is_chosen(roster, 2));
+    assert_false(roster_misses(roster, &(struct roster_room){.limit = 4, .places = 4, .held = full}, 1000));
+    assert_true(roster_misses(roster, &(struct roster_room){.limit = 5, .places = 5, .held = some}, 1000));
+    assert_int_equal(plan(roster, 1, 1, none_left, 1000), ROSTER_ROUND);
+    assert_int_equal(roster_count(roster, 1), 1);
+    assert_null(roster_free(roster));
+}
+
+static void a_set_of_entries_counts_them_by_queue_and_bytes(void **state)
+{
+    const struct entry_id one = {1, 0}, other = {2, 0};
+    struct entry_set set = {0};
+
+    (void)state;
+    assert_int_equal(entry_set_prepare(&set, 2), 0);
+    assert_int_equal(entry_set_add(&set, 0, one, 1), 1);
+    assert_int_equal(entry_set_add(&set, 1, one, 1), 1);
+    assert_int_equal(entry_set_add(&set, 1, other, 2), 1);
+    entry_set_note_bytes(&set, 1, one, 1000);
+    entry_set_note_bytes(&set, 1, other, 30);
+    entry_set_note_bytes(&set, 0, other, 7);
+    assert_int_equal(set.of_queue[0], 1);
+    assert_int_equal(set.of_queue[1], 2);
+    assert_int_equal(set.bytes, 1030);
+    entry_set_remove(&set, 1, one);
+    assert_int_equal(set.of_queue[1], 1);
+    assert_int_equal(set.bytes, 30);
+    entry_set_remember(&set, true);
+    entry_set_remove(&set, 1, other);
+    assert_int_equal(set.gone, 1);
+    entry_set_remember(&set, false);
+    assert_int_equal(set.gone, 0);
+    assert_int_equal(set.of_queue[1], 0);
+    assert_int_equal(set.bytes, 0);
+    assert_int_equal(set.count, 1);
+    entry_set_done(&set);
 }
 
 static void entry_ids_are_read_and_nothing_else_is(void **state)
@@ -301,8 +469,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_shared_out_by_weight_over_many_small_rounds),
         cmocka_unit_test(places_that_one_cannot_take_go_to_others),
-        cmocka_unit_test(roster_waits_only_when_all_queues_are_empty),
-        cmocka_unit_test(roster_gives_each_queue_its_turn_when_places_are_few),
+        cmocka_unit_test(large_rounds_are_fair_over_time_and_serve_few_queues_each),
+        cmocka_unit_test(own_places_are_not_taken_from_the_common_ones),
+        cmocka_unit_test(who_could_take_nothing_for_a_while_has_not_saved_up),
+        cmocka_unit_test(roster_looks_at_all_queues_before_it_waits_for_them),
+        cmocka_unit_test(roster_waits_for_all_queues_however_few_places_there_are),
+        cmocka_unit_test(roster_does_not_look_at_many_queues_at_once_or_all_the_time),
+        cmocka_unit_test(roster_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free),
+        cmocka_unit_test(a_set_of_entries_counts_them_by_queue_and_bytes),
         cmocka_unit_test(roster_leaves_an_ailing_queue_alone_for_a_while),
         cmocka_unit_test(entry_ids_are_read_and_nothing_else_is),
         cmocka_unit_test(set_of_entries_holds_what_was_added_and_not_removed),
