@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "context/job.h"
+#include "context/macros.h"
 #include "handlers/attempt.h"
 
 struct waiting_job {
@@ -24,8 +25,7 @@ struct waiting {
 };
 
 /* Takes a record, which is then the room's. Errors: -ENOMEM, and it stays the caller's. */
-int waiting_add(struct waiting *waiting, struct job *record, const struct job_type *type)
-    MUST_CHECK;
+int waiting_add(struct waiting *waiting, struct job *record, const struct job_type *type) MUST_CHECK;
 
 /* Takes a job out; gives its record, which is then the caller's. */
 struct job *waiting_take(struct waiting *waiting, struct waiting_job *job);
