@@ -12,7 +12,7 @@
 
 #include <weft/log.h>
 
-#include "context/timer.h"
+#include "context/task/timer.h"
 #include "daemon/process.h"
 #include "daemon/service.h"
 #include "daemon/worker.h"

@@ -6,7 +6,7 @@
 
 #include <weft/log.h>
 
-#include "context/timer.h"
+#include "context/task/timer.h"
 
 /* After a fork that failed. */
 #define FORK_AGAIN_US INT64_C(1000000)

@@ -8,7 +8,7 @@
 
 #include <weft/log.h>
 
-#include "context/task.h"
+#include "context/task/task.h"
 #include "daemon/lifecycle.h"
 #include "daemon/snapshot.h"
 #include "queue/clock.h"

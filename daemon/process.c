@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "context/signal_stack.h"
+#include "context/task/signal_stack.h"
 
 enum {
     KEPT_MAX = 64,

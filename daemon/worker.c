@@ -11,10 +11,10 @@
 
 #include <event2/event.h>
 
-#include "context/offload.h"
 #include "context/propagate/child.h"
-#include "context/task.h"
-#include "context/timer.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
+#include "context/task/timer.h"
 #include "daemon/crash/location.h"
 #include "daemon/dispatch.h"
 #include "daemon/forked.h"

@@ -10,8 +10,8 @@
 #include "context/frame.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
-#include "context/offload.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "handlers/runner.h"
 
 /* What an attempt takes besides its payload: itself, its record, its frame, its task. */

@@ -12,7 +12,7 @@
 #include <weft/weft.h>
 
 #include "context/job.h"
-#include "context/timer.h"
+#include "context/task/timer.h"
 #include "handlers/memory.h"
 #include "handlers/retry.h"
 

@@ -10,8 +10,8 @@
 
 #include "context/macros.h"
 #include "context/name.h"
-#include "context/offload.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "handlers/runner.h"
 
 /* The fields that weft adds by itself, besides metadata: type, payload, id, delay, attempts, timeout, unique,

@@ -7,7 +7,7 @@
 #include <weft/weft.h>
 
 #include "context/current.h"
-#include "context/task.h"
+#include "context/task/task.h"
 #include "handlers/runner.h"
 
 enum { STACK_SIZE = 2048 };

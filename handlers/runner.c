@@ -10,8 +10,8 @@
 #include "context/frame.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
-#include "context/offload.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "context/time.h"
 
 /* How long a call may go on after its job was interrupted: by a time-out, a cancellation or a loss; and by a shutdown,

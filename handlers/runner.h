@@ -10,7 +10,7 @@
 #include <weft/weft.h>
 
 #include "context/job.h"
-#include "context/loop.h"
+#include "context/task/loop.h"
 #include "handlers/attempt.h"
 #include "handlers/living.h"
 

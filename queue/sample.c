@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "context/timer.h"
+#include "context/task/timer.h"
 #include "queue/call.h"
 
 enum { FIGURES = 5 };

@@ -6,7 +6,7 @@
 
 #include "context/propagate/linked.h"
 #include "context/propagate/sanitizer.h"
-#include "context/signal_stack.h"
+#include "context/task/signal_stack.h"
 #include "context/witness.h"
 
 PROPAGATE_LINKED(threads);

@@ -18,8 +18,8 @@
 #include "context/machinery.h"
 #include "context/macros.h"
 #include "context/operation.h"
-#include "context/signal_stack.h"
-#include "context/task.h"
+#include "context/task/signal_stack.h"
+#include "context/task/task.h"
 #include "context/witness.h"
 
 static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};

@@ -7,7 +7,7 @@
 #include <weft/loop.h>
 #include <weft/task.h>
 
-#include "context/loop.h"
+#include "context/task/loop.h"
 #include "tests/bench/context_turn.h"
 #include "tests/bench/context_weft.h"
 

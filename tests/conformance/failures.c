@@ -9,7 +9,7 @@
 #include <weft/hooks.h>
 #include <weft/log.h>
 
-#include "context/loop.h"
+#include "context/task/loop.h"
 #include "tests/conformance/harness.h"
 #include "tests/support/log_capture.h"
 #include "tests/support/loop_support.h"

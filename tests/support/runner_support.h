@@ -7,7 +7,7 @@
 
 #include "tests/support/expect.h"
 
-#include "context/task.h"
+#include "context/task/task.h"
 #include "handlers/runner.h"
 
 /* ---- What the runner tells ---- */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "context/task.h"
+#include "context/task/task.h"
 #include "tests/support/loop_support.h"
 
 /* Each kind of wait, none of which would end by itself. */

@@ -1,7 +1,7 @@
 /* The loop's turns: bounded in time, whatever is ready, and in order all the same. */
 #include <unistd.h>
 
-#include "context/task.h"
+#include "context/task/task.h"
 #include "context/time.h"
 #include "tests/support/loop_support.h"
 #include "tests/support/trace.h"

@@ -2,8 +2,8 @@
 #include <semaphore.h>
 #include <time.h>
 
-#include "context/offload.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "tests/support/loop_support.h"
 
 struct ending_call {

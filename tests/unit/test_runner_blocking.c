@@ -3,7 +3,7 @@
 
 #include "tests/support/runner_support.h"
 
-#include "context/offload.h"
+#include "context/task/offload.h"
 
 static int first(struct weft_job *job)
 {

@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "context/coroutine.h"
-#include "context/stack.h"
+#include "context/task/coroutine.h"
+#include "context/task/stack.h"
 #include "tests/support/checker.h"
 #include "tests/support/loop_support.h"
 

@@ -1,7 +1,7 @@
 /* The heap of timers: in which order they fire, against a naive model. */
 #include <stdlib.h>
 
-#include "context/timer.h"
+#include "context/task/timer.h"
 #include "tests/support/expect.h"
 
 enum { TIMERS = 300, STEPS = 60000, DEADLINES = 40 };

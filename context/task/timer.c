@@ -1,4 +1,4 @@
-#include "context/timer.h"
+#include "context/task/timer.h"
 
 #include <errno.h>
 #include <stdlib.h>

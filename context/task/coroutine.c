@@ -1,4 +1,4 @@
-#include "context/coroutine.h"
+#include "context/task/coroutine.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <ucontext.h>
 
 #include "context/machinery.h"
-#include "context/stack.h"
+#include "context/task/stack.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0

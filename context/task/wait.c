@@ -5,10 +5,10 @@
 
 #include <event2/event_struct.h>
 
-#include "context/offload.h"
 #include "context/operation.h"
 #include "context/propagate/propagate.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 
 /* ---- Time ---- */
 

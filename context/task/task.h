@@ -10,8 +10,8 @@
 #include <weft/task.h>
 
 #include "context/current.h"
-#include "context/loop.h"
 #include "context/operation.h"
+#include "context/task/loop.h"
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 
@@ -36,7 +36,7 @@ struct weft_task {
     atomic_int interruption;
     int64_t deadline_us;              /* CLOCK_MONOTONIC, for weft_deadline_ms(); 0: there is none */
     struct offload_call *call;        /* that it waits for; NULL: none */
-    struct cancel_call *cancel_calls; /* what weft_on_cancel() has registered; context/cancel.c's */
+    struct cancel_call *cancel_calls; /* what weft_on_cancel() has registered; context/task/cancel.c's */
     int wake_value;                   /* what the wait gives */
     int result;
     int (*fn)(void *arg);

@@ -1,14 +1,14 @@
-#include "context/task.h"
+#include "context/task/task.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/cancel.h"
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
-#include "context/offload.h"
+#include "context/task/cancel.h"
+#include "context/task/offload.h"
 #include "context/witness.h"
 
 const struct operation_class task_class = {.kind = "task"};

@@ -1,11 +1,11 @@
-#include "context/cancel.h"
+#include "context/task/cancel.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "context/offload.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "context/time.h"
 #include "context/witness.h"
 

@@ -1,4 +1,4 @@
-#include "context/stack.h"
+#include "context/task/stack.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "context/loop.h"
+#include "context/task/loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -6,9 +6,9 @@
 #include <event2/event_struct.h>
 
 #include "context/machinery.h"
-#include "context/offload.h"
 #include "context/propagate/propagate.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 #include "context/time.h"
 
 static _Thread_local struct weft_loop *loop_of_thread;

@@ -8,8 +8,8 @@
 #include <weft/loop.h>
 #include <weft/task.h>
 
-#include "context/coroutine.h"
-#include "context/timer.h"
+#include "context/task/coroutine.h"
+#include "context/task/timer.h"
 
 /* Something that is to run soon: a task or a callback. In its owner's memory. */
 struct loop_item {

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "context/machinery.h"
-#include "context/offload.h"
 #include "context/operation.h"
-#include "context/task.h"
+#include "context/task/offload.h"
+#include "context/task/task.h"
 
 struct callback {
     struct loop_item item; /* first */

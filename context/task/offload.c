@@ -1,4 +1,4 @@
-#include "context/offload.h"
+#include "context/task/offload.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,12 +11,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "context/cancel.h"
 #include "context/fork_guard.h"
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
-#include "context/signal_stack.h"
-#include "context/task.h"
+#include "context/task/cancel.h"
+#include "context/task/signal_stack.h"
+#include "context/task/task.h"
 #include "context/time.h"
 #include "context/witness.h"
 

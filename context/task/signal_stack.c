@@ -1,4 +1,4 @@
-#include "context/signal_stack.h"
+#include "context/task/signal_stack.h"
 
 #include <errno.h>
 #include <sys/mman.h>
