@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 
 /* Whether weftd was built with libsystemd. */
 bool journal_is_supported(void);

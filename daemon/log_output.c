@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "context/job_frame.h"
-#include "context/log.h"
+#include "context/log/log.h"
 #include "context/macros.h"
 #include "context/witness.h"
 #include "daemon/journal.h"

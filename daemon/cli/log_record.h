@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 #include "context/macros.h"
 
 /* A record and what it points to, beside the object that it was made of. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 
 /* Has to hold the longest line, and pays where it holds many. */
 #define PIECE_SIZE ((size_t)2 * LOG_LINE_MAX)

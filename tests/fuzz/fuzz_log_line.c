@@ -11,8 +11,8 @@
 
 #include <jansson.h>
 
-#include "context/log.h"
-#include "context/log_line.h"
+#include "context/log/log.h"
+#include "context/log/log_line.h"
 #include "tests/fuzz/fields.h"
 #include "tests/fuzz/support.h"
 

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "context/log_line.h"
+#include "context/log/log_line.h"
 #include "context/name.h"
 #include "daemon/cli/log_match.h"
 #include "daemon/cli/log_record.h"

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 
 enum { LOG_CAPTURE_LINES = 16 };
 

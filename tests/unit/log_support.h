@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 
 /* 2026-11-23T20:00:00.000000Z */
 #define TIME_OF_RECORDS INT64_C(1795464000000000)

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 #include "daemon/cli/log_scan.h"
 
 #define HEAD "{\"ts\":\"2026-11-23T20:00:00.000000Z\",\"level\":\"info\","

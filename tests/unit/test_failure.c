@@ -1,5 +1,5 @@
 /* Failures away from the chain: an error code that a callback would lose, and a job that a subtask fails. */
-#include "context/log.h"
+#include "context/log/log.h"
 #include "tests/support/runner_support.h"
 
 /* The last line that was logged: its message, its job, and its fields. */

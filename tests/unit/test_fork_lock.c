@@ -10,7 +10,7 @@
 #include <weft/hooks.h>
 #include <weft/log.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 #include "tests/support/expect.h"
 
 enum { FORKS = 60, THREADS = 2 };

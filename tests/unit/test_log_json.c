@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 #include "tests/unit/log_support.h"
 
 #define HEAD(level_, message_)                                                                                         \

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "context/log_line.h"
+#include "context/log/log_line.h"
 
 static void times_are_written_with_microseconds(void **state)
 {

@@ -14,7 +14,7 @@
 
 #include <weft/log.h>
 
-#include "context/log.h"
+#include "context/log/log.h"
 #include "tests/unit/log_sink.h"
 
 /* ---- Messages ---- */

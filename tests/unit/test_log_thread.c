@@ -17,7 +17,7 @@
 #include <weft/log.h>
 
 #include "context/current.h"
-#include "context/log.h"
+#include "context/log/log.h"
 #include "tests/unit/log_sink.h"
 
 enum { THREADS = 4, LINES_OF_A_THREAD = 500 };

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "context/escape.h"
-#include "context/log.h"
+#include "context/log/log.h"
 
 /* The most bytes of one value, before escaping, that a line shows. */
 #define LOG_VALUE_MAX (32 * 1024)

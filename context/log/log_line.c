@@ -1,4 +1,4 @@
-#include "context/log_line.h"
+#include "context/log/log_line.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "context/log.h"
+#include "context/log/log.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 
 #include <weft/context.h>
 
-#include "context/log_line.h"
+#include "context/log/log_line.h"
 #include "context/name.h"
 #include "context/time.h"
 #include "context/utf8.h"

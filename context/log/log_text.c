@@ -1,8 +1,8 @@
 /* The format for people: `TIME LEVEL JOBID MESSAGE key=value...`. */
 #include <math.h>
 
-#include "context/log.h"
-#include "context/log_line.h"
+#include "context/log/log.h"
+#include "context/log/log_line.h"
 #include "context/macros.h"
 
 struct text_line {
