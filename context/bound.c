@@ -1,7 +1,7 @@
 /* Bound calls: a callback with the context it is to run in. To hooks, each binding is an operation. */
-#include "context/hook.h"
-#include "context/operation.h"
-#include "context/witness.h"
+#include "context/async/hook.h"
+#include "context/async/operation.h"
+#include "context/async/running_job.h"
 
 static void tell(enum hook_event event, const struct weft_bound *bound, struct weft_context *context)
 {

@@ -6,7 +6,7 @@
 
 #include <weft/log.h>
 
-#include "context/witness.h"
+#include "context/async/running_job.h"
 
 bool fork_guard_is_copy;
 const struct operation *fork_guard_operation;

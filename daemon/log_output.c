@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context/async/running_job.h"
 #include "context/job_frame.h"
 #include "context/log/log.h"
 #include "context/macros.h"
-#include "context/witness.h"
 #include "daemon/journal.h"
 #include "daemon/log_destination.h"
 #include "daemon/metrics/histogram.h"

@@ -10,10 +10,10 @@
 
 #include <jansson.h>
 
+#include "context/async/code_address.h"
+#include "context/async/operation.h"
 #include "context/frame.h"
 #include "context/job_frame.h"
-#include "context/operation.h"
-#include "context/place.h"
 #include "context/seed.h"
 #include "context/time.h"
 #include "context/utf8.h"

@@ -1,11 +1,11 @@
 /* event_base_loop: which thread runs which base. */
 #include <pthread.h>
 
+#include "context/async/running_job.h"
 #include "context/fork_lock.h"
 #include "context/propagate/followed.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
-#include "context/witness.h"
 
 PROPAGATE_LINKED(loops);
 

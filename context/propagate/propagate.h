@@ -14,7 +14,7 @@
 
 #include <event2/event.h>
 
-#include "context/operation.h"
+#include "context/async/operation.h"
 
 /* The wrappers are found by the dynamic linker. */
 #define PROPAGATE_EXPORT __attribute__((visibility("default")))

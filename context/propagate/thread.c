@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <threads.h>
 
+#include "context/async/running_job.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/sanitizer.h"
 #include "context/task/signal_stack.h"
-#include "context/witness.h"
 
 PROPAGATE_LINKED(threads);
 

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/async/operation.h"
 #include "context/machinery.h"
-#include "context/operation.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 

@@ -4,10 +4,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "context/async/running_job.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
-#include "context/witness.h"
 
 /* A function that was registered. */
 struct cancel_call {

@@ -11,6 +11,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "context/async/running_job.h"
 #include "context/fork_guard.h"
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
@@ -18,7 +19,6 @@
 #include "context/task/signal_stack.h"
 #include "context/task/task.h"
 #include "context/time.h"
-#include "context/witness.h"
 
 /* Deep enough for code that was not written for small stacks, such as drivers of databases and resolvers; only the
  * pages that are used take memory. */

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/async/running_job.h"
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/task/cancel.h"
 #include "context/task/offload.h"
-#include "context/witness.h"
 
 const struct operation_class task_class = {.kind = "task"};
 

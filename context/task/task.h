@@ -9,8 +9,8 @@
 
 #include <weft/task.h>
 
+#include "context/async/operation.h"
 #include "context/current.h"
-#include "context/operation.h"
 #include "context/task/loop.h"
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };

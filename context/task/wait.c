@@ -5,7 +5,7 @@
 
 #include <event2/event_struct.h>
 
-#include "context/operation.h"
+#include "context/async/operation.h"
 #include "context/propagate/propagate.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"

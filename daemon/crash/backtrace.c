@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "context/async/code_address.h"
 #include "context/machinery.h"
-#include "context/place.h"
 #include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/process.h"
@@ -160,7 +160,7 @@ void backtrace_describe_thread(const struct module_map *map, const uintptr_t *fr
     end_repeats(&text);
 }
 
-/* As context/operation.h has it for processes that live. */
+/* As context/async/operation.h has it for processes that live. */
 static void describe_stack(const struct crash *crash, struct symbols *symbols, char *buffer)
 {
     struct text text = {.buffer = buffer, .size = BACKTRACE_SIZE};

@@ -12,15 +12,15 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "context/async/operation.h"
+#include "context/async/running_job.h"
 #include "context/current.h"
 #include "context/frame.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/macros.h"
-#include "context/operation.h"
 #include "context/task/signal_stack.h"
 #include "context/task/task.h"
-#include "context/witness.h"
 
 static const int caught[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
 

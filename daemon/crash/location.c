@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "context/place.h"
+#include "context/async/code_address.h"
 
 static const char *last_part(const char *path)
 {

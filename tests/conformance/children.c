@@ -9,7 +9,7 @@
 
 #include <event2/event.h>
 
-#include "context/operation.h"
+#include "context/async/operation.h"
 #include "context/propagate/child.h"
 #include "tests/conformance/harness.h"
 

@@ -4,7 +4,7 @@
 
 #include <event2/event.h>
 
-#include "context/operation.h"
+#include "context/async/operation.h"
 #include "tests/conformance/harness.h"
 #include "tests/support/checker.h"
 

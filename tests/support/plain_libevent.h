@@ -8,7 +8,7 @@
 
 #include <event2/event.h>
 
-#include "context/operation.h"
+#include "context/async/operation.h"
 #include "tests/support/expect.h"
 #include "tests/support/trace.h"
 

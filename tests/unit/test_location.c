@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "context/place.h"
+#include "context/async/code_address.h"
 #include "daemon/crash/location.h"
 
 static struct module_map map;

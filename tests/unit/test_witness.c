@@ -1,6 +1,6 @@
 /* The witness: whose code a thread runs, as somebody outside can read it. */
+#include "context/async/running_job.h"
 #include "context/frame.h"
-#include "context/witness.h"
 #include "tests/support/loop_support.h"
 
 static atomic_uintptr_t place;

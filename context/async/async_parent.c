@@ -1,11 +1,11 @@
-#include "context/origin.h"
+#include "context/async/async_parent.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/place.h"
+#include "context/async/code_address.h"
 
 /* How many links are kept of a chain that has become too long: fewer than fit, so that it is not copied for each. */
 enum { LINKS_KEPT = ORIGIN_DEPTH_MAX / 2 };

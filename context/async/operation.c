@@ -1,15 +1,15 @@
-#include "context/operation.h"
+#include "context/async/operation.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "context/async/async_parent.h"
+#include "context/async/hook.h"
+#include "context/async/running_job.h"
 #include "context/fork_guard.h"
 #include "context/fork_lock.h"
-#include "context/hook.h"
-#include "context/origin.h"
 #include "context/time.h"
-#include "context/witness.h"
 
 /* Those of this thread, which only it may touch, and those that any thread may. The newest first. */
 static _Thread_local struct operation *pending_here;

@@ -1,4 +1,4 @@
-#include "context/witness.h"
+#include "context/async/running_job.h"
 
 #include <stddef.h>
 

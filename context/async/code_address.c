@@ -1,4 +1,4 @@
-#include "context/place.h"
+#include "context/async/code_address.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "context/hook.h"
+#include "context/async/hook.h"
 
 #include <pthread.h>
 
