@@ -3,9 +3,9 @@
 
 #include "context/async/running_job.h"
 #include "context/fork_lock.h"
-#include "context/propagate/followed.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
+#include "context/propagate/wrapped_event.h"
 
 PROPAGATE_LINKED(loops);
 

@@ -5,7 +5,7 @@
 #include <event2/bufferevent_struct.h>
 
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 PROPAGATE_LINKED(bufferevents);
 

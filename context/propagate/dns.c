@@ -10,7 +10,7 @@
 
 #include "context/container.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 PROPAGATE_LINKED(lookups);
 

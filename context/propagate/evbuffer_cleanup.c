@@ -3,7 +3,7 @@
 #include <event2/buffer.h>
 
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 PROPAGATE_LINKED(cleanups);
 

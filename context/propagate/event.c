@@ -1,9 +1,9 @@
 /* Events: event_add() and everything else that schedules one, or sees to it that it is not called any more. */
 #include <stdio.h>
 
-#include "context/propagate/followed.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
+#include "context/propagate/wrapped_event.h"
 
 PROPAGATE_LINKED(events);
 

@@ -2,7 +2,7 @@
 #include <event2/bufferevent.h>
 
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 PROPAGATE_LINKED(filters);
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 struct evhttp_connection;
 struct evhttp_request;

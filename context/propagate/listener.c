@@ -6,7 +6,7 @@
 
 #include "context/container.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 PROPAGATE_LINKED(listeners);
 

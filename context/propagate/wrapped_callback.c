@@ -1,4 +1,4 @@
-#include "context/propagate/registration.h"
+#include "context/propagate/wrapped_callback.h"
 
 #include <pthread.h>
 #include <stdlib.h>

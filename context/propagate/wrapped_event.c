@@ -1,4 +1,4 @@
-#include "context/propagate/followed.h"
+#include "context/propagate/wrapped_event.h"
 
 #include <stdio.h>
 #include <stdlib.h>
