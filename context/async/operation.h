@@ -68,7 +68,7 @@ static inline bool operation_is_pending(const struct operation *operation)
 
 /* Makes the operation's context current, and the operation the one that is running; leaves word with the witness, and
  * calls `before`. operation_leave() takes it back and calls `after`; the operation must not have ended meanwhile (hold
- * back its end: see propagate/event.c). */
+ * back its end: see propagate/libevent/event.c). */
 void operation_enter(struct operation *operation, struct current *saved);
 
 /* The same, for the last time, which spares a reference: after operation_leave() it must end. */
