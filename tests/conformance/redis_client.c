@@ -1,6 +1,6 @@
 /* A Redis client in plain hiredis, as far as replies go: C45 and C47, and the first half of C50. */
 #include "context/async/operation.h"
-#include "context/propagate/redis_library.h"
+#include "context/propagate/hiredis/redis_library.h"
 #include "tests/conformance/harness.h"
 #include "tests/support/redis_client.h"
 

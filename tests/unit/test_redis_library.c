@@ -1,9 +1,9 @@
 /* What the context library knows of hiredis, whose header it does not include. */
 #include <hiredis/async.h>
 
-#include "context/propagate/redis_command.h"
-#include "context/propagate/redis_library.h" /* has to agree with the header above, or this does not compile */
-#include "context/propagate/redis_reply.h"
+#include "context/propagate/hiredis/redis_command.h"
+#include "context/propagate/hiredis/redis_library.h" /* has to agree with the header above, or this does not compile */
+#include "context/propagate/hiredis/redis_reply.h"
 #include "tests/support/expect.h"
 
 /* ---- Commands ---- */

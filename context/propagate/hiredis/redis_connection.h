@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "context/propagate/redis_call.h"
+#include "context/propagate/hiredis/redis_call.h"
 
 enum redis_hook_kind { REDIS_HOOK_CONNECT, REDIS_HOOK_DISCONNECT, REDIS_HOOK_PUSH, REDIS_HOOK_KINDS };
 

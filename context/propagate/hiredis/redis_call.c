@@ -1,10 +1,10 @@
-#include "context/propagate/redis_call.h"
+#include "context/propagate/hiredis/redis_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "context/container.h"
-#include "context/propagate/redis_connection.h"
+#include "context/propagate/hiredis/redis_connection.h"
 
 /* Calls that have ended during a turn. */
 static _Thread_local struct {

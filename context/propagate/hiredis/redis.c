@@ -1,7 +1,7 @@
 /* hiredis's functions: commands run their callbacks in the context that they were sent in, and hiredis itself at the
  * root, so that what an adapter schedules for a connection is nobody's. */
+#include "context/propagate/hiredis/redis_channel.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/redis_channel.h"
 
 PROPAGATE_LINKED(redis);
 

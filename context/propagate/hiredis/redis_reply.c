@@ -1,4 +1,4 @@
-#include "context/propagate/redis_reply.h"
+#include "context/propagate/hiredis/redis_reply.h"
 
 #include <strings.h>
 

@@ -1,4 +1,4 @@
-#include "context/propagate/redis_connection.h"
+#include "context/propagate/hiredis/redis_connection.h"
 
 #include <pthread.h>
 #include <search.h>
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "context/fork_lock.h"
-#include "context/propagate/redis_channel.h"
+#include "context/propagate/hiredis/redis_channel.h"
 
 /* ---- The table ---- */
 

@@ -1,4 +1,4 @@
-#include "context/propagate/redis_command.h"
+#include "context/propagate/hiredis/redis_command.h"
 
 #include <string.h>
 #include <strings.h>

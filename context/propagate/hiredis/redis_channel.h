@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "context/propagate/redis_connection.h"
+#include "context/propagate/hiredis/redis_connection.h"
 
 /* Before a SUBSCRIBE is sent: sees to it that nothing can go wrong afterwards. Errors: -ENOMEM. */
 int redis_channels_prepare(struct redis_connection *connection, const struct redis_command *command) WEFT_MUST_CHECK;

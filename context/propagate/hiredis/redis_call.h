@@ -4,9 +4,9 @@
  */
 #pragma once
 
+#include "context/propagate/hiredis/redis_command.h"
+#include "context/propagate/hiredis/redis_library.h"
 #include "context/propagate/propagate.h"
-#include "context/propagate/redis_command.h"
-#include "context/propagate/redis_library.h"
 
 enum { REDIS_CALL_NAME_SIZE = 24 };
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "context/propagate/redis_command.h"
+#include "context/propagate/hiredis/redis_command.h"
 
 enum redis_notice_kind { REDIS_NOTICE_OTHER, REDIS_NOTICE_SUBSCRIBED, REDIS_NOTICE_UNSUBSCRIBED };
 

@@ -1,11 +1,11 @@
-#include "context/propagate/redis_channel.h"
+#include "context/propagate/hiredis/redis_channel.h"
 
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/propagate/redis_reply.h"
+#include "context/propagate/hiredis/redis_reply.h"
 
 struct channel {
     bool is_pattern;
