@@ -11,7 +11,7 @@
 
 #include <event2/event.h>
 
-#include "context/propagate/child.h"
+#include "context/propagate/libc/child.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/task/timer.h"

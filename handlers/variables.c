@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "context/macros.h"
-#include "context/propagate/environment.h"
+#include "context/propagate/libc/environment.h"
 #include "handlers/runner.h"
 
 enum { TRACEPARENT_SIZE = 56 };

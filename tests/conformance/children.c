@@ -10,7 +10,7 @@
 #include <event2/event.h>
 
 #include "context/async/operation.h"
-#include "context/propagate/child.h"
+#include "context/propagate/libc/child.h"
 #include "tests/conformance/harness.h"
 
 /* ---- Output and end ---- */

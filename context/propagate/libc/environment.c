@@ -1,4 +1,4 @@
-#include "context/propagate/environment.h"
+#include "context/propagate/libc/environment.h"
 
 #include <errno.h>
 #include <stdbool.h>

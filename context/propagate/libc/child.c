@@ -1,4 +1,4 @@
-#include "context/propagate/child.h"
+#include "context/propagate/libc/child.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "context/container.h"
-#include "context/propagate/sanitizer.h"
+#include "context/propagate/libc/sanitizer.h"
 
 SANITIZED(waitid);
 

@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "context/propagate/child.h"
-#include "context/propagate/environment.h"
+#include "context/propagate/libc/child.h"
+#include "context/propagate/libc/environment.h"
+#include "context/propagate/libc/sanitizer.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/sanitizer.h"
 
 PROPAGATE_LINKED(processes);
 

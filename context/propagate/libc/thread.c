@@ -5,8 +5,8 @@
 #include <threads.h>
 
 #include "context/async/running_job.h"
+#include "context/propagate/libc/sanitizer.h"
 #include "context/propagate/linked.h"
-#include "context/propagate/sanitizer.h"
 #include "context/task/signal_stack.h"
 
 PROPAGATE_LINKED(threads);
