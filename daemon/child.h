@@ -14,7 +14,7 @@
 #include "daemon/generation.h"
 #include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 
 enum child_state {
     CHILD_WAITING,  /* to be started at `start_at_us` */

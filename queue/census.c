@@ -7,7 +7,7 @@
 
 #include "queue/call.h"
 #include "queue/clock.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 #include "queue/enlist.h"
 #include "queue/lease.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 #include "queue/options.h"
 
 #define ENLIST_NAME_SIZE (CONSUMER_NAME_SIZE + sizeof(" 0123456789abcdef"))

@@ -10,7 +10,7 @@
 #include "queue/call.h"
 #include "queue/census.h"
 #include "queue/clock.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 #include "queue/group.h"
 #include "queue/reclaim.h"
 #include "queue/redis.h"

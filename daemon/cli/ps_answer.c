@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "daemon/cli/print.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 
 /* ---- Of those that answer ---- */
 

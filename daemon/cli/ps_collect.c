@@ -16,7 +16,7 @@
 #include "daemon/cli/ps_show.h"
 #include "daemon/cli/script.h"
 #include "queue/clock.h"
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 #include "queue/inquiry.h"
 #include "queue/refusal.h"
 

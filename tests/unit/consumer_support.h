@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 #include "tests/unit/queue_support.h"
 
 /* A process that does nothing. */

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 
 #define NONCE UINT64_C(0x0123456789abcdef)
 

@@ -1,4 +1,4 @@
-#include "queue/consumer.h"
+#include "queue/consumer_name.h"
 
 #include <ctype.h>
 #include <errno.h>
