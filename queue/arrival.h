@@ -8,7 +8,7 @@
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/message.h"
-#include "queue/reply.h"
+#include "queue/redis/reply.h"
 
 struct arrival_events {
     /* A job of the queue number `queue`, which becomes the receiver's. Gives whether it takes a place of the room. */

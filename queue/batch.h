@@ -12,7 +12,7 @@
 #include "queue/clock.h"
 #include "queue/entry.h"
 #include "queue/message.h"
-#include "queue/pack.h"
+#include "queue/redis/msgpack.h"
 
 #define BATCH_RECORDS_MAX 128
 #define BATCH_BYTES_MAX   ((size_t)4 * 1024 * 1024)

@@ -15,8 +15,8 @@
 #include "context/job.h"
 #include "context/macros.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
-#include "queue/trouble.h"
+#include "queue/redis/connection.h"
+#include "queue/redis/health.h"
 
 /* For how long it is noted that a job is to be cancelled: longer than any dead host's jobs wait for their lease. */
 #define CANCEL_NOTED_MS (INT64_C(60) * 60 * 1000)

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/call.h"
 #include "queue/clock.h"
 #include "queue/consumer_name.h"
 #include "queue/enlist.h"
 #include "queue/lease.h"
+#include "queue/redis/script.h"
 
 #define PERIOD_S   1
 #define SWEEP      10   /* queues a look, in turn */

@@ -7,7 +7,7 @@
 
 #include "context/macros.h"
 #include "queue/client.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct enqueue;
 

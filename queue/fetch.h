@@ -14,7 +14,7 @@
 
 #include "context/macros.h"
 #include "queue/arrival.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct fetch;
 

@@ -6,7 +6,7 @@
 
 #include "context/macros.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct group_maker;
 

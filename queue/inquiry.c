@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "context/name.h"
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 struct inquiry_read {
     struct redis_request request; /* first, so that the one is found from the other */

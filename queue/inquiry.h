@@ -12,7 +12,7 @@
 #include "context/macros.h"
 #include "queue/client.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 /* How long an inquiry is kept, and its answers: longer than anybody waits for them. */
 #define INQUIRY_KEPT_MS 10000

@@ -7,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "queue/call.h"
 #include "queue/census.h"
 #include "queue/clock.h"
 #include "queue/consumer_name.h"
 #include "queue/group.h"
 #include "queue/reclaim.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
+#include "queue/redis/script.h"
 #include "queue/sample.h"
 #include "queue/settle.h"
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "queue/call.h"
 #include "queue/clock.h"
 #include "queue/enlist.h"
+#include "queue/redis/script.h"
 
 /* A range of pending entries that is always empty. Reading it is what Redis, of all versions, takes for a sign of life;
  * a read that blocks is one only when it begins. */

@@ -14,7 +14,7 @@
 #include "context/macros.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 /* How much of a lease others let pass, without a sign of life, until they take the consumer for dead. */
 #define LEASE_SILENCE_MS(lease_ms) ((lease_ms) / 4 * 3)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 #define LOOK_MAX 150 /* entries a call: the script works on one after the other, and Redis on nothing else */
 

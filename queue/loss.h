@@ -10,7 +10,7 @@
 #include "context/macros.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct loss;
 

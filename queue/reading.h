@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "queue/keys.h"
-#include "queue/reply.h"
+#include "queue/redis/command.h"
+#include "queue/redis/health.h"
+#include "queue/redis/reply.h"
 #include "queue/roster.h"
-#include "queue/trouble.h"
-#include "queue/words.h"
 
 /* Reads at most `count` jobs of one queue, without waiting. */
 void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 /* Redis works through what one connection sends without turning to others in between, and a slice takes it up to 2 ms
  * or so. One at a time would be a round trip for each consumer of each queue. */

@@ -12,7 +12,7 @@
 #include "context/macros.h"
 #include "queue/keeper.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct reclaim;
 

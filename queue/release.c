@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 struct release_call {
     struct redis_request request; /* first, so that the one is found from the other */

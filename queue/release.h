@@ -5,7 +5,7 @@
 
 #include "context/macros.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct release;
 

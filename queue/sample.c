@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "context/task/timer.h"
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 enum { FIGURES = 5 };
 

@@ -9,7 +9,7 @@
 
 #include "context/macros.h"
 #include "queue/keys.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 /* One queue's figures; -1: not known. */
 struct queue_sample {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/call.h"
 #include "queue/lane.h"
+#include "queue/redis/script.h"
 #include "queue/remainder.h"
 #include "queue/scripts.h"
 

@@ -11,7 +11,7 @@
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/message.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct settle;
 

@@ -9,7 +9,7 @@
 
 #include "context/macros.h"
 #include "queue/fetch.h"
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 struct unblock {
     struct redis_request request; /* first, so that the one is found from the other */

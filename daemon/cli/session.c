@@ -10,7 +10,7 @@
 #include <sysexits.h>
 
 #include "daemon/cli/problem.h"
-#include "queue/greeting.h"
+#include "queue/redis/handshake.h"
 #include "queue/refusal.h"
 
 #define CONNECT_SECONDS 5

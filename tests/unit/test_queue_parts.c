@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
-#include "queue/arena.h"
 #include "queue/entry.h"
-#include "queue/pack.h"
+#include "queue/redis/arena.h"
+#include "queue/redis/msgpack.h"
 #include "queue/roster.h"
 #include "queue/share.h"
 

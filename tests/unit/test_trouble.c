@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "queue/reply.h"
-#include "queue/trouble.h"
+#include "queue/redis/health.h"
+#include "queue/redis/reply.h"
 
 struct owner {
     struct trouble trouble;

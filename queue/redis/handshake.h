@@ -7,7 +7,7 @@
 
 #include "context/macros.h"
 #include "queue/options.h"
-#include "queue/words.h"
+#include "queue/redis/command.h"
 
 enum greeting_step { GREETING_AUTH, GREETING_SELECT, GREETING_NAME, GREETING_ID };
 #define GREETING_STEPS (GREETING_ID + 1)

@@ -1,4 +1,4 @@
-#include "queue/reply.h"
+#include "queue/redis/reply.h"
 
 #include <stdint.h>
 #include <string.h>

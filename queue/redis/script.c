@@ -1,4 +1,4 @@
-#include "queue/call.h"
+#include "queue/redis/script.h"
 
 void call_start(struct words *words, const struct queue_script *script, bool with_source, size_t queues)
 {

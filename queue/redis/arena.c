@@ -1,4 +1,4 @@
-#include "queue/arena.h"
+#include "queue/redis/arena.h"
 
 #include <stdalign.h>
 #include <stdint.h>

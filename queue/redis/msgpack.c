@@ -1,4 +1,4 @@
-#include "queue/pack.h"
+#include "queue/redis/msgpack.h"
 
 #include <assert.h>
 #include <stdlib.h>

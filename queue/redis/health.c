@@ -1,4 +1,4 @@
-#include "queue/trouble.h"
+#include "queue/redis/health.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "queue/redis.h"
+#include "queue/redis/connection.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "context/container.h"
 #include "context/time.h"
-#include "queue/greeting.h"
+#include "queue/redis/handshake.h"
 
 #define PAUSE_MIN_MS    50
 #define PAUSE_MAX_MS    1600  /* recovery on the same host is to take less than 2 s */

@@ -13,9 +13,9 @@
 
 #include "context/macros.h"
 #include "queue/options.h"
-#include "queue/reply.h"
-#include "queue/trouble.h"
-#include "queue/words.h"
+#include "queue/redis/command.h"
+#include "queue/redis/health.h"
+#include "queue/redis/reply.h"
 
 struct redis;
 

@@ -8,7 +8,7 @@
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
-#include "queue/arena.h"
+#include "queue/redis/arena.h"
 
 /* Lets the connection build its replies in `arena`, which must outlive it. A reply is then valid only during its
  * callback. */

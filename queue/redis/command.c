@@ -1,4 +1,4 @@
-#include "queue/words.h"
+#include "queue/redis/command.h"
 
 #include <assert.h>
 #include <inttypes.h>

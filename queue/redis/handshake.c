@@ -1,4 +1,4 @@
-#include "queue/greeting.h"
+#include "queue/redis/handshake.h"
 
 #include <string.h>
 
