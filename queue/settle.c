@@ -7,7 +7,7 @@
 #include "queue/lane.h"
 #include "queue/redis/script.h"
 #include "queue/remainder.h"
-#include "queue/scripts.h"
+#include "queue/scripts/scripts.h"
 
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2

@@ -8,7 +8,7 @@
 
 #include "queue/keys.h"
 #include "queue/redis/command.h"
-#include "queue/scripts.h"
+#include "queue/scripts/scripts.h"
 
 /* Starts a call with the keys of `queues` queues, which call_add_keys() then adds, before the arguments. */
 void call_start(struct words *words, const struct queue_script *script, bool with_source, size_t queues);

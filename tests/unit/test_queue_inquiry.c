@@ -1,6 +1,6 @@
 /* Inquiries: each is told once to each worker, and nothing that is asked or answered stays in Redis. */
 #include "queue/inquiry.h"
-#include "queue/scripts.h"
+#include "queue/scripts/scripts.h"
 #include "tests/unit/queue_support.h"
 
 #define KEYS                                                                                                           \

@@ -1,5 +1,5 @@
 /* Delayed jobs come back when they are due, and dead consumers' jobs at once. */
-#include "queue/scripts.h"
+#include "queue/scripts/scripts.h"
 #include "tests/unit/consumer_support.h"
 
 static int64_t unix_ms(void)

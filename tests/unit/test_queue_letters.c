@@ -1,5 +1,5 @@
 /* Dead letters that are retried or deleted. */
-#include "queue/scripts.h"
+#include "queue/scripts/scripts.h"
 #include "tests/unit/queue_support.h"
 
 #define KEYS "7 weft:{q} weft:{q}:delayed weft:{q}:dead weft:{q}:bodies weft:{q}:done weft:{q}:failed weft:{q}:cancel"
