@@ -1,7 +1,7 @@
 # Writes OUTPUT, a C file with the scripts NAMES of the folder SCRIPTS (common.lua in front of each) as constants.
 file(READ "${SCRIPTS}/common.lua" common)
 string(REPLACE "," ";" names "${NAMES}")
-set(text "/* Made by queue/embed.cmake. */\n#include \"queue/scripts/scripts.h\"\n")
+set(text "/* Made by queue/scripts/embed.cmake. */\n#include \"queue/scripts/scripts.h\"\n")
 foreach(name IN LISTS names)
     file(READ "${SCRIPTS}/${name}.lua" own)
     set(source "${common}\n${own}")
