@@ -7,7 +7,7 @@
 
 #include "queue/entry.h"
 #include "queue/keys.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 #include "queue/redis/reply.h"
 
 struct arrival_events {

@@ -11,7 +11,7 @@
 #include "queue/client.h"
 #include "queue/clock.h"
 #include "queue/entry.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 #include "queue/redis/msgpack.h"
 
 #define BATCH_RECORDS_MAX 128

@@ -10,7 +10,7 @@
 #include "queue/client.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 #include "queue/redis/connection.h"
 
 struct settle;

@@ -11,7 +11,7 @@
 #include "daemon/cli/session.h"
 #include "daemon/cli/stream.h"
 #include "daemon/cli/table.h"
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 struct list {
     const char *queue; /* that is being read */

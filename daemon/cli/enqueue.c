@@ -13,7 +13,7 @@
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 
 #define DEFAULT_QUEUE "default"
 

@@ -6,7 +6,7 @@
 #include "context/macros.h"
 #include "context/name.h"
 #include "daemon/cli/problem.h"
-#include "queue/refusal.h"
+#include "queue/message/rejection.h"
 
 int job_id_check(const char *command, const char *id)
 {

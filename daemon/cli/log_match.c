@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #define TIME_SIZE   (sizeof("2026-11-23T20:00:00.000000Z") - 1)
 #define SECOND_SIZE (sizeof("2026-11-23T20:00:00") - 1)

@@ -7,7 +7,7 @@
 
 #include "daemon/cli/commands.h"
 #include "daemon/cli/problem.h"
-#include "queue/refusal.h"
+#include "queue/message/rejection.h"
 
 /* A command on its way from the command line. */
 struct call {

@@ -18,7 +18,7 @@
 #include "queue/clock.h"
 #include "queue/consumer_name.h"
 #include "queue/inquiry.h"
-#include "queue/refusal.h"
+#include "queue/message/rejection.h"
 
 /* Workers that are about to end are no consumers any more, so all are given the time that an answer takes. */
 enum { ANSWER_MIN_MS = 350, ANSWER_MAX_MS = 2000, LOOK_MS = 25 };

@@ -10,8 +10,8 @@
 #include <sysexits.h>
 
 #include "daemon/cli/problem.h"
+#include "queue/message/rejection.h"
 #include "queue/redis/handshake.h"
-#include "queue/refusal.h"
 
 #define CONNECT_SECONDS 5
 #define ANSWER_SECONDS  10

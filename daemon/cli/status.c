@@ -15,8 +15,8 @@
 #include "daemon/cli/session.h"
 #include "daemon/cli/stream.h"
 #include "queue/entry.h"
-#include "queue/instruction.h"
-#include "queue/units.h"
+#include "queue/message/instruction.h"
+#include "queue/message/units.h"
 
 /* How many entries of each queue are looked through for a job that has an ID of its own. */
 #define ENTRIES_MAX 1000000

@@ -8,7 +8,7 @@
 #include "context/cleanup.h"
 #include "context/macros.h"
 #include "context/name.h"
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #define FORMS "redis://[USER@]HOST[:PORT][/DB], unix:///PATH[?db=N] or embedded"
 

@@ -9,7 +9,7 @@
 #include "context/name.h"
 #include "daemon/config/address.h"
 #include "daemon/config/table.h"
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #define FRACTION_DIGITS_MAX 9
 

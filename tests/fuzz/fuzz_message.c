@@ -10,8 +10,8 @@
 #include <sanitizer/allocator_interface.h>
 
 #include "context/job.h"
-#include "queue/message.h"
-#include "queue/traceparent.h"
+#include "queue/message/message.h"
+#include "queue/message/traceparent.h"
 #include "tests/fuzz/fields.h"
 #include "tests/fuzz/message_model.h"
 #include "tests/fuzz/support.h"

@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 
-#include "queue/traceparent.h"
+#include "queue/message/traceparent.h"
 #include "tests/fuzz/support.h"
 
 #define KNOWN_SIZE (2 + 1 + 32 + 1 + 16 + 1 + 2)

@@ -4,7 +4,7 @@
  */
 #include <inttypes.h>
 
-#include "queue/units.h"
+#include "queue/message/units.h"
 #include "tests/fuzz/support.h"
 #include "tests/fuzz/units_reference.h"
 

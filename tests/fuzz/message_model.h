@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "queue/message.h"
-#include "queue/units.h"
+#include "queue/message/message.h"
+#include "queue/message/units.h"
 #include "tests/fuzz/support.h"
 
 #define PAYLOAD_MAX 1024

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/message.h"
+#include "queue/message/message.h"
 
 #define NOW_MS   INT64_C(1763922000500)
 #define ENTRY_ID "1763922000123-7"

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #define UNTOUCHED INT64_C(-42)
 

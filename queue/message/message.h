@@ -10,7 +10,7 @@
 
 #include "context/job.h"
 #include "context/macros.h"
-#include "queue/refusal.h"
+#include "queue/message/rejection.h"
 
 /* One field as Redis gave it: any bytes, no NUL at the end. A size of 0 allows NULL. */
 struct message_field {

@@ -1,4 +1,4 @@
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #include <errno.h>
 #include <stdbool.h>

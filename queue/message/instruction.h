@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 
 /* They are checked in this order: of several that are bad, the first is the reason for the refusal. */
 enum instruction {

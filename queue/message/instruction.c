@@ -1,4 +1,4 @@
-#include "queue/instruction.h"
+#include "queue/message/instruction.h"
 
 #include <errno.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "context/macros.h"
 #include "context/name.h"
 #include "context/time.h"
-#include "queue/units.h"
+#include "queue/message/units.h"
 
 #define DAY_MS               (24 * 60 * 60 * INT64_C(1000))
 #define UNIQUE_SIZE_MAX      256

@@ -1,4 +1,4 @@
-#include "queue/refusal.h"
+#include "queue/message/rejection.h"
 
 #include <stdarg.h>
 #include <stdio.h>

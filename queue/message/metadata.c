@@ -1,4 +1,4 @@
-#include "queue/metadata.h"
+#include "queue/message/metadata.h"
 
 #include <errno.h>
 #include <string.h>

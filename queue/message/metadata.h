@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/message.h"
+#include "queue/message/message.h"
 
 #define METADATA_SLOTS 128 /* a power of two, at least twice JOB_METADATA_MAX */
 

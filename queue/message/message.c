@@ -1,4 +1,4 @@
-#include "queue/message.h"
+#include "queue/message/message.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,10 +8,10 @@
 
 #include "context/name.h"
 #include "context/time.h"
-#include "queue/instruction.h"
-#include "queue/metadata.h"
-#include "queue/traceparent.h"
-#include "queue/units.h"
+#include "queue/message/instruction.h"
+#include "queue/message/metadata.h"
+#include "queue/message/traceparent.h"
+#include "queue/message/units.h"
 
 #define PIECES_MAX 16
 

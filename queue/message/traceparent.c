@@ -1,4 +1,4 @@
-#include "queue/traceparent.h"
+#include "queue/message/traceparent.h"
 
 #include <errno.h>
 #include <string.h>
