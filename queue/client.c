@@ -13,7 +13,7 @@
 #include "queue/lease.h"
 #include "queue/loss.h"
 #include "queue/release.h"
-#include "queue/settle.h"
+#include "queue/settle/settle.h"
 #include "queue/unblock.h"
 
 enum client_state {

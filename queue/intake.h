@@ -10,7 +10,7 @@
 #include "queue/arrival.h"
 #include "queue/cancel.h"
 #include "queue/client.h"
-#include "queue/settle.h"
+#include "queue/settle/settle.h"
 
 /* All but the last two is borrowed. */
 struct intake {

@@ -15,7 +15,7 @@
 #include "queue/redis/connection.h"
 #include "queue/redis/script.h"
 #include "queue/sample.h"
-#include "queue/settle.h"
+#include "queue/settle/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */
 #define LOOK_AGAIN_MS  1   /* at the shortest, for what is to come due */

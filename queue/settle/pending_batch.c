@@ -1,4 +1,4 @@
-#include "queue/remainder.h"
+#include "queue/settle/pending_batch.h"
 
 #include <string.h>
 

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/batch.h"
 #include "queue/redis/connection.h"
 #include "queue/redis/health.h"
+#include "queue/settle/batch.h"
 
 struct lane_batch {
     struct redis_request request; /* first, so that the one is found from the other */

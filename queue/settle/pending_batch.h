@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "queue/batch.h"
+#include "queue/settle/batch.h"
 
 /* The record that settle.lua calls number `number`: it counts, from 1 on, those of `entries` and then those of
  * `others`. NULL: there is none. */

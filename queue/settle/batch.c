@@ -1,4 +1,4 @@
-#include "queue/batch.h"
+#include "queue/settle/batch.h"
 
 #include <errno.h>
 #include <string.h>

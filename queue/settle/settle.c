@@ -1,13 +1,13 @@
-#include "queue/settle.h"
+#include "queue/settle/settle.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/lane.h"
 #include "queue/redis/script.h"
-#include "queue/remainder.h"
 #include "queue/scripts/scripts.h"
+#include "queue/settle/pending_batch.h"
+#include "queue/settle/settle_queue.h"
 
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2

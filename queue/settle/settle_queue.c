@@ -1,4 +1,4 @@
-#include "queue/lane.h"
+#include "queue/settle/settle_queue.h"
 
 #include <errno.h>
 #include <stdlib.h>
