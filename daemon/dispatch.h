@@ -15,7 +15,7 @@
 #include "daemon/scoreboard.h"
 #include "daemon/waiting.h"
 #include "handlers/runner.h"
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 
 /* How many jobs of a type may run at a time, and how it stands with that. */
 struct type_limit {

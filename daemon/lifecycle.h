@@ -5,7 +5,7 @@
 
 #include "daemon/crash/module_map.h"
 #include "handlers/runner.h"
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 
 /* In the job's context already. */
 void lifecycle_started(const struct weft_job *job);

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "queue/arrival.h"
-#include "queue/cancel.h"
-#include "queue/client.h"
+#include "queue/consumer/cancel.h"
+#include "queue/consumer/client.h"
+#include "queue/consumer/delivery.h"
 #include "queue/settle/settle.h"
 
 /* All but the last two is borrowed. */

@@ -16,8 +16,8 @@
 #include "daemon/cli/ps_show.h"
 #include "daemon/cli/script.h"
 #include "queue/clock.h"
+#include "queue/consumer/inquiry.h"
 #include "queue/consumer_name.h"
-#include "queue/inquiry.h"
 #include "queue/message/rejection.h"
 
 /* Workers that are about to end are no consumers any more, so all are given the time that an answer takes. */

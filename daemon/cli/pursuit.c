@@ -11,8 +11,8 @@
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
-#include "queue/cancel.h"
 #include "queue/clock.h"
+#include "queue/consumer/cancel.h"
 
 #define PAUSE_MS 50
 #define SEARCHES 4 /* of the stream, until a job counts as unknown */

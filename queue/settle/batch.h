@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/client.h"
 #include "queue/clock.h"
+#include "queue/consumer/client.h"
 #include "queue/entry.h"
 #include "queue/message/message.h"
 #include "queue/redis/msgpack.h"

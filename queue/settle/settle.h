@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "context/macros.h"
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/message/message.h"

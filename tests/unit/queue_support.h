@@ -15,7 +15,7 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 #include "queue/keeper.h"
 #include "tests/support/redis_server.h"
 

@@ -1,5 +1,5 @@
 /* What a watchdog is told: that a client moves, unless it could read and does not. */
-#include "queue/fetch.h"
+#include "queue/consumer/fetch.h"
 #include "tests/unit/lease_support.h"
 
 /* Whether the client reads is asked again and again, as a watchdog does. */

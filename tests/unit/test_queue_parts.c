@@ -10,11 +10,11 @@
 
 #include <cmocka.h>
 
+#include "queue/consumer/read_scheduler.h"
+#include "queue/consumer/read_share.h"
 #include "queue/entry.h"
 #include "queue/redis/arena.h"
 #include "queue/redis/msgpack.h"
-#include "queue/roster.h"
-#include "queue/share.h"
 
 static void places_are_shared_out_by_weight_over_many_small_rounds(void **state)
 {

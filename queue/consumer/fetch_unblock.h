@@ -8,7 +8,7 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "queue/fetch.h"
+#include "queue/consumer/fetch.h"
 #include "queue/redis/connection.h"
 
 struct unblock {

@@ -1,4 +1,4 @@
-#include "queue/share.h"
+#include "queue/consumer/read_share.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "queue/inquiry.h"
+#include "queue/consumer/inquiry.h"
 
 #include <errno.h>
 #include <stdbool.h>

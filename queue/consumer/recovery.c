@@ -1,10 +1,10 @@
-#include "queue/recovery.h"
+#include "queue/consumer/recovery.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "queue/arrival.h"
+#include "queue/consumer/delivery.h"
 
 #define READ_COUNT "128"
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "context/macros.h"
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 #include "queue/redis/connection.h"
 
 struct enqueue;

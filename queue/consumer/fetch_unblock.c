@@ -1,4 +1,4 @@
-#include "queue/unblock.h"
+#include "queue/consumer/fetch_unblock.h"
 
 #include <errno.h>
 

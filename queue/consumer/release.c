@@ -1,4 +1,4 @@
-#include "queue/release.h"
+#include "queue/consumer/release.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,13 +1,13 @@
-#include "queue/fetch.h"
+#include "queue/consumer/fetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "queue/clock.h"
+#include "queue/consumer/fetch_command.h"
+#include "queue/consumer/read_scheduler.h"
+#include "queue/consumer/recovery.h"
 #include "queue/group.h"
-#include "queue/reading.h"
-#include "queue/recovery.h"
-#include "queue/roster.h"
 
 #define READ_FIRST     4                         /* jobs a read at first, and after all queues were empty */
 #define READ_MAX       256                       /* jobs a read */

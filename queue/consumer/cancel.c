@@ -1,4 +1,4 @@
-#include "queue/cancel.h"
+#include "queue/consumer/cancel.h"
 
 #include <errno.h>
 #include <stdio.h>

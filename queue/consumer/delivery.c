@@ -1,4 +1,4 @@
-#include "queue/arrival.h"
+#include "queue/consumer/delivery.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 #include "queue/keys.h"
 #include "queue/redis/connection.h"
 

@@ -1,10 +1,10 @@
-#include "queue/roster.h"
+#include "queue/consumer/read_scheduler.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "queue/share.h"
+#include "queue/consumer/read_share.h"
 
 /* How often queues that were empty are looked at while others have work: looking at many of them costs Redis more. */
 #define PROBE_PERIOD_MS          2

@@ -1,4 +1,4 @@
-#include "queue/loss.h"
+#include "queue/consumer/ownership.h"
 
 #include <errno.h>
 #include <inttypes.h>

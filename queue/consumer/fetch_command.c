@@ -1,4 +1,4 @@
-#include "queue/reading.h"
+#include "queue/consumer/fetch_command.h"
 
 static void start(struct words *words, const char *consumer, unsigned count)
 {

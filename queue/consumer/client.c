@@ -1,20 +1,20 @@
-#include "queue/client.h"
+#include "queue/consumer/client.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/cancel.h"
-#include "queue/enqueue.h"
-#include "queue/fetch.h"
+#include "queue/consumer/cancel.h"
+#include "queue/consumer/enqueue.h"
+#include "queue/consumer/fetch.h"
+#include "queue/consumer/fetch_unblock.h"
+#include "queue/consumer/inquiry.h"
+#include "queue/consumer/ownership.h"
+#include "queue/consumer/release.h"
 #include "queue/group.h"
-#include "queue/inquiry.h"
 #include "queue/intake.h"
 #include "queue/lease.h"
-#include "queue/loss.h"
-#include "queue/release.h"
 #include "queue/settle/settle.h"
-#include "queue/unblock.h"
 
 enum client_state {
     CLIENT_RUNNING,

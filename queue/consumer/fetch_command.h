@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "queue/consumer/read_scheduler.h"
 #include "queue/keys.h"
 #include "queue/redis/command.h"
 #include "queue/redis/health.h"
 #include "queue/redis/reply.h"
-#include "queue/roster.h"
 
 /* Reads at most `count` jobs of one queue, without waiting. */
 void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count);

@@ -13,7 +13,7 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "queue/arrival.h"
+#include "queue/consumer/delivery.h"
 #include "queue/redis/connection.h"
 
 struct fetch;

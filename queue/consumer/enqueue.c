@@ -1,4 +1,4 @@
-#include "queue/enqueue.h"
+#include "queue/consumer/enqueue.h"
 
 #include <errno.h>
 #include <stdio.h>
