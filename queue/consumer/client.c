@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "queue/consumer/cancel.h"
+#include "queue/consumer/delivery_receiver.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
 #include "queue/consumer/fetch_unblock.h"
@@ -12,7 +13,6 @@
 #include "queue/consumer/ownership.h"
 #include "queue/consumer/release.h"
 #include "queue/group.h"
-#include "queue/intake.h"
 #include "queue/lease.h"
 #include "queue/settle/settle.h"
 

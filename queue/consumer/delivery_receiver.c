@@ -1,4 +1,4 @@
-#include "queue/intake.h"
+#include "queue/consumer/delivery_receiver.h"
 
 /* A record that does not fit into memory stays pending in Redis, and is found again like one that got lost. */
 static void ignore_shortage(int r)
