@@ -12,7 +12,7 @@
 #include "daemon/config/config.h"
 #include "daemon/log_output.h"
 #include "daemon/web.h"
-#include "queue/keeper.h"
+#include "queue/maintenance/maintenance.h"
 
 struct generation {
     struct config *config;

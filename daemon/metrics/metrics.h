@@ -12,7 +12,7 @@
 
 #include "daemon/crew.h"
 #include "daemon/metrics/totals.h"
-#include "queue/sample.h"
+#include "queue/maintenance/sample.h"
 
 /* What made a worker end that was to go on. */
 enum metrics_cause {

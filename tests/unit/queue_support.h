@@ -16,7 +16,7 @@
 #include <event2/event.h>
 
 #include "queue/consumer/client.h"
-#include "queue/keeper.h"
+#include "queue/maintenance/maintenance.h"
 #include "tests/support/redis_server.h"
 
 enum { QUEUES_JOBS_MAX = 16384, QUEUES_PROBLEMS_MAX = 64, QUEUES_WAIT_MS = 30000 };

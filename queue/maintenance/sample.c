@@ -1,4 +1,4 @@
-#include "queue/sample.h"
+#include "queue/maintenance/sample.h"
 
 #include <errno.h>
 #include <stdbool.h>

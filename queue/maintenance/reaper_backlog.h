@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/keeper.h"
 #include "queue/keys.h"
+#include "queue/maintenance/maintenance.h"
 #include "queue/redis/connection.h"
 
 struct reclaim;

@@ -1,4 +1,4 @@
-#include "queue/census.h"
+#include "queue/maintenance/reaper.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "queue/keeper.h"
+#include "queue/maintenance/maintenance.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -7,14 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "queue/census.h"
 #include "queue/clock.h"
 #include "queue/consumer_name.h"
 #include "queue/group.h"
-#include "queue/reclaim.h"
+#include "queue/maintenance/reaper.h"
+#include "queue/maintenance/reaper_backlog.h"
+#include "queue/maintenance/sample.h"
 #include "queue/redis/connection.h"
 #include "queue/redis/script.h"
-#include "queue/sample.h"
 #include "queue/settle/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */

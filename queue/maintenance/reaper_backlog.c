@@ -1,4 +1,4 @@
-#include "queue/reclaim.h"
+#include "queue/maintenance/reaper_backlog.h"
 
 #include <errno.h>
 #include <stdlib.h>

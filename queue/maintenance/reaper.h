@@ -15,7 +15,7 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "queue/reclaim.h"
+#include "queue/maintenance/reaper_backlog.h"
 
 struct census;
 
