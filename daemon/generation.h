@@ -10,7 +10,7 @@
 
 #include "context/macros.h"
 #include "daemon/config/config.h"
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 #include "daemon/web.h"
 #include "queue/maintenance/maintenance.h"
 

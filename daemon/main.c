@@ -12,7 +12,7 @@
 
 #include "context/propagate/propagate.h"
 #include "daemon/config/config.h"
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 #include "daemon/plugin_check.h"
 #include "daemon/scoreboard.h"
 #include "daemon/supervisor.h"

@@ -12,7 +12,7 @@
 #include <weft/log.h>
 
 #include "daemon/job_types.h"
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 #include "daemon/process.h"
 
 /* More than that of a message is not read. */

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "daemon/config/config.h"
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 #include "daemon/scoreboard.h"
 
 /* Runs a node until SIGTERM or SIGINT has been obeyed; gives the exit status. `slot` is the supervisor's own; `config`

@@ -5,7 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/crash/card.h"
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 #include "daemon/metrics/tally.h"
 #include "daemon/scoreboard.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/log_output.h"
+#include "daemon/log/log_output.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,8 +11,8 @@
 #include "context/job_frame.h"
 #include "context/log/log.h"
 #include "context/macros.h"
-#include "daemon/journal.h"
-#include "daemon/log_destination.h"
+#include "daemon/log/journal.h"
+#include "daemon/log/log_destination.h"
 #include "daemon/metrics/histogram.h"
 
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */

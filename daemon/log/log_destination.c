@@ -1,4 +1,4 @@
-#include "daemon/log_destination.h"
+#include "daemon/log/log_destination.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/journal.h"
+#include "daemon/log/journal.h"
 #include "daemon/scoreboard.h"
 
 /* ---- Opening ---- */

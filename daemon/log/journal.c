@@ -1,4 +1,4 @@
-#include "daemon/journal.h"
+#include "daemon/log/journal.h"
 
 #include <errno.h>
 #include <stdio.h>
