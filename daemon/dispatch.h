@@ -9,10 +9,10 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "daemon/crash/card.h"
 #include "daemon/job_types.h"
-#include "daemon/metrics/tally.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/job_slot.h"
+#include "daemon/scoreboard/scoreboard.h"
+#include "daemon/scoreboard/tally.h"
 #include "daemon/waiting.h"
 #include "handlers/runner.h"
 #include "queue/consumer/client.h"

@@ -14,7 +14,7 @@
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
 #include "daemon/plugin_check.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/scoreboard.h"
 #include "daemon/supervisor.h"
 #include "handlers/variables.h"
 

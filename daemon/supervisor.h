@@ -6,7 +6,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/scoreboard.h"
 
 /* Runs a node until SIGTERM or SIGINT has been obeyed; gives the exit status. `slot` is the supervisor's own; `config`
  * and `output`, which is installed, are taken over. */

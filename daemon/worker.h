@@ -4,10 +4,10 @@
 #pragma once
 
 #include "daemon/config/config.h"
-#include "daemon/crash/card.h"
 #include "daemon/log/log_output.h"
-#include "daemon/metrics/tally.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/job_slot.h"
+#include "daemon/scoreboard/scoreboard.h"
+#include "daemon/scoreboard/tally.h"
 
 struct worker_options {
     const struct config *config;

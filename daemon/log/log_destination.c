@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/log/journal.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/scoreboard.h"
 
 /* ---- Opening ---- */
 

@@ -8,7 +8,7 @@
 
 #include "context/macros.h"
 #include "daemon/config/config.h"
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/scoreboard.h"
 
 struct log_output;
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
-#include "daemon/metrics/tally.h"
+#include "daemon/scoreboard/tally.h"
 
 struct totals_cell {
     char *queue;

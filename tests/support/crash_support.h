@@ -14,8 +14,8 @@
 #include "tests/support/runner_support.h"
 
 #include "daemon/crash/backtrace.h"
-#include "daemon/crash/card.h"
 #include "daemon/crash/crash.h"
+#include "daemon/scoreboard/job_slot.h"
 
 enum { CRASH_SUPPORT_CARDS = 8, CRASH_SUPPORT_TEXT = 4096 };
 

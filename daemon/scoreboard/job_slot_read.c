@@ -9,7 +9,7 @@
 #include "context/job_frame.h"
 #include "context/name.h"
 #include "context/time.h"
-#include "daemon/crash/card.h"
+#include "daemon/scoreboard/job_slot.h"
 #include "handlers/attempt.h"
 #include "queue/entry.h"
 

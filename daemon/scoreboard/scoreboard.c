@@ -1,4 +1,4 @@
-#include "daemon/scoreboard.h"
+#include "daemon/scoreboard/scoreboard.h"
 
 #include <errno.h>
 #include <stdio.h>

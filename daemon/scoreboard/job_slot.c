@@ -1,4 +1,4 @@
-#include "daemon/crash/card.h"
+#include "daemon/scoreboard/job_slot.h"
 
 #include <stdbool.h>
 #include <string.h>

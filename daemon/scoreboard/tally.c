@@ -1,4 +1,4 @@
-#include "daemon/metrics/tally.h"
+#include "daemon/scoreboard/tally.h"
 
 #include <string.h>
 
