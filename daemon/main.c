@@ -13,9 +13,9 @@
 #include "context/propagate/propagate.h"
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
-#include "daemon/plugin_check.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/supervisor.h"
+#include "daemon/supervisor/plugin_check.h"
 #include "handlers/variables.h"
 
 static const char usage[] =

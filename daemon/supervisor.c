@@ -12,7 +12,7 @@
 #include <weft/log.h>
 
 #include "context/time.h"
-#include "daemon/crash/autopsy.h"
+#include "daemon/supervisor/crash_report.h"
 #include "daemon/supervisor_report.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */

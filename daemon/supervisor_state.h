@@ -8,15 +8,15 @@
 
 #include <event2/event.h>
 
-#include "daemon/crew.h"
-#include "daemon/metrics/metrics.h"
-#include "daemon/notice.h"
-#include "daemon/oom.h"
-#include "daemon/redis_server.h"
-#include "daemon/reload.h"
-#include "daemon/service.h"
-#include "daemon/watch.h"
-#include "daemon/web.h"
+#include "daemon/supervisor/health_report.h"
+#include "daemon/supervisor/metrics.h"
+#include "daemon/supervisor/oom.h"
+#include "daemon/supervisor/redis_server.h"
+#include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/service.h"
+#include "daemon/supervisor/watchdog.h"
+#include "daemon/supervisor/web.h"
+#include "daemon/supervisor/worker_pool.h"
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "daemon/child.h"
+#include "daemon/supervisor/worker_process.h"
 
 /* Writes the lines, each in its job's context, settles the culprit, and has the rest given back. `killed_by_kernel`:
  * its SIGKILL came because memory had run out. Gives whether the culprit is a dead letter now. */

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/crew.h"
+#include "daemon/supervisor/worker_pool.h"
 
 struct watch {
     int64_t looked_us;  /* the last look */

@@ -1,4 +1,4 @@
-#include "daemon/metrics/metrics.h"
+#include "daemon/supervisor/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "daemon/notice.h"
+#include "daemon/supervisor/health_report.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "daemon/crash/autopsy.h"
+#include "daemon/supervisor/crash_report.h"
 
 #include <signal.h>
 #include <stdio.h>

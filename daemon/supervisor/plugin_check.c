@@ -1,4 +1,4 @@
-#include "daemon/plugin_check.h"
+#include "daemon/supervisor/plugin_check.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "daemon/web.h"
+#include "daemon/supervisor/web.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "daemon/service.h"
+#include "daemon/supervisor/service.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

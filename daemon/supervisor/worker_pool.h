@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
-#include "daemon/child.h"
+#include "daemon/supervisor/worker_process.h"
 
 struct crew_events {
     /* The process has ended: the lines about that, and giving back its jobs, are the receiver's. Also when that was

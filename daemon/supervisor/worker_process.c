@@ -1,4 +1,4 @@
-#include "daemon/child.h"
+#include "daemon/supervisor/worker_process.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 
 #include "context/task/timer.h"
 #include "daemon/process.h"
-#include "daemon/service.h"
+#include "daemon/supervisor/service.h"
 #include "daemon/worker.h"
 
 /* A worker that lived for less than this is started again more slowly each time. */

@@ -1,4 +1,4 @@
-#include "daemon/watch.h"
+#include "daemon/supervisor/watchdog.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "daemon/redis_server.h"
+#include "daemon/supervisor/redis_server.h"
 
 #include <errno.h>
 #include <fcntl.h>

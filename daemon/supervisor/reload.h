@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "daemon/crew.h"
-#include "daemon/plugin_check.h"
+#include "daemon/supervisor/plugin_check.h"
+#include "daemon/supervisor/worker_pool.h"
 
 enum reload_state {
     RELOAD_NOT,

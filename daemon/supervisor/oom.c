@@ -1,4 +1,4 @@
-#include "daemon/oom.h"
+#include "daemon/supervisor/oom.h"
 
 #include <inttypes.h>
 #include <stdio.h>

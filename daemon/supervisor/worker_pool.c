@@ -1,4 +1,4 @@
-#include "daemon/crew.h"
+#include "daemon/supervisor/worker_pool.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -10,8 +10,8 @@
 
 #include <event2/buffer.h>
 
-#include "daemon/crew.h"
 #include "daemon/metrics/totals.h"
+#include "daemon/supervisor/worker_pool.h"
 #include "queue/maintenance/sample.h"
 
 /* What made a worker end that was to go on. */

@@ -1,4 +1,4 @@
-#include "daemon/reload.h"
+#include "daemon/supervisor/reload.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "daemon/crew.h"
+#include "daemon/supervisor/worker_pool.h"
 
 #define NOTICE_TEXTS_MAX 8
 

@@ -11,7 +11,7 @@
 #include "context/macros.h"
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
-#include "daemon/web.h"
+#include "daemon/supervisor/web.h"
 #include "queue/maintenance/maintenance.h"
 
 struct generation {

@@ -10,10 +10,10 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "daemon/generation.h"
 #include "daemon/scoreboard/job_slot.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
+#include "daemon/supervisor/generation.h"
 #include "queue/consumer_name.h"
 
 enum child_state {

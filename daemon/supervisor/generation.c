@@ -1,4 +1,4 @@
-#include "daemon/generation.h"
+#include "daemon/supervisor/generation.h"
 
 #include <errno.h>
 #include <stdlib.h>
