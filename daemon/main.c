@@ -14,8 +14,8 @@
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
 #include "daemon/scoreboard/scoreboard.h"
-#include "daemon/supervisor.h"
 #include "daemon/supervisor/plugin_check.h"
+#include "daemon/supervisor/supervisor.h"
 #include "handlers/variables.h"
 
 static const char usage[] =

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "daemon/supervisor_state.h"
+#include "daemon/supervisor/supervisor_state.h"
 
 /* Tells the service manager how it is; a few times a second, and when the phase has changed. */
 void supervisor_tell_manager(struct supervisor *supervisor);

@@ -1,4 +1,4 @@
-#include "daemon/supervisor.h"
+#include "daemon/supervisor/supervisor.h"
 
 #include <errno.h>
 #include <signal.h>
