@@ -13,7 +13,7 @@
 
 #include "context/time.h"
 #include "daemon/supervisor/crash_report.h"
-#include "daemon/supervisor_report.h"
+#include "daemon/supervisor/supervisor_report.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
 #define REDIS_START_LIMIT_US (5 * INT64_C(1000000))

@@ -1,4 +1,4 @@
-#include "daemon/supervisor_report.h"
+#include "daemon/supervisor/supervisor_report.h"
 
 #include <stdio.h>
 
