@@ -15,7 +15,7 @@
 #include "context/task/timer.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/service.h"
-#include "daemon/worker.h"
+#include "daemon/worker/worker.h"
 
 /* A worker that lived for less than this is started again more slowly each time. */
 #define SHORT_LIFE_US  (10 * INT64_C(1000000))

@@ -1,4 +1,4 @@
-#include "daemon/orphan.h"
+#include "daemon/worker/orphan.h"
 
 #include <errno.h>
 #include <signal.h>

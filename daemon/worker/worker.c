@@ -1,4 +1,4 @@
-#include "daemon/worker.h"
+#include "daemon/worker/worker.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -16,10 +16,10 @@
 #include "context/task/task.h"
 #include "context/task/timer.h"
 #include "daemon/crash/location.h"
-#include "daemon/dispatch.h"
-#include "daemon/forked.h"
 #include "daemon/job_types.h"
-#include "daemon/orphan.h"
+#include "daemon/worker/dispatch.h"
+#include "daemon/worker/forked.h"
+#include "daemon/worker/orphan.h"
 
 /* How often the process gives a sign of life. */
 enum { BEAT_MS = 200 };

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
-#include "daemon/waiting.h"
+#include "daemon/worker/waiting.h"
 #include "handlers/living.h"
 
 /* What to tell. Borrowed. */

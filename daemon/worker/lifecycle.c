@@ -1,4 +1,4 @@
-#include "daemon/lifecycle.h"
+#include "daemon/worker/lifecycle.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "daemon/forked.h"
+#include "daemon/worker/forked.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #include "daemon/scoreboard/job_slot.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
-#include "daemon/waiting.h"
+#include "daemon/worker/waiting.h"
 #include "handlers/runner.h"
 #include "queue/consumer/client.h"
 

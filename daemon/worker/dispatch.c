@@ -1,4 +1,4 @@
-#include "daemon/dispatch.h"
+#include "daemon/worker/dispatch.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,8 +9,8 @@
 #include <weft/log.h>
 
 #include "context/task/task.h"
-#include "daemon/lifecycle.h"
-#include "daemon/snapshot.h"
+#include "daemon/worker/lifecycle.h"
+#include "daemon/worker/snapshot.h"
 #include "queue/clock.h"
 
 /* Jobs that run for longer than this are shown as running in their report. */

@@ -1,4 +1,4 @@
-#include "daemon/waiting.h"
+#include "daemon/worker/waiting.h"
 
 #include <errno.h>
 #include <stdlib.h>

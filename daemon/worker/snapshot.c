@@ -1,4 +1,4 @@
-#include "daemon/snapshot.h"
+#include "daemon/worker/snapshot.h"
 
 #include <errno.h>
 #include <stdbool.h>
