@@ -5,10 +5,10 @@
 #include <sysexits.h>
 
 #include "daemon/cli/command.h"
+#include "daemon/cli/job_cancel.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
-#include "daemon/cli/pursuit.h"
 
 static const struct option_row rows[] = {
     {'q', "queue", "QUEUE", "only in this queue; else in all of them", offsetof(struct options, queue)},

@@ -1,4 +1,4 @@
-#include "daemon/cli/pursuit.h"
+#include "daemon/cli/job_cancel.h"
 
 #include <inttypes.h>
 #include <stdio.h>
