@@ -11,8 +11,8 @@
 
 #include "context/job.h"
 #include "context/task/loop.h"
+#include "handlers/active_jobs.h"
 #include "handlers/attempt.h"
-#include "handlers/living.h"
 
 /* How an attempt ended. Borrowed during the call. */
 struct attempt_outcome {

@@ -12,7 +12,7 @@
 
 #include "context/macros.h"
 #include "daemon/worker/waiting.h"
-#include "handlers/living.h"
+#include "handlers/active_jobs.h"
 
 /* What to tell. Borrowed. */
 struct snapshot_question {

@@ -1,4 +1,4 @@
-#include "handlers/living.h"
+#include "handlers/active_jobs.h"
 
 #include "handlers/attempt.h"
 
