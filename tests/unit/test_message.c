@@ -1,4 +1,4 @@
-/* Messages that become jobs. What is refused, and how, is in test_message_refusal.c. */
+/* Messages that become jobs. What is refused, and how, is in test_message_rejection.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* Lost connections, servers that are away or do not serve, and what the user is told. */
-#include "tests/unit/trouble_support.h"
+#include "tests/unit/health_support.h"
 
 static void redis_that_comes_later_is_waited_for(void **state)
 {

@@ -1,5 +1,5 @@
 /* Servers that do not serve, for one reason or another: what is said, and that outcomes are written when they do. */
-#include "tests/unit/trouble_support.h"
+#include "tests/unit/health_support.h"
 
 #include <sys/stat.h>
 

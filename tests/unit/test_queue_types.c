@@ -1,5 +1,5 @@
 /* Keys of the wrong type, each of them: what is said, what waits, and what happens when the key is removed. */
-#include "tests/unit/trouble_support.h"
+#include "tests/unit/health_support.h"
 
 /* One job each that is simply done, done with a result, retried, dead and returned: j0 to j4. */
 enum { OUTCOMES = 5 };
