@@ -1,4 +1,4 @@
-"""What weftd keeps in Redis, under which names and for how long. Trouble with Redis is in test_redis_trouble.py."""
+"""What weftd keeps in Redis, under which names and for how long. Trouble with Redis is in test_redis_health.py."""
 
 import pytest
 
