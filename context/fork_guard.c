@@ -18,8 +18,8 @@ static void in_child(void)
     fork_guard_is_copy = true;
     fork_guard_operation = current_state.operation;
     /* The place is the worker's, which tells there whose code it runs itself. */
-    witness_install(NULL);
-    witness_count(NULL);
+    running_job_install(NULL);
+    running_job_count(NULL);
     if (in_child_of_user)
         in_child_of_user();
 }

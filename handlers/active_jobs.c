@@ -2,44 +2,44 @@
 
 #include "handlers/attempt.h"
 
-void living_init(struct living *living)
+void active_jobs_init(struct active_jobs *active_jobs)
 {
-    *living = (struct living){.lock = PTHREAD_MUTEX_INITIALIZER};
+    *active_jobs = (struct active_jobs){.lock = PTHREAD_MUTEX_INITIALIZER};
 }
 
-void living_add(struct living *living, struct weft_job *job)
+void active_jobs_add(struct active_jobs *active_jobs, struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&living->lock);
-    job->older = living->newest;
+    (void)pthread_mutex_lock(&active_jobs->lock);
+    job->older = active_jobs->newest;
     if (job->older)
         job->older->newer = job;
     else
-        living->oldest = job;
-    living->newest = job;
-    (void)pthread_mutex_unlock(&living->lock);
+        active_jobs->oldest = job;
+    active_jobs->newest = job;
+    (void)pthread_mutex_unlock(&active_jobs->lock);
 }
 
-void living_remove(struct living *living, struct weft_job *job)
+void active_jobs_remove(struct active_jobs *active_jobs, struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&living->lock);
+    (void)pthread_mutex_lock(&active_jobs->lock);
     if (job->older)
         job->older->newer = job->newer;
     else
-        living->oldest = job->newer;
+        active_jobs->oldest = job->newer;
     if (job->newer)
         job->newer->older = job->older;
     else
-        living->newest = job->older;
-    (void)pthread_mutex_unlock(&living->lock);
+        active_jobs->newest = job->older;
+    (void)pthread_mutex_unlock(&active_jobs->lock);
 }
 
-int living_each(struct living *living, int (*visit)(const struct weft_job *job, void *arg), void *arg)
+int active_jobs_each(struct active_jobs *active_jobs, int (*visit)(const struct weft_job *job, void *arg), void *arg)
 {
     int r = 0;
 
-    (void)pthread_mutex_lock(&living->lock);
-    for (const struct weft_job *job = living->oldest; job && r == 0; job = job->newer)
+    (void)pthread_mutex_lock(&active_jobs->lock);
+    for (const struct weft_job *job = active_jobs->oldest; job && r == 0; job = job->newer)
         r = visit(job, arg);
-    (void)pthread_mutex_unlock(&living->lock);
+    (void)pthread_mutex_unlock(&active_jobs->lock);
     return r;
 }

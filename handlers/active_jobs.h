@@ -9,17 +9,17 @@
 struct weft_job;
 
 /* The lock is there because a job is freed on whichever thread lets go of its last context. */
-struct living {
+struct active_jobs {
     pthread_mutex_t lock;
     struct weft_job *oldest, *newest;
 };
 
-void living_init(struct living *living);
+void active_jobs_init(struct active_jobs *active_jobs);
 
 /* The functions from here on may be called from any thread. */
-void living_add(struct living *living, struct weft_job *job);
-void living_remove(struct living *living, struct weft_job *job);
+void active_jobs_add(struct active_jobs *active_jobs, struct weft_job *job);
+void active_jobs_remove(struct active_jobs *active_jobs, struct weft_job *job);
 
 /* Calls `visit` for each job, the oldest first, until it gives non-zero, which is then given. None of them is freed
  * meanwhile, so `visit` must neither keep one nor let go of a context. */
-int living_each(struct living *living, int (*visit)(const struct weft_job *job, void *arg), void *arg);
+int active_jobs_each(struct active_jobs *active_jobs, int (*visit)(const struct weft_job *job, void *arg), void *arg);

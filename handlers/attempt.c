@@ -36,7 +36,7 @@ static void attempt_free(void *owner)
     struct weft_job *job = owner;
     struct runner *runner = job->runner;
 
-    living_remove(&runner->living, job);
+    active_jobs_remove(&runner->active_jobs, job);
     atomic_fetch_sub_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
     /* One without its record never started. */
     if (job->record && runner->events->forgotten)
@@ -90,7 +90,7 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
         return r;
     }
     job->seed = frame_seed(*ret_frame);
-    living_add(&runner->living, job);
+    active_jobs_add(&runner->active_jobs, job);
     job->payload_size = record->payload_size;
     atomic_fetch_add_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
     atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);

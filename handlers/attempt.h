@@ -87,7 +87,7 @@ struct weft_job {
     int64_t started_us; /* CLOCK_MONOTONIC */
     bool reported;      /* the outcome has been told */
     atomic_bool shown;  /* for the receiver of the events: the report says how far it is */
-    void *card;         /* for the receiver of the events */
+    void *job_slot;     /* for the receiver of the events */
     unsigned subtasks;
     unsigned subtasks_failed;
     char attempt_text[12];

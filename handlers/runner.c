@@ -322,7 +322,7 @@ static void subtask_ended(struct weft_task *task, int result, void *user)
 void runner_init(struct runner *runner, struct weft_loop *loop, const struct runner_events *events, void *user)
 {
     *runner = (struct runner){.loop = loop, .events = events, .user = user};
-    living_init(&runner->living);
+    active_jobs_init(&runner->active_jobs);
     runner->observer = (struct loop_observer){
         .task_spawned = subtask_spawned,
         .task_started = subtask_started,

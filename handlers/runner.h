@@ -61,8 +61,8 @@ struct runner {
     const struct runner_events *events;
     void *user;
     struct loop_observer observer;
-    struct weft_job *running; /* whose chains run */
-    struct living living;     /* all, whoever has ended too */
+    struct weft_job *running;       /* whose chains run */
+    struct active_jobs active_jobs; /* all, whoever has ended too */
     uint64_t random[2];
 };
 

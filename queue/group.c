@@ -17,7 +17,7 @@ struct group_maker {
     size_t queue_count;
     const struct group_events *events;
     void *user;
-    struct words words;
+    struct command command;
     size_t outstanding;
     struct group_request requests[];
 };
@@ -47,9 +47,9 @@ int group_maker_start(struct group_maker *maker)
     for (size_t i = 0; i < maker->queue_count; i++) {
         int r;
 
-        words_start(&maker->words, "XGROUP", "CREATE", maker->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
-                    "MKSTREAM", NULL);
-        r = redis_send(maker->redis, &maker->words, &maker->requests[i].request);
+        command_start(&maker->command, "XGROUP", "CREATE", maker->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
+                      "MKSTREAM", NULL);
+        r = redis_send(maker->redis, &maker->command, &maker->requests[i].request);
         if (r < 0)
             return r;
         maker->outstanding++;
@@ -78,7 +78,7 @@ int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t q
 struct group_maker *group_maker_free(struct group_maker *maker)
 {
     if (maker)
-        words_done(&maker->words);
+        command_done(&maker->command);
     free(maker);
     return NULL;
 }

@@ -23,7 +23,7 @@ struct lease {
     struct redis_request delisting;
     struct lease_setup setup;
     char name[ENLIST_NAME_SIZE]; /* in the set of workers */
-    struct words words;
+    struct command command;
     struct event *timer;
     bool stopped;
     bool whole;           /* the refresh under way has been sent for all queues */
@@ -45,11 +45,11 @@ static void enlist(struct lease *lease)
 {
     const struct queue_keys *keys = &lease->setup.keys[0];
 
-    call_start_keys(&lease->words, &queue_script_enlist, true, 1);
-    words_add(&lease->words, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
-    words_add_text(&lease->words, lease->name);
-    words_add_number(&lease->words, enlist_kept_ms(lease->setup.options));
-    if (redis_send(lease->setup.redis, &lease->words, &lease->enlistment) == 0)
+    call_start_keys(&lease->command, &queue_script_enlist, true, 1);
+    command_add(&lease->command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    command_add_text(&lease->command, lease->name);
+    command_add_number(&lease->command, enlist_kept_ms(lease->setup.options));
+    if (redis_send(lease->setup.redis, &lease->command, &lease->enlistment) == 0)
         lease->outstanding++;
     else
         lease->whole = false;
@@ -76,9 +76,9 @@ static void refresh(struct lease *lease)
     for (size_t i = 0; i < lease->setup.options->queue_count; i++) {
         if (!lease->holds[i])
             continue;
-        words_start(&lease->words, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.consumer, "COUNT", "1", "STREAMS",
-                    lease->setup.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
-        if (redis_send(lease->setup.redis, &lease->words, &lease->request) == 0)
+        command_start(&lease->command, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.consumer, "COUNT", "1",
+                      "STREAMS", lease->setup.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
+        if (redis_send(lease->setup.redis, &lease->command, &lease->request) == 0)
             lease->outstanding++;
         else
             lease->whole = false;
@@ -153,8 +153,8 @@ void lease_stop(struct lease *lease)
 {
     lease->stopped = true;
     event_del(lease->timer);
-    words_start(&lease->words, "ZREM", lease->setup.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
-    if (redis_send(lease->setup.redis, &lease->words, &lease->delisting) < 0)
+    command_start(&lease->command, "ZREM", lease->setup.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
+    if (redis_send(lease->setup.redis, &lease->command, &lease->delisting) < 0)
         return;
 }
 
@@ -184,7 +184,7 @@ struct lease *lease_free(struct lease *lease)
     if (!lease)
         return NULL;
     event_free(lease->timer);
-    words_done(&lease->words);
+    command_done(&lease->command);
     free(lease);
     return NULL;
 }

@@ -8,98 +8,100 @@
 #include "context/async/code_address.h"
 
 /* How many links are kept of a chain that has become too long: fewer than fit, so that it is not copied for each. */
-enum { LINKS_KEPT = ORIGIN_DEPTH_MAX / 2 };
+enum { LINKS_KEPT = ASYNC_PARENT_DEPTH_MAX / 2 };
 
-struct origin *origin_ref(struct origin *origin)
+struct async_parent *async_parent_ref(struct async_parent *async_parent)
 {
-    if (origin)
-        origin->references++;
-    return origin;
+    if (async_parent)
+        async_parent->references++;
+    return async_parent;
 }
 
-struct origin *origin_unref(struct origin *origin)
+struct async_parent *async_parent_unref(struct async_parent *async_parent)
 {
-    while (origin && --origin->references == 0) {
-        struct origin *parent = origin->parent;
+    while (async_parent && --async_parent->references == 0) {
+        struct async_parent *parent = async_parent->parent;
 
-        free(origin);
-        origin = parent;
+        free(async_parent);
+        async_parent = parent;
     }
     return NULL;
 }
 
 /* Copies at most `links` of a chain. */
-static struct origin *copy_links(const struct origin *origin, unsigned links)
+static struct async_parent *copy_links(const struct async_parent *async_parent, unsigned links)
 {
-    struct origin *first = NULL, **place = &first;
+    struct async_parent *first = NULL, **place = &first;
 
-    for (unsigned left = links; origin && left > 0; left--, origin = origin->parent) {
-        struct origin *copy = malloc(sizeof(*copy));
+    for (unsigned left = links; async_parent && left > 0; left--, async_parent = async_parent->parent) {
+        struct async_parent *copy = malloc(sizeof(*copy));
 
         if (!copy)
             break;
-        *copy = *origin;
+        *copy = *async_parent;
         copy->parent = NULL;
         copy->references = 1;
         *place = copy;
         place = &copy->parent;
     }
     unsigned depth = 0;
-    for (const struct origin *link = first; link; link = link->parent)
+    for (const struct async_parent *link = first; link; link = link->parent)
         depth++;
-    for (struct origin *link = first; link; link = link->parent)
+    for (struct async_parent *link = first; link; link = link->parent)
         link->depth = depth--;
     return first;
 }
 
-struct origin *origin_copy(const struct origin *origin)
+struct async_parent *async_parent_copy(const struct async_parent *async_parent)
 {
-    return copy_links(origin, ORIGIN_DEPTH_MAX);
+    return copy_links(async_parent, ASYNC_PARENT_DEPTH_MAX);
 }
 
-static bool is_the_same_again(const struct origin *origin, const struct weft_operation *told)
+static bool is_the_same_again(const struct async_parent *async_parent, const struct weft_operation *info)
 {
-    if (origin->place != told->place || origin->kind != told->kind)
+    if (async_parent->place != info->place || async_parent->kind != info->kind)
         return false;
-    return told->name ? strncmp(origin->name, told->name, ORIGIN_NAME_SIZE - 1) == 0 : !*origin->name;
+    return info->name ? strncmp(async_parent->name, info->name, ASYNC_PARENT_NAME_SIZE - 1) == 0 : !*async_parent->name;
 }
 
-struct origin *origin_new(const struct weft_operation *told, struct origin *parent)
+struct async_parent *async_parent_new(const struct weft_operation *info, struct async_parent *parent)
 {
-    if (parent && is_the_same_again(parent, told))
-        return origin_ref(parent);
+    if (parent && is_the_same_again(parent, info))
+        return async_parent_ref(parent);
 
-    struct origin *origin = malloc(sizeof(*origin));
-    if (!origin)
+    struct async_parent *async_parent = malloc(sizeof(*async_parent));
+    if (!async_parent)
         return NULL;
-    *origin = (struct origin){
-        .parent = parent && parent->depth >= ORIGIN_DEPTH_MAX ? copy_links(parent, LINKS_KEPT) : origin_ref(parent),
+    *async_parent = (struct async_parent){
+        .parent = parent && parent->depth >= ASYNC_PARENT_DEPTH_MAX ? copy_links(parent, LINKS_KEPT)
+                                                                    : async_parent_ref(parent),
         .references = 1,
-        .kind = told->kind,
-        .place = told->place,
+        .kind = info->kind,
+        .place = info->place,
     };
-    origin->depth = 1 + (origin->parent ? origin->parent->depth : 0);
-    if (told->name)
-        (void)snprintf(origin->name, sizeof(origin->name), "%s", told->name);
-    return origin;
+    async_parent->depth = 1 + (async_parent->parent ? async_parent->parent->depth : 0);
+    if (info->name)
+        (void)snprintf(async_parent->name, sizeof(async_parent->name), "%s", info->name);
+    return async_parent;
 }
 
-size_t origin_write_one(const char *kind, const char *name, const void *place, const char *before, char *buffer,
-                        size_t size, size_t used)
+size_t async_parent_write_one(const char *kind, const char *name, const void *place, const char *before, char *buffer,
+                              size_t size, size_t used)
 {
-    char words[PLACE_SIZE] = "";
+    char words[CODE_ADDRESS_SIZE] = "";
     bool fits = used < size;
 
     if (place)
-        place_describe(place, words);
+        code_address_describe(place, words);
     return used + (size_t)snprintf(fits ? buffer + used : NULL, fits ? size - used : 0, "%s%s%s%s%s%s", before, kind,
                                    name && *name ? " " : "", name ? name : "", place ? " at " : "", words);
 }
 
-size_t origin_write(const struct origin *origin, char *buffer, size_t size, size_t used)
+size_t async_parent_write(const struct async_parent *async_parent, char *buffer, size_t size, size_t used)
 {
-    for (; origin; origin = origin->parent) {
-        used = origin_write_one(origin->kind, origin->name, origin->place, ", started by ", buffer, size, used);
+    for (; async_parent; async_parent = async_parent->parent) {
+        used = async_parent_write_one(async_parent->kind, async_parent->name, async_parent->place, ", started by ",
+                                      buffer, size, used);
     }
     return used;
 }

@@ -99,23 +99,23 @@ int operation_each(int (*visit)(const struct operation *operation, void *arg), v
 /* ---- An operation's life ---- */
 
 /* The link for what the running operation begins. It is made once for all of them. */
-static struct origin *origin_of_current(void)
+static struct async_parent *async_parent_of_current(void)
 {
     struct operation *running = current_state.operation;
 
     if (!running)
         return NULL;
     if (!running->self)
-        running->self = origin_new(&running->told, running->parent);
+        running->self = async_parent_new(&running->info, running->parent);
     return running->self;
 }
 
 static void tell_of_new(struct operation *operation)
 {
-    if (operation->told.since_us == 0)
-        operation->told.since_us = time_coarse_us();
+    if (operation->info.since_us == 0)
+        operation->info.since_us = time_coarse_us();
     if (hook_listens())
-        hook_tell(HOOK_INIT, &operation->told);
+        hook_tell(HOOK_INIT, &operation->info);
     else
         operation->flags |= OPERATION_UNTOLD;
 }
@@ -123,17 +123,17 @@ static void tell_of_new(struct operation *operation)
 void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
                         unsigned flags, struct weft_context *context, const char *name)
 {
-    struct origin *origin = origin_of_current();
+    struct async_parent *async_parent = async_parent_of_current();
 
-    operation->told.id = operation_next_id();
-    operation->told.trigger = current_state.operation ? current_state.operation->told.id : 0;
-    operation->told.kind = class->kind;
-    operation->told.name = name;
-    operation->told.place = place;
-    operation->told.since_us = flags & OPERATION_UNTIMED ? 0 : time_coarse_us();
-    operation->told.context = context;
+    operation->info.id = operation_next_id();
+    operation->info.trigger = current_state.operation ? current_state.operation->info.id : 0;
+    operation->info.kind = class->kind;
+    operation->info.name = name;
+    operation->info.place = place;
+    operation->info.since_us = flags & OPERATION_UNTIMED ? 0 : time_coarse_us();
+    operation->info.context = context;
     operation->class = class;
-    operation->parent = flags & OPERATION_ELSEWHERE ? origin_copy(origin) : origin_ref(origin);
+    operation->parent = flags & OPERATION_ELSEWHERE ? async_parent_copy(async_parent) : async_parent_ref(async_parent);
     operation->self = NULL;
     operation->flags = (uint8_t)flags;
     link_operation(operation);
@@ -153,12 +153,12 @@ void operation_begin(struct operation *operation, const struct operation_class *
 static void tell(enum hook_event event, const struct operation *operation)
 {
     if (hooks_any() && !(operation->flags & OPERATION_UNTOLD))
-        hook_tell(event, &operation->told);
+        hook_tell(event, &operation->info);
 }
 
 void operation_before(const struct operation *operation)
 {
-    witness_tell(operation->told.context);
+    running_job_set(operation->info.context);
     tell(HOOK_BEFORE, operation);
 }
 
@@ -169,14 +169,14 @@ void operation_after(const struct operation *operation)
 
 void operation_enter(struct operation *operation, struct current *saved)
 {
-    current_enter_operation(saved, frame_ref(operation->told.context), operation);
+    current_enter_operation(saved, frame_ref(operation->info.context), operation);
     operation_before(operation);
 }
 
 void operation_enter_last(struct operation *operation, struct current *saved)
 {
     operation->flags |= OPERATION_LENT;
-    current_enter_operation(saved, operation->told.context, operation);
+    current_enter_operation(saved, operation->info.context, operation);
     operation_before(operation);
 }
 
@@ -186,21 +186,21 @@ void operation_leave(struct operation *operation, const struct current *saved)
     struct weft_context *context = current_leave_with(saved);
 
     if (operation->flags & OPERATION_LENT)
-        operation->told.context = context;
+        operation->info.context = context;
     operation_after(operation);
     if (operation->flags & OPERATION_LENT)
         return;
     frame_unref(context);
-    witness_tell(current_state.context);
+    running_job_set(current_state.context);
 }
 
 bool operation_renew(struct operation *operation, const void *place)
 {
-    if (hooks_any() || operation->told.place != place || operation->told.context != current_state.context)
+    if (hooks_any() || operation->info.place != place || operation->info.context != current_state.context)
         return false;
     if (operation->flags & OPERATION_LENT) {
         operation->flags &= (uint8_t)~OPERATION_LENT;
-        operation->told.context = frame_ref(current_state.context);
+        operation->info.context = frame_ref(current_state.context);
     }
     return true;
 }
@@ -213,28 +213,28 @@ void operation_end(struct operation *operation)
     tell(HOOK_DESTROY, operation);
     operation->class = NULL;
 
-    struct weft_context *context = operation->told.context;
-    operation->told.context = NULL;
+    struct weft_context *context = operation->info.context;
+    operation->info.context = NULL;
     if (operation->parent)
-        operation->parent = origin_unref(operation->parent);
+        operation->parent = async_parent_unref(operation->parent);
     if (operation->self)
-        operation->self = origin_unref(operation->self);
+        operation->self = async_parent_unref(operation->self);
     if (!(operation->flags & OPERATION_BORROWS))
         frame_unref(context);
     /* Not before: what is released with its context is still its doing. */
     if (operation->flags & OPERATION_LENT)
-        witness_tell(current_state.context);
+        running_job_set(current_state.context);
 }
 
 uint64_t weft_operation_current(void)
 {
-    return current_state.operation ? current_state.operation->told.id : 0;
+    return current_state.operation ? current_state.operation->info.id : 0;
 }
 
 int64_t operation_since_us(const struct operation *operation)
 {
-    if (operation->told.since_us != 0 || !operation->class->since_us)
-        return operation->told.since_us;
+    if (operation->info.since_us != 0 || !operation->class->since_us)
+        return operation->info.since_us;
     return operation->class->since_us(operation);
 }
 
@@ -245,16 +245,16 @@ void operation_describe(const struct operation *operation, char *buffer)
     if (operation->class->describe)
         operation->class->describe(operation, buffer);
     else
-        (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s%s%s", operation->told.kind,
-                       operation->told.name ? " " : "", operation->told.name ? operation->told.name : "");
+        (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s%s%s", operation->info.kind,
+                       operation->info.name ? " " : "", operation->info.name ? operation->info.name : "");
 }
 
 size_t operation_stack(const struct operation *operation, char *buffer, size_t size)
 {
-    const struct weft_operation *told = &operation->told;
-    size_t used = origin_write_one(told->kind, told->name, told->place, "", buffer, size, 0);
+    const struct weft_operation *info = &operation->info;
+    size_t used = async_parent_write_one(info->kind, info->name, info->place, "", buffer, size, 0);
 
-    return origin_write(operation->parent, buffer, size, used);
+    return async_parent_write(operation->parent, buffer, size, used);
 }
 
 size_t weft_async_stack(char *buffer, size_t size)
@@ -271,8 +271,9 @@ size_t operation_links(struct operation_link *links, size_t max)
 
     if (!running || max == 0)
         return 0;
-    links[count++] = (struct operation_link){running->told.kind, running->told.name, running->told.place};
-    for (const struct origin *origin = running->parent; origin && count < max; origin = origin->parent)
-        links[count++] = (struct operation_link){origin->kind, origin->name, origin->place};
+    links[count++] = (struct operation_link){running->info.kind, running->info.name, running->info.place};
+    for (const struct async_parent *async_parent = running->parent; async_parent && count < max;
+         async_parent = async_parent->parent)
+        links[count++] = (struct operation_link){async_parent->kind, async_parent->name, async_parent->place};
     return count;
 }

@@ -17,7 +17,7 @@
 #include "context/current.h"
 
 struct operation;
-struct origin;
+struct async_parent;
 
 enum { OPERATION_DESCRIPTION_SIZE = 160 };
 
@@ -42,10 +42,10 @@ enum operation_flags {
 
 /* Embedded in the record of whatever is scheduled; zero-initialised it has not begun. */
 struct operation {
-    struct weft_operation told;
+    struct weft_operation info;
     const struct operation_class *class;
-    struct origin *parent; /* how the code that began it came to run */
-    struct origin *self;   /* made when its code first begins an operation */
+    struct async_parent *parent; /* how the code that began it came to run */
+    struct async_parent *self;   /* made when its code first begins an operation */
     struct operation *previous, *next;
     uint8_t flags;
 };

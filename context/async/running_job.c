@@ -6,20 +6,20 @@
 static atomic_uintptr_t nowhere;
 static atomic_uintptr_t uncounted;
 
-_Thread_local atomic_uintptr_t *witness_place = &nowhere;
-_Thread_local atomic_uintptr_t *witness_turns = &uncounted;
+_Thread_local atomic_uintptr_t *running_job_pointer = &nowhere;
+_Thread_local atomic_uintptr_t *running_job_turns = &uncounted;
 
-void witness_install(atomic_uintptr_t *place)
+void running_job_install(atomic_uintptr_t *place)
 {
-    witness_place = place ? place : &nowhere;
+    running_job_pointer = place ? place : &nowhere;
 }
 
-void witness_count(atomic_uintptr_t *turns)
+void running_job_count(atomic_uintptr_t *turns)
 {
-    witness_turns = turns ? turns : &uncounted;
+    running_job_turns = turns ? turns : &uncounted;
 }
 
-uintptr_t witness_told(void)
+uintptr_t running_job_get(void)
 {
-    return witness_place == &nowhere ? 0 : atomic_load_explicit(witness_place, memory_order_relaxed);
+    return running_job_pointer == &nowhere ? 0 : atomic_load_explicit(running_job_pointer, memory_order_relaxed);
 }

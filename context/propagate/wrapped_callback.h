@@ -14,63 +14,65 @@
 #include "context/propagate/propagate.h"
 
 /* Embedded first in the record of each kind of callback. */
-struct registration {
+struct wrapped_callback {
     struct operation operation; /* has begun, unless it was registered at the root */
     const struct operation_class *class;
-    struct event_base *base;   /* whose loop calls it; NULL: any code may, on any thread */
-    const void *object;        /* what it is filed under; NULL: nothing */
-    struct registration *next; /* in its file, or in a list that registration_take_all() made */
-    struct registration **place;
+    struct event_base *base;       /* whose loop calls it; NULL: any code may, on any thread */
+    const void *object;            /* what it is filed under; NULL: nothing */
+    struct wrapped_callback *next; /* in its file, or in a list that wrapped_callback_take_all() made */
+    struct wrapped_callback **place;
     atomic_uint references; /* the library's, and one for each call that has not returned */
 };
 
 /* Allocates `size` bytes for a record that begins with a registration, zeroed, and begins its operation if there is a
  * context. The caller, and then the library, holds the one reference. NULL where there is no memory: the library is to
  * be given the user's callback as it is. */
-void *registration_new(size_t size, const struct operation_class *class, struct event_base *base, const void *place);
+void *wrapped_callback_new(size_t size, const struct operation_class *class, struct event_base *base,
+                           const void *place);
 
 /* A registration without a callback, of which only the class and the base count. NULL where there is no memory. */
-struct registration *registration_new_note(const struct operation_class *class, struct event_base *base);
+struct wrapped_callback *wrapped_callback_new_note(const struct operation_class *class, struct event_base *base);
 
 /* Around the user's callback, which may drop the registration. */
-void registration_enter(struct registration *registration, struct current *saved);
-void registration_leave(struct registration *registration, const struct current *saved);
+void wrapped_callback_enter(struct wrapped_callback *wrapped, struct current *saved);
+void wrapped_callback_leave(struct wrapped_callback *wrapped, const struct current *saved);
 
 /* To use one that a callback, or another thread, may drop meanwhile. */
-struct registration *registration_ref(struct registration *registration);
-void registration_unref(struct registration *registration);
+struct wrapped_callback *wrapped_callback_ref(struct wrapped_callback *wrapped);
+void wrapped_callback_unref(struct wrapped_callback *wrapped);
 
 /* The library does not call it any more, and it is in no file: gives the context back as soon as all calls have
  * returned. Where the loop is another thread's, it is that thread which does so. Takes NULL. */
-void registration_drop(struct registration *registration);
+void wrapped_callback_drop(struct wrapped_callback *wrapped);
 
-/* As registration_drop(), but the library may still call it for what is in the queue of the base's loop by now. It is
- * dropped when the loop has run that, or when the base is freed. */
-void registration_retire(struct registration *registration);
+/* As wrapped_callback_drop(), but the library may still call it for what is in the queue of the base's loop by now. It
+ * is dropped when the loop has run that, or when the base is freed. */
+void wrapped_callback_retire(struct wrapped_callback *wrapped);
 
 /* ---- Files: which registrations were made for an object of the library ---- */
 
 /* Files a registration under an object. */
-void registration_file(struct registration *registration, const void *object);
+void wrapped_callback_file(struct wrapped_callback *wrapped, const void *object);
 
 /* The newest registration of that class under the object, with a reference; NULL: there is none. */
-struct registration *registration_find(const void *object, const struct operation_class *class);
+struct wrapped_callback *wrapped_callback_find(const void *object, const struct operation_class *class);
 
 /* Takes the newest one for which `matches` (NULL: any does) gives true out of its file, and gives it; NULL: there is
  * none. */
-struct registration *registration_take(const void *object, const struct operation_class *class,
-                                       bool (*matches)(const struct registration *registration, const void *wanted),
-                                       const void *wanted);
+struct wrapped_callback *wrapped_callback_take(const void *object, const struct operation_class *class,
+                                               bool (*matches)(const struct wrapped_callback *wrapped,
+                                                               const void *wanted),
+                                               const void *wanted);
 
 /* Takes this one out; false: somebody else has, and will end it. */
-bool registration_take_this(struct registration *registration, const void *object);
+bool wrapped_callback_take_this(struct wrapped_callback *wrapped, const void *object);
 
 /* Takes all out, as a list linked by `next`. What is about to be freed loses its registrations first, since another
  * object may have its address as soon as it is gone. */
-struct registration *registration_take_all(const void *object, const struct operation_class *class);
+struct wrapped_callback *wrapped_callback_take_all(const void *object, const struct operation_class *class);
 
 /* Calls one of the functions above for each of a list. */
-void registration_end_all(struct registration *list, void (*end)(struct registration *registration));
+void wrapped_callback_end_all(struct wrapped_callback *list, void (*end)(struct wrapped_callback *wrapped));
 
 /* Calls free_base(base), and drops what was retired to that base. */
-void registration_free_base(struct event_base *base, void (*free_base)(struct event_base *base));
+void wrapped_callback_free_base(struct event_base *base, void (*free_base)(struct event_base *base));

@@ -12,42 +12,42 @@
 /* Records of a thread that are free, so that an event costs no allocation. */
 enum { SPARE_MAX = 256 };
 
-static _Thread_local struct followed *spare;
+static _Thread_local struct wrapped_event *spare;
 static _Thread_local unsigned spare_count;
 
 /* The record whose callback is being run for what was the last time when it began; the innermost. */
-static _Thread_local struct followed *firing;
+static _Thread_local struct wrapped_event *firing;
 
-static struct followed *record_new(void)
+static struct wrapped_event *record_new(void)
 {
-    struct followed *followed = spare;
+    struct wrapped_event *wrapped = spare;
 
-    if (!followed)
-        return malloc(sizeof(*followed));
-    spare = (struct followed *)followed->operation.next;
+    if (!wrapped)
+        return malloc(sizeof(*wrapped));
+    spare = (struct wrapped_event *)wrapped->operation.next;
     spare_count--;
-    return followed;
+    return wrapped;
 }
 
-static void record_free(struct followed *followed)
+static void record_free(struct wrapped_event *wrapped)
 {
     /* Only a thread that runs a loop comes by again to free them. */
-    if (spare_count >= SPARE_MAX || propagate_owner(followed->base) != BASE_RUN_HERE) {
-        free(followed);
+    if (spare_count >= SPARE_MAX || propagate_owner(wrapped->base) != BASE_RUN_HERE) {
+        free(wrapped);
         return;
     }
-    followed->operation.next = (struct operation *)spare;
-    spare = followed;
+    wrapped->operation.next = (struct operation *)spare;
+    spare = wrapped;
     spare_count++;
 }
 
-void followed_drain(void)
+void wrapped_event_drain(void)
 {
     while (spare) {
-        struct followed *followed = spare;
+        struct wrapped_event *wrapped = spare;
 
-        spare = (struct followed *)followed->operation.next;
-        free(followed);
+        spare = (struct wrapped_event *)wrapped->operation.next;
+        free(wrapped);
     }
     spare_count = 0;
 }
@@ -76,7 +76,7 @@ static const char *what_in_words(const struct event *event)
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    const struct event *event = container_of(operation, const struct followed, operation)->event;
+    const struct event *event = container_of(operation, const struct wrapped_event, operation)->event;
     short events = event_get_events(event);
     struct timeval when;
     int used = 0;
@@ -87,7 +87,7 @@ static void describe(const struct operation *operation, char *buffer)
         used =
             snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "fd %d, %s", (int)event_get_fd(event), what_in_words(event));
     else
-        used = snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s", operation->told.kind);
+        used = snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s", operation->info.kind);
     if (event_pending(event, EV_TIMEOUT, &when))
         (void)snprintf(buffer + used, OPERATION_DESCRIPTION_SIZE - (size_t)used, ", %lld ms left",
                        us_until(&when) > 0 ? (long long)(us_until(&when) / 1000) : 0);
@@ -96,11 +96,11 @@ static void describe(const struct operation *operation, char *buffer)
 /* Timers are many, and reading a clock would be a good part of what following one costs. */
 static int64_t timer_since_us(const struct operation *operation)
 {
-    const struct followed *followed = container_of(operation, const struct followed, operation);
+    const struct wrapped_event *wrapped = container_of(operation, const struct wrapped_event, operation);
     struct timeval when;
-    int64_t left_us = event_pending(followed->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
+    int64_t left_us = event_pending(wrapped->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
 
-    return time_steady_us() - (followed->timeout_us - left_us);
+    return time_steady_us() - (wrapped->timeout_us - left_us);
 }
 
 static const struct operation_class timer_class = {.kind = "timer", .describe = describe, .since_us = timer_since_us};
@@ -131,158 +131,159 @@ static bool is_still_to_run(const struct event *event)
     return event->ev_events & EV_PERSIST && event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT | EV_SIGNAL, NULL);
 }
 
-static void restore(struct followed *followed)
+static void restore(struct wrapped_event *wrapped)
 {
-    struct event *event = followed->event;
+    struct event *event = wrapped->event;
 
-    followed_callback_of(event) = followed->callback;
-    followed_arg_of(event) = followed->arg;
-    followed->event = NULL;
+    wrapped_event_callback_of(event) = wrapped->callback;
+    wrapped_event_arg_of(event) = wrapped->arg;
+    wrapped->event = NULL;
 }
 
-static void let_go(struct followed *followed)
+static void let_go(struct wrapped_event *wrapped)
 {
-    operation_end(&followed->operation);
-    record_free(followed);
+    operation_end(&wrapped->operation);
+    record_free(wrapped);
 }
 
-static void run_repeatedly(struct followed *followed, evutil_socket_t fd, short what)
+static void run_repeatedly(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
 {
     struct current saved;
 
-    followed->running++;
-    operation_enter(&followed->operation, &saved);
-    followed->callback(fd, what, followed->arg);
-    operation_leave(&followed->operation, &saved);
-    if (--followed->running == 0 && followed->dropped)
-        let_go(followed);
+    wrapped->running++;
+    operation_enter(&wrapped->operation, &saved);
+    wrapped->callback(fd, what, wrapped->arg);
+    operation_leave(&wrapped->operation, &saved);
+    if (--wrapped->running == 0 && wrapped->dropped)
+        let_go(wrapped);
 }
 
 /* The callback may arm its event again, which makes it the event's record again. */
-static void run_last(struct followed *followed, evutil_socket_t fd, short what)
+static void run_last(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
 {
-    struct followed *outer = firing;
+    struct wrapped_event *outer = firing;
     struct current saved;
 
-    firing = followed;
-    followed->running++;
-    operation_enter_last(&followed->operation, &saved);
-    followed->callback(fd, what, followed->arg);
-    operation_leave(&followed->operation, &saved);
+    firing = wrapped;
+    wrapped->running++;
+    operation_enter_last(&wrapped->operation, &saved);
+    wrapped->callback(fd, what, wrapped->arg);
+    operation_leave(&wrapped->operation, &saved);
     firing = outer;
-    followed->fired = NULL;
-    if (--followed->running == 0 && (followed->dropped || !followed->event))
-        let_go(followed);
+    wrapped->fired = NULL;
+    if (--wrapped->running == 0 && (wrapped->dropped || !wrapped->event))
+        let_go(wrapped);
 }
 
-static void run_followed(evutil_socket_t fd, short what, void *arg)
+static void run_wrapped(evutil_socket_t fd, short what, void *arg)
 {
-    struct followed *followed = arg;
+    struct wrapped_event *wrapped = arg;
 
-    if (is_still_to_run(followed->event) || followed->running > 0) {
-        run_repeatedly(followed, fd, what);
+    if (is_still_to_run(wrapped->event) || wrapped->running > 0) {
+        run_repeatedly(wrapped, fd, what);
     } else {
         /* Before the callback, which may free the memory of an event that waits for nothing any more. */
-        followed->fired = followed->event;
-        restore(followed);
-        run_last(followed, fd, what);
+        wrapped->fired = wrapped->event;
+        restore(wrapped);
+        run_last(wrapped, fd, what);
     }
 }
 
-void followed_run_once(evutil_socket_t fd, short what, void *arg)
+void wrapped_event_run_once(evutil_socket_t fd, short what, void *arg)
 {
     run_last(arg, fd, what);
 }
 
-struct followed *followed_of(const struct event *event)
+struct wrapped_event *wrapped_event_of(const struct event *event)
 {
-    return followed_callback_of(event) == run_followed ? followed_arg_of(event) : NULL;
+    return wrapped_event_callback_of(event) == run_wrapped ? wrapped_event_arg_of(event) : NULL;
 }
 
-static struct followed *begin(struct event_base *base, const struct operation_class *class, const void *place)
+static struct wrapped_event *begin(struct event_base *base, const struct operation_class *class, const void *place)
 {
-    struct followed *followed = record_new();
+    struct wrapped_event *wrapped = record_new();
 
-    if (!followed)
+    if (!wrapped)
         return NULL;
-    followed->base = base;
-    followed->event = NULL;
-    followed->running = 0;
-    followed->dropped = false;
-    followed->fired = NULL;
-    operation_begin(&followed->operation, class, place, flags_for(base, class));
-    return followed;
+    wrapped->base = base;
+    wrapped->event = NULL;
+    wrapped->running = 0;
+    wrapped->dropped = false;
+    wrapped->fired = NULL;
+    operation_begin(&wrapped->operation, class, place, flags_for(base, class));
+    return wrapped;
 }
 
-static struct followed *install(struct followed *followed, struct event *event, const struct timeval *timeout)
+static struct wrapped_event *install(struct wrapped_event *wrapped, struct event *event, const struct timeval *timeout)
 {
-    followed->event = event;
-    followed->timeout_us = timeout ? in_us(timeout) : 0;
-    followed->callback = followed_callback_of(event);
-    followed->arg = followed_arg_of(event);
-    followed_callback_of(event) = run_followed;
-    followed_arg_of(event) = followed;
-    return followed;
+    wrapped->event = event;
+    wrapped->timeout_us = timeout ? in_us(timeout) : 0;
+    wrapped->callback = wrapped_event_callback_of(event);
+    wrapped->arg = wrapped_event_arg_of(event);
+    wrapped_event_callback_of(event) = run_wrapped;
+    wrapped_event_arg_of(event) = wrapped;
+    return wrapped;
 }
 
-struct followed *followed_again(struct event *event, const struct timeval *timeout, const void *place)
+struct wrapped_event *wrapped_event_again(struct event *event, const struct timeval *timeout, const void *place)
 {
-    struct followed *followed = firing;
+    struct wrapped_event *wrapped = firing;
 
-    if (!followed || followed->fired != event || !operation_renew(&followed->operation, place))
+    if (!wrapped || wrapped->fired != event || !operation_renew(&wrapped->operation, place))
         return NULL;
-    followed->dropped = false;
-    return install(followed, event, timeout);
+    wrapped->dropped = false;
+    return install(wrapped, event, timeout);
 }
 
-struct followed *followed_new(struct event *event, const struct timeval *timeout, const void *place)
+struct wrapped_event *wrapped_event_new(struct event *event, const struct timeval *timeout, const void *place)
 {
-    struct followed *followed = begin(event->ev_base, class_of(event), place);
+    struct wrapped_event *wrapped = begin(event->ev_base, class_of(event), place);
 
-    return followed ? install(followed, event, timeout) : NULL;
+    return wrapped ? install(wrapped, event, timeout) : NULL;
 }
 
-struct followed *followed_once_new(struct event_base *base, event_callback_fn callback, void *arg, const void *place)
+struct wrapped_event *wrapped_event_once_new(struct event_base *base, event_callback_fn callback, void *arg,
+                                             const void *place)
 {
-    struct followed *followed = begin(base, &once_class, place);
+    struct wrapped_event *wrapped = begin(base, &once_class, place);
 
-    if (!followed)
+    if (!wrapped)
         return NULL;
-    followed->callback = callback;
-    followed->arg = arg;
-    return followed;
+    wrapped->callback = callback;
+    wrapped->arg = arg;
+    return wrapped;
 }
 
 /* ---- Dropping ---- */
 
 static void drop_here(evutil_socket_t fd, short what, void *arg)
 {
-    struct followed *followed = arg;
+    struct wrapped_event *wrapped = arg;
 
     (void)fd;
     (void)what;
-    if (followed->running > 0)
-        followed->dropped = true;
+    if (wrapped->running > 0)
+        wrapped->dropped = true;
     else
-        let_go(followed);
+        let_go(wrapped);
 }
 
 /* The record is its loop's thread's. */
-void followed_drop(struct followed *followed)
+void wrapped_event_drop(struct wrapped_event *wrapped)
 {
     static const struct timeval at_once;
 
-    if (followed->event)
-        restore(followed);
-    if (propagate_owner(followed->base) == BASE_RUN_ELSEWHERE)
-        (void)REAL(event_base_once)(followed->base, -1, EV_TIMEOUT, drop_here, followed, &at_once);
+    if (wrapped->event)
+        restore(wrapped);
+    if (propagate_owner(wrapped->base) == BASE_RUN_ELSEWHERE)
+        (void)REAL(event_base_once)(wrapped->base, -1, EV_TIMEOUT, drop_here, wrapped, &at_once);
     else
-        drop_here(-1, 0, followed);
+        drop_here(-1, 0, wrapped);
 }
 
 struct of_base {
     const struct event_base *base;
-    struct followed *found;
+    struct wrapped_event *found;
 };
 
 static int find_of_base(const struct operation *operation, void *arg)
@@ -292,17 +293,17 @@ static int find_of_base(const struct operation *operation, void *arg)
 
     if (class != &timer_class && class != &fd_class && class != &signal_class && class != &once_class)
         return 0;
-    if (container_of(operation, const struct followed, operation)->base != search->base ||
-        container_of(operation, const struct followed, operation)->dropped)
+    if (container_of(operation, const struct wrapped_event, operation)->base != search->base ||
+        container_of(operation, const struct wrapped_event, operation)->dropped)
         return 0;
-    search->found = (struct followed *)(uintptr_t)operation;
+    search->found = (struct wrapped_event *)(uintptr_t)operation;
     return 1;
 }
 
-void followed_drop_all(const struct event_base *base)
+void wrapped_event_drop_all(const struct event_base *base)
 {
     struct of_base search = {.base = base};
 
     while (operation_each(find_of_base, &search) > 0)
-        followed_drop(search.found);
+        wrapped_event_drop(search.found);
 }

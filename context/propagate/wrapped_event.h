@@ -9,7 +9,7 @@
 
 #include "context/propagate/propagate.h"
 
-struct followed {
+struct wrapped_event {
     struct operation operation;
     struct event_base *base;
     struct event *event; /* NULL: a call of event_base_once() */
@@ -22,30 +22,31 @@ struct followed {
 };
 
 /* Where an event keeps its callback and argument. */
-#define followed_callback_of(event_) ((event_)->ev_evcallback.evcb_cb_union.evcb_callback)
-#define followed_arg_of(event_)      ((event_)->ev_evcallback.evcb_arg)
+#define wrapped_event_callback_of(event_) ((event_)->ev_evcallback.evcb_cb_union.evcb_callback)
+#define wrapped_event_arg_of(event_)      ((event_)->ev_evcallback.evcb_arg)
 
 /* The record of an event, or NULL: it is not followed. */
-struct followed *followed_of(const struct event *event);
+struct wrapped_event *wrapped_event_of(const struct event *event);
 
 /* Makes an event followed, in the current context, which is armed with `timeout` (may be NULL). NULL when there is no
  * memory. */
-struct followed *followed_new(struct event *event, const struct timeval *timeout, const void *place);
+struct wrapped_event *wrapped_event_new(struct event *event, const struct timeval *timeout, const void *place);
 
 /* The same for an event that its own callback arms again in the same place, which is what most timers do: it goes on as
  * it was. NULL where it is not one. */
-struct followed *followed_again(struct event *event, const struct timeval *timeout, const void *place);
+struct wrapped_event *wrapped_event_again(struct event *event, const struct timeval *timeout, const void *place);
 
-/* The same for a call of event_base_once(), which the caller makes with followed_run_once() as its callback. */
-struct followed *followed_once_new(struct event_base *base, event_callback_fn callback, void *arg, const void *place);
-void followed_run_once(evutil_socket_t fd, short what, void *arg);
+/* The same for a call of event_base_once(), which the caller makes with wrapped_event_run_once() as its callback. */
+struct wrapped_event *wrapped_event_once_new(struct event_base *base, event_callback_fn callback, void *arg,
+                                             const void *place);
+void wrapped_event_run_once(evutil_socket_t fd, short what, void *arg);
 
 /* Gives the event its own callback back, releases the context, and frees the record (after the callback, if that is
  * running). */
-void followed_drop(struct followed *followed);
+void wrapped_event_drop(struct wrapped_event *wrapped);
 
 /* Drops all that belong to a base which is about to be freed. */
-void followed_drop_all(const struct event_base *base);
+void wrapped_event_drop_all(const struct event_base *base);
 
 /* Frees the records that this thread keeps to use again. */
-void followed_drain(void);
+void wrapped_event_drain(void);

@@ -49,10 +49,10 @@ static void call(struct cancel_call *cancel)
     /* It is no part of the task that may have brought this about, and must not wait as such. */
     loop->running = NULL;
     current_enter(&saved, weft_context_ref(cancel->context));
-    witness_tell(cancel->context);
+    running_job_set(cancel->context);
     cancel->fn(cancel->arg);
     current_leave(&saved);
-    witness_tell(current_state.context);
+    running_job_set(current_state.context);
     loop->running = running;
 }
 

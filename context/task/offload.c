@@ -123,11 +123,11 @@ MACHINERY_BOTTOM static void run_call(struct pool_thread *thread)
     struct offload_pool *pool = thread->pool;
     struct offload_call *call = thread->call;
 
-    witness_tell(call->context);
+    running_job_set(call->context);
     call->result = weft_run_in(call->context, call->fn, call->arg);
     fork_guard_check();
     cancel_leave(call->task, thread);
-    witness_tell(NULL);
+    running_job_set(NULL);
 
     (void)pthread_mutex_lock(&pool->lock);
     call->returned = true;
@@ -190,15 +190,15 @@ static void end_thread(struct pool_thread *thread)
 MACHINERY_BOTTOM static void *thread_main(void *arg)
 {
     struct signal_stack signal_stack;
-    atomic_uintptr_t witness = 0;
+    atomic_uintptr_t running_job = 0;
     int r = signal_stack_init(&signal_stack);
 
     thread_here = arg;
-    witness_install(&witness);
+    running_job_install(&running_job);
     do
         run_call(arg);
     while (wait_for_work(arg));
-    witness_install(NULL);
+    running_job_install(NULL);
     thread_here = NULL;
     if (r == 0)
         signal_stack_done(&signal_stack);

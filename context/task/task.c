@@ -139,7 +139,7 @@ static void run_task(struct loop_item *item)
     coroutine_resume(task->coroutine);
     fork_guard_check();
     loop->running = NULL;
-    task->operation.told.context = current_state.context;
+    task->operation.info.context = current_state.context;
     operation_after(&task->operation);
     if (task->state == TASK_ENDED) {
         operation_end(&task->operation);
@@ -150,7 +150,7 @@ static void run_task(struct loop_item *item)
         current_state = of_loop;
     }
     /* Not before: what is released with a task's context is still the task's doing. */
-    witness_tell(current_state.context);
+    running_job_set(current_state.context);
 }
 
 int task_start(struct weft_loop *loop, const struct task_start *start, struct weft_task **ret_task)

@@ -23,46 +23,46 @@ static const struct words_of_end {
     const char *before;
     const char *after;
 } words_of_ends[] = {
-    [PURSUIT_CAUGHT] = {"cancelled", "cancelled", ""},
-    [PURSUIT_STOPPED] = {"cancelled", "cancelled", " while it was running"},
-    [PURSUIT_ASKED] = {"requested", "asked the worker that has", " to stop it; it has not ended yet"},
-    [PURSUIT_LATE] = {"unknown", "asked the worker that had",
-                      " to stop it; it has ended, and no report is kept that would say how"},
+    [JOB_CANCEL_CAUGHT] = {"cancelled", "cancelled", ""},
+    [JOB_CANCEL_STOPPED] = {"cancelled", "cancelled", " while it was running"},
+    [JOB_CANCEL_ASKED] = {"requested", "asked the worker that has", " to stop it; it has not ended yet"},
+    [JOB_CANCEL_LATE] = {"unknown", "asked the worker that had",
+                         " to stop it; it has ended, and no report is kept that would say how"},
 };
 
-static int print_end(const struct pursuit *pursuit, enum pursuit_end end, bool json)
+static int print_end(const struct job_cancel *job_cancel, enum job_cancel_end end, bool json)
 {
     const struct words_of_end *words = &words_of_ends[end];
 
     if (!json) {
-        printf("%s %s in queue %s%s\n", words->before, pursuit->id, pursuit->keys->queue, words->after);
+        printf("%s %s in queue %s%s\n", words->before, job_cancel->id, job_cancel->keys->queue, words->after);
         return EX_OK;
     }
     json_t *object =
-        json_pack("{s:s, s:s, s:s}", "id", pursuit->id, "queue", pursuit->keys->queue, "state", words->state);
+        json_pack("{s:s, s:s, s:s}", "id", job_cancel->id, "queue", job_cancel->keys->queue, "state", words->state);
 
     return print_json(object) < 0 ? problem_report_memory() : EX_OK;
 }
 
 /* What is said of a job that has ended by itself; `when` and the queue's name make it a sentence. */
-static int report_late(const struct pursuit *pursuit, enum pursuit_where where, const char *when)
+static int report_late(const struct job_cancel *job_cancel, enum job_cancel_where where, const char *when)
 {
-    const char *what = where == PURSUIT_DONE ? "is done" : where == PURSUIT_DEAD ? "is dead" : "is cancelled";
+    const char *what = where == JOB_CANCEL_DONE ? "is done" : where == JOB_CANCEL_DEAD ? "is dead" : "is cancelled";
 
-    return problem_report(1, "job \"%s\" in queue %s %s %s", pursuit->id, pursuit->keys->queue, what, when);
+    return problem_report(1, "job \"%s\" in queue %s %s %s", job_cancel->id, job_cancel->keys->queue, what, when);
 }
 
-static int report_nothing(const struct pursuit *pursuits, const struct pursuit_sight *sights, size_t count)
+static int report_nothing(const struct job_cancel *job_cancels, const struct job_state *states, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (sights[i].where != PURSUIT_UNKNOWN)
-            return report_late(&pursuits[i], sights[i].where, "already");
+        if (states[i].where != JOB_CANCEL_UNKNOWN)
+            return report_late(&job_cancels[i], states[i].where, "already");
     return problem_report(
         1, "no job \"%s\" in the queues of this configuration; reports are kept for as long as keep: says",
-        pursuits[0].id);
+        job_cancels[0].id);
 }
 
-static int report_ambiguous(const struct pursuit *one, const struct pursuit *other)
+static int report_ambiguous(const struct job_cancel *one, const struct job_cancel *other)
 {
     return problem_report(EX_USAGE, "there is a job \"%s\" in queue %s and another in queue %s; choose one with -q",
                           one->id, one->keys->queue, other->keys->queue);
@@ -71,52 +71,52 @@ static int report_ambiguous(const struct pursuit *one, const struct pursuit *oth
 /* ---- Where it is ---- */
 
 /* Gives the exit status, and whether this has been the queue of the job. */
-static int cancel_in(struct pursuit *pursuit, struct pursuit_sight *sight, bool json, bool *ret_found)
+static int cancel_in(struct job_cancel *job_cancel, struct job_state *state, bool json, bool *ret_found)
 {
-    enum pursuit_end end;
-    int status = pursuit_cancel(pursuit, &end, sight);
+    enum job_cancel_end end;
+    int status = job_cancel_cancel(job_cancel, &end, state);
 
-    *ret_found = status == EX_OK && end != PURSUIT_NOTHING;
+    *ret_found = status == EX_OK && end != JOB_CANCEL_NOTHING;
     if (!*ret_found)
         return status;
-    if (end == PURSUIT_LATE && sight->where != PURSUIT_UNKNOWN)
-        return report_late(pursuit, sight->where, "and could not be stopped before");
-    return print_end(pursuit, end, json);
+    if (end == JOB_CANCEL_LATE && state->where != JOB_CANCEL_UNKNOWN)
+        return report_late(job_cancel, state->where, "and could not be stopped before");
+    return print_end(job_cancel, end, json);
 }
 
 /* The one queue in which it is alive is taken; where there is none, it may be in the stream of any. */
-static int choose(struct pursuit *pursuits, struct pursuit_sight *sights, size_t count, bool json)
+static int choose(struct job_cancel *job_cancels, struct job_state *states, size_t count, bool json)
 {
-    struct pursuit *alive = NULL;
+    struct job_cancel *alive = NULL;
     bool found = false;
     int status = EX_OK;
 
     for (size_t i = 0; i < count && status == EX_OK; i++) {
-        status = pursuit_look(&pursuits[i], &sights[i]);
-        if (status != EX_OK || !pursuit_is_alive(sights[i].where))
+        status = job_cancel_look(&job_cancels[i], &states[i]);
+        if (status != EX_OK || !job_cancel_is_alive(states[i].where))
             continue;
         if (alive)
-            return report_ambiguous(alive, &pursuits[i]);
-        alive = &pursuits[i];
+            return report_ambiguous(alive, &job_cancels[i]);
+        alive = &job_cancels[i];
     }
     for (size_t i = 0; i < count && status == EX_OK && !found; i++)
-        if (!alive || alive == &pursuits[i])
-            status = cancel_in(&pursuits[i], &sights[i], json, &found);
-    return found || status != EX_OK ? status : report_nothing(pursuits, sights, count);
+        if (!alive || alive == &job_cancels[i])
+            status = cancel_in(&job_cancels[i], &states[i], json, &found);
+    return found || status != EX_OK ? status : report_nothing(job_cancels, states, count);
 }
 
 static int cancel(struct session *session, const char *id, bool json)
 {
     size_t count = session->queue_count;
-    struct pursuit *pursuits = calloc(count, sizeof(*pursuits));
-    struct pursuit_sight *sights = calloc(count, sizeof(*sights));
+    struct job_cancel *job_cancels = calloc(count, sizeof(*job_cancels));
+    struct job_state *states = calloc(count, sizeof(*states));
     int status;
 
-    for (size_t i = 0; pursuits && i < count; i++)
-        pursuits[i] = (struct pursuit){.session = session, .keys = &session->queues[i], .id = id};
-    status = pursuits && sights ? choose(pursuits, sights, count, json) : problem_report_memory();
-    free(pursuits);
-    free(sights);
+    for (size_t i = 0; job_cancels && i < count; i++)
+        job_cancels[i] = (struct job_cancel){.session = session, .keys = &session->queues[i], .id = id};
+    status = job_cancels && states ? choose(job_cancels, states, count, json) : problem_report_memory();
+    free(job_cancels);
+    free(states);
     return status;
 }
 

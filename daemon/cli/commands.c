@@ -12,18 +12,19 @@ const struct option_row options_global[] = {
     {0},
 };
 
-#define LATER(variable_, name_, synopsis_, summary_)                                                                   \
+#define NOT_IMPLEMENTED(variable_, name_, synopsis_, summary_)                                                         \
     static const struct command variable_ = {.name = (name_), .synopsis = (synopsis_), .summary = (summary_)}
 
-LATER(later_trace, "trace", "ID", "Show the spans of one job as a tree");
-LATER(later_nodes, "nodes", "", "List the nodes");
-LATER(later_pause, "pause", "QUEUE", "Stop taking jobs from a queue");
-LATER(later_resume, "resume", "QUEUE", "Take jobs from a queue again");
-LATER(later_top, "top", "", "Watch the queues and the nodes");
+NOT_IMPLEMENTED(not_implemented_trace, "trace", "ID", "Show the spans of one job as a tree");
+NOT_IMPLEMENTED(not_implemented_nodes, "nodes", "", "List the nodes");
+NOT_IMPLEMENTED(not_implemented_pause, "pause", "QUEUE", "Stop taking jobs from a queue");
+NOT_IMPLEMENTED(not_implemented_resume, "resume", "QUEUE", "Take jobs from a queue again");
+NOT_IMPLEMENTED(not_implemented_top, "top", "", "Watch the queues and the nodes");
 
 const struct command *const commands[] = {
-    &command_enqueue, &command_logs, &command_status, &command_ps,  &command_cancel, &command_queues,
-    &command_dead,    &later_trace,  &later_nodes,    &later_pause, &later_resume,   &later_top,
+    &command_enqueue,       &command_logs,          &command_status,         &command_ps,
+    &command_cancel,        &command_queues,        &command_dead,           &not_implemented_trace,
+    &not_implemented_nodes, &not_implemented_pause, &not_implemented_resume, &not_implemented_top,
 };
 const size_t command_count = ELEMENTS(commands);
 

@@ -26,7 +26,7 @@ struct draft {
     struct message_field *fields;
     size_t count;
     char *input; /* what stdin held; NULL: nothing was read */
-    char id[REFUSAL_NAME_SIZE];
+    char id[REJECTION_NAME_SIZE];
     bool own_id; /* else it is going to be that of the entry */
 };
 
@@ -105,11 +105,11 @@ static int add_word(struct draft *draft, const char *word)
     const char *equals = strchr(word, '=');
 
     if (!equals)
-        return problem_report_usage("enqueue", "%s is not NAME=VALUE", refusal_quote(word, strlen(word)).text);
+        return problem_report_usage("enqueue", "%s is not NAME=VALUE", rejection_quote(word, strlen(word)).text);
     /* The worker would take some of them for what weft itself has written on a retry, and drop the others. */
     if (name_is_own(word, strlen(word)))
         return problem_report(EX_USAGE, "the field name %s begins with \"" NAME_OWN_PREFIX "\", as only weft's own do",
-                              refusal_quote(word, (size_t)(equals - word)).text);
+                              rejection_quote(word, (size_t)(equals - word)).text);
     add_field(draft, word, (size_t)(equals - word), equals + 1, strlen(equals + 1));
     return EX_OK;
 }
@@ -149,15 +149,15 @@ static struct message_limits limits_of(const struct config *config)
 static int check(struct draft *draft, const char *queue)
 {
     struct message_limits limits = limits_of(draft->config);
-    struct message_refusal refusal;
+    struct message_rejection rejection;
     struct job *job;
     char entry[32];
     int64_t now_ms = time_unix_ms();
 
     snprintf(entry, sizeof(entry), "%lld-0", (long long)now_ms);
-    int r = message_parse(queue, entry, draft->fields, draft->count, now_ms, &limits, &job, &refusal);
+    int r = message_parse(queue, entry, draft->fields, draft->count, now_ms, &limits, &job, &rejection);
     if (r == -EBADMSG)
-        return problem_report(EX_USAGE, "%s", refusal.reason);
+        return problem_report(EX_USAGE, "%s", rejection.reason);
     if (r < 0)
         return problem_report_memory();
     if (job->bad_traceparent)

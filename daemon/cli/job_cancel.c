@@ -19,45 +19,45 @@
 
 /* As cancel.lua calls them. */
 static const char *const names[] = {
-    [PURSUIT_DELAYED] = "delayed", [PURSUIT_QUEUED] = "queued",       [PURSUIT_RUNNING] = "running",
-    [PURSUIT_MOVING] = "moving",   [PURSUIT_DONE] = "done",           [PURSUIT_DEAD] = "dead",
-    [PURSUIT_UNKNOWN] = "unknown", [PURSUIT_CANCELLED] = "cancelled",
+    [JOB_CANCEL_DELAYED] = "delayed", [JOB_CANCEL_QUEUED] = "queued",       [JOB_CANCEL_RUNNING] = "running",
+    [JOB_CANCEL_MOVING] = "moving",   [JOB_CANCEL_DONE] = "done",           [JOB_CANCEL_DEAD] = "dead",
+    [JOB_CANCEL_UNKNOWN] = "unknown", [JOB_CANCEL_CANCELLED] = "cancelled",
 };
 
-static bool is_waiting(enum pursuit_where where)
+static bool is_waiting(enum job_cancel_where where)
 {
-    return where == PURSUIT_DELAYED || where == PURSUIT_QUEUED;
+    return where == JOB_CANCEL_DELAYED || where == JOB_CANCEL_QUEUED;
 }
 
-bool pursuit_is_alive(enum pursuit_where where)
+bool job_cancel_is_alive(enum job_cancel_where where)
 {
-    return is_waiting(where) || where == PURSUIT_RUNNING || where == PURSUIT_MOVING;
+    return is_waiting(where) || where == JOB_CANCEL_RUNNING || where == JOB_CANCEL_MOVING;
 }
 
 /* ---- Asking ---- */
 
-static void read_sight(const redisReply *reply, struct pursuit_sight *ret_sight)
+static void read_state(const redisReply *reply, struct job_state *ret_state)
 {
-    struct pursuit_sight sight = {.where = PURSUIT_UNKNOWN};
+    struct job_state state = {.where = JOB_CANCEL_UNKNOWN};
 
     for (size_t i = 0; i < ELEMENTS(names); i++)
         if (strcmp(reply->element[0]->str, names[i]) == 0)
-            sight.where = (enum pursuit_where)i;
-    sight.noted = reply->element[1]->integer != 0;
-    sight.enqueued_ms = strtoll(reply->element[2]->str, NULL, 10);
-    *ret_sight = sight;
+            state.where = (enum job_cancel_where)i;
+    state.noted = reply->element[1]->integer != 0;
+    state.enqueued_ms = strtoll(reply->element[2]->str, NULL, 10);
+    *ret_state = state;
 }
 
 /* Calls cancel.lua; `enqueued_ms` is what an earlier call has told. */
-static int ask(const struct pursuit *pursuit, bool act, int64_t enqueued_ms, struct pursuit_sight *ret_sight)
+static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_ms, struct job_state *ret_state)
 {
-    const struct queue_options *options = &pursuit->session->config->queue_options;
+    const struct queue_options *options = &job_cancel->session->config->queue_options;
     struct clock_text now = {0}, enqueued = {0};
     char noted_for[24], keep_done[24], keep_done_max[24];
     const char *arguments[] = {
         act ? "1" : "0",
-        pursuit->id,
-        pursuit->entry,
+        job_cancel->id,
+        job_cancel->entry,
         noted_for,
         clock_format(&now, clock_now_ms()),
         clock_format(&enqueued, enqueued_ms),
@@ -68,59 +68,59 @@ static int ask(const struct pursuit *pursuit, bool act, int64_t enqueued_ms, str
     snprintf(noted_for, sizeof(noted_for), "%" PRId64, CANCEL_NOTED_MS);
     snprintf(keep_done, sizeof(keep_done), "%" PRId64, options->keep_done_ms);
     snprintf(keep_done_max, sizeof(keep_done_max), "%" PRId64, options->keep_done_max);
-    SESSION_REPLY *reply = script_call(pursuit->session, REDIS_REPLY_ARRAY, &queue_script_cancel, pursuit->keys,
+    SESSION_REPLY *reply = script_call(job_cancel->session, REDIS_REPLY_ARRAY, &queue_script_cancel, job_cancel->keys,
                                        arguments, ELEMENTS(arguments));
     if (!reply)
         return EX_UNAVAILABLE;
-    read_sight(reply, ret_sight);
+    read_state(reply, ret_state);
     return EX_OK;
 }
 
-int pursuit_look(const struct pursuit *pursuit, struct pursuit_sight *ret_sight)
+int job_cancel_look(const struct job_cancel *job_cancel, struct job_state *ret_state)
 {
-    return ask(pursuit, false, 0, ret_sight);
+    return ask(job_cancel, false, 0, ret_state);
 }
 
 /* Cancels what waits, and notes for the workers what does not. */
-static int strike(const struct pursuit *pursuit, struct pursuit_sight *ret_sight)
+static int request(const struct job_cancel *job_cancel, struct job_state *ret_state)
 {
-    struct pursuit_sight sight;
-    int status = pursuit_look(pursuit, &sight);
+    struct job_state state;
+    int status = job_cancel_look(job_cancel, &state);
 
-    return status == EX_OK ? ask(pursuit, true, sight.enqueued_ms, ret_sight) : status;
+    return status == EX_OK ? ask(job_cancel, true, state.enqueued_ms, ret_state) : status;
 }
 
 /* ---- Searching ---- */
 
 static bool visit(const struct stream_entry *entry, void *user)
 {
-    struct pursuit *pursuit = user;
+    struct job_cancel *job_cancel = user;
 
-    if (!job_id_is_of(pursuit->id, entry))
+    if (!job_id_is_of(job_cancel->id, entry))
         return false;
-    snprintf(pursuit->entry, sizeof(pursuit->entry), "%s", entry->id);
+    snprintf(job_cancel->entry, sizeof(job_cancel->entry), "%s", entry->id);
     return true;
 }
 
 /* Looks through as many entries as there are now: jobs that come back later are met by what was noted. */
-static int search(struct pursuit *pursuit)
+static int search(struct job_cancel *job_cancel)
 {
-    const char *key = pursuit->keys->names[QUEUE_KEY_STREAM];
-    SESSION_REPLY *reply = session_ask(pursuit->session, REDIS_REPLY_INTEGER, "XLEN %s", key);
+    const char *key = job_cancel->keys->names[QUEUE_KEY_STREAM];
+    SESSION_REPLY *reply = session_ask(job_cancel->session, REDIS_REPLY_INTEGER, "XLEN %s", key);
 
     if (!reply)
         return EX_UNAVAILABLE;
-    if (stream_walk(pursuit->session, key, STREAM_OLDEST_FIRST, (size_t)reply->integer, visit, pursuit) ==
+    if (stream_walk(job_cancel->session, key, STREAM_OLDEST_FIRST, (size_t)reply->integer, visit, job_cancel) ==
         STREAM_FAILED)
         return EX_UNAVAILABLE;
     return EX_OK;
 }
 
 /* Takes back what was noted. Gives whether it still was: else a worker has met the job. */
-static int withdraw(const struct pursuit *pursuit, bool *ret_withdrawn)
+static int withdraw(const struct job_cancel *job_cancel, bool *ret_withdrawn)
 {
-    SESSION_REPLY *reply = session_ask(pursuit->session, REDIS_REPLY_INTEGER, "ZREM %s %s",
-                                       pursuit->keys->names[QUEUE_KEY_CANCEL], pursuit->id);
+    SESSION_REPLY *reply = session_ask(job_cancel->session, REDIS_REPLY_INTEGER, "ZREM %s %s",
+                                       job_cancel->keys->names[QUEUE_KEY_CANCEL], job_cancel->id);
 
     if (!reply)
         return EX_UNAVAILABLE;
@@ -131,16 +131,17 @@ static int withdraw(const struct pursuit *pursuit, bool *ret_withdrawn)
 /* ---- Waiting ---- */
 
 /* A job that comes back to wait is caught there. Gives whether the pursuit is over. */
-static bool is_over(const struct pursuit *pursuit, struct pursuit_sight *sight, int *status, enum pursuit_end *ret_end)
+static bool is_over(const struct job_cancel *job_cancel, struct job_state *state, int *status,
+                    enum job_cancel_end *ret_end)
 {
-    *status = pursuit_look(pursuit, sight);
-    if (*status == EX_OK && is_waiting(sight->where)) {
-        *status = strike(pursuit, sight);
-        *ret_end = PURSUIT_CAUGHT;
-        return *status != EX_OK || is_waiting(sight->where);
+    *status = job_cancel_look(job_cancel, state);
+    if (*status == EX_OK && is_waiting(state->where)) {
+        *status = request(job_cancel, state);
+        *ret_end = JOB_CANCEL_CAUGHT;
+        return *status != EX_OK || is_waiting(state->where);
     }
-    *ret_end = sight->where == PURSUIT_CANCELLED ? PURSUIT_STOPPED : PURSUIT_LATE;
-    return *status != EX_OK || (!pursuit_is_alive(sight->where) && !sight->noted);
+    *ret_end = state->where == JOB_CANCEL_CANCELLED ? JOB_CANCEL_STOPPED : JOB_CANCEL_LATE;
+    return *status != EX_OK || (!job_cancel_is_alive(state->where) && !state->noted);
 }
 
 static void pause_shortly(void)
@@ -148,14 +149,14 @@ static void pause_shortly(void)
     (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
 }
 
-static int wait_for_worker(const struct pursuit *pursuit, struct pursuit_sight *sight, enum pursuit_end *ret_end)
+static int wait_for_worker(const struct job_cancel *job_cancel, struct job_state *state, enum job_cancel_end *ret_end)
 {
-    int64_t limit_ms = clock_steady_ms() + PURSUIT_SECONDS * 1000;
+    int64_t limit_ms = clock_steady_ms() + JOB_CANCEL_SECONDS * 1000;
     int status;
 
-    while (!is_over(pursuit, sight, &status, ret_end)) {
+    while (!is_over(job_cancel, state, &status, ret_end)) {
         if (clock_steady_ms() >= limit_ms) {
-            *ret_end = PURSUIT_ASKED;
+            *ret_end = JOB_CANCEL_ASKED;
             return EX_OK;
         }
         pause_shortly();
@@ -165,33 +166,33 @@ static int wait_for_worker(const struct pursuit *pursuit, struct pursuit_sight *
 
 /* For a job whose entry nobody knows. One whose workers die is given back under a new entry each time, and may slip
  * through a single search. */
-static int strike_in_stream(struct pursuit *pursuit, struct pursuit_sight *sight, bool *ret_withdrawn)
+static int request_in_stream(struct job_cancel *job_cancel, struct job_state *state, bool *ret_withdrawn)
 {
-    int status = search(pursuit);
+    int status = search(job_cancel);
 
-    for (int again = SEARCHES; status == EX_OK; status = search(pursuit)) {
-        status = pursuit->entry[0] ? strike(pursuit, sight) : pursuit_look(pursuit, sight);
-        if (status != EX_OK || pursuit_is_alive(sight->where) || sight->where != PURSUIT_UNKNOWN || --again == 0)
+    for (int again = SEARCHES; status == EX_OK; status = search(job_cancel)) {
+        status = job_cancel->entry[0] ? request(job_cancel, state) : job_cancel_look(job_cancel, state);
+        if (status != EX_OK || job_cancel_is_alive(state->where) || state->where != JOB_CANCEL_UNKNOWN || --again == 0)
             break;
-        pursuit->entry[0] = '\0';
+        job_cancel->entry[0] = '\0';
         pause_shortly();
     }
-    if (status == EX_OK && !pursuit_is_alive(sight->where) && sight->noted)
-        status = withdraw(pursuit, ret_withdrawn);
+    if (status == EX_OK && !job_cancel_is_alive(state->where) && state->noted)
+        status = withdraw(job_cancel, ret_withdrawn);
     return status;
 }
 
-int pursuit_cancel(struct pursuit *pursuit, enum pursuit_end *ret_end, struct pursuit_sight *ret_sight)
+int job_cancel_cancel(struct job_cancel *job_cancel, enum job_cancel_end *ret_end, struct job_state *ret_state)
 {
     bool withdrawn = false;
-    int status = strike(pursuit, ret_sight);
+    int status = request(job_cancel, ret_state);
 
-    if (status == EX_OK && !is_waiting(ret_sight->where) && ret_sight->where != PURSUIT_RUNNING)
-        status = strike_in_stream(pursuit, ret_sight, &withdrawn);
+    if (status == EX_OK && !is_waiting(ret_state->where) && ret_state->where != JOB_CANCEL_RUNNING)
+        status = request_in_stream(job_cancel, ret_state, &withdrawn);
     if (status != EX_OK)
         return status;
-    if (!withdrawn && !is_waiting(ret_sight->where))
-        return wait_for_worker(pursuit, ret_sight, ret_end);
-    *ret_end = withdrawn ? PURSUIT_NOTHING : PURSUIT_CAUGHT;
+    if (!withdrawn && !is_waiting(ret_state->where))
+        return wait_for_worker(job_cancel, ret_state, ret_end);
+    *ret_end = withdrawn ? JOB_CANCEL_NOTHING : JOB_CANCEL_CAUGHT;
     return EX_OK;
 }

@@ -11,49 +11,50 @@
 #include "daemon/cli/session.h"
 
 /* How long a worker is waited for that was asked to stop a job. */
-#define PURSUIT_SECONDS 5
+#define JOB_CANCEL_SECONDS 5
 
-#define PURSUIT_ENTRY_SIZE 48
+#define JOB_CANCEL_ENTRY_SIZE 48
 
-enum pursuit_where {
-    PURSUIT_DELAYED,
-    PURSUIT_QUEUED,
-    PURSUIT_RUNNING,
-    PURSUIT_MOVING, /* it has not ended, and its entry is not known */
-    PURSUIT_DONE,
-    PURSUIT_DEAD,
-    PURSUIT_CANCELLED,
-    PURSUIT_UNKNOWN,
+enum job_cancel_where {
+    JOB_CANCEL_DELAYED,
+    JOB_CANCEL_QUEUED,
+    JOB_CANCEL_RUNNING,
+    JOB_CANCEL_MOVING, /* it has not ended, and its entry is not known */
+    JOB_CANCEL_DONE,
+    JOB_CANCEL_DEAD,
+    JOB_CANCEL_CANCELLED,
+    JOB_CANCEL_UNKNOWN,
 };
 
 /* What is known of a job in one queue. */
-struct pursuit_sight {
-    enum pursuit_where where;
+struct job_state {
+    enum job_cancel_where where;
     bool noted; /* that it is to be cancelled */
     int64_t enqueued_ms;
 };
 
-struct pursuit {
+struct job_cancel {
     struct session *session;
     const struct queue_keys *keys; /* of the queue that it is about */
     const char *id;
-    char entry[PURSUIT_ENTRY_SIZE]; /* ""; then the job's, once it has been found */
+    char entry[JOB_CANCEL_ENTRY_SIZE]; /* ""; then the job's, once it has been found */
 };
 
-enum pursuit_end {
-    PURSUIT_CAUGHT,  /* it waited, and has been cancelled */
-    PURSUIT_STOPPED, /* its worker has cancelled it */
-    PURSUIT_ASKED,   /* its worker has been asked to */
-    PURSUIT_LATE,    /* it has ended by itself: the sight says how, as far as a report says so */
-    PURSUIT_NOTHING, /* there is no such job, or it had ended before */
+enum job_cancel_end {
+    JOB_CANCEL_CAUGHT,  /* it waited, and has been cancelled */
+    JOB_CANCEL_STOPPED, /* its worker has cancelled it */
+    JOB_CANCEL_ASKED,   /* its worker has been asked to */
+    JOB_CANCEL_LATE,    /* it has ended by itself: the sight says how, as far as a report says so */
+    JOB_CANCEL_NOTHING, /* there is no such job, or it had ended before */
 };
 
 /* Whether the job has not ended. */
-bool pursuit_is_alive(enum pursuit_where where);
+bool job_cancel_is_alive(enum job_cancel_where where);
 
 /* Looks where the job is, without searching the stream. Gives an exit status. */
-int pursuit_look(const struct pursuit *pursuit, struct pursuit_sight *ret_sight) MUST_CHECK;
+int job_cancel_look(const struct job_cancel *job_cancel, struct job_state *ret_state) MUST_CHECK;
 
-/* Cancels the job in this queue; may wait for PURSUIT_SECONDS. Gives an exit status, how it went, and what was seen
+/* Cancels the job in this queue; may wait for JOB_CANCEL_SECONDS. Gives an exit status, how it went, and what was seen
  * last. */
-int pursuit_cancel(struct pursuit *pursuit, enum pursuit_end *ret_end, struct pursuit_sight *ret_sight) MUST_CHECK;
+int job_cancel_cancel(struct job_cancel *job_cancel, enum job_cancel_end *ret_end,
+                      struct job_state *ret_state) MUST_CHECK;

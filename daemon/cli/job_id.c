@@ -15,7 +15,7 @@ int job_id_check(const char *command, const char *id)
     if (name_is_job_id(id, size))
         return EX_OK;
     return problem_report_usage(command, "%s is not a job ID, which is " NAME_JOB_ID_ALPHABET,
-                                refusal_quote(id, size).text);
+                                rejection_quote(id, size).text);
 }
 
 bool job_id_is_of(const char *id, const struct stream_entry *entry)

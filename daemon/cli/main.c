@@ -19,7 +19,7 @@ struct call {
 static int report_unknown(const char *word)
 {
     if (word)
-        (void)problem_report(EX_USAGE, "there is no command %s", refusal_quote(word, strlen(word)).text);
+        (void)problem_report(EX_USAGE, "there is no command %s", rejection_quote(word, strlen(word)).text);
     fputs("Usage: weft [-c FILE] [--json] COMMAND [ARGUMENT...]\n"
           "Try weft --help, which lists the commands.\n",
           stderr);
@@ -84,7 +84,8 @@ static int check_words(const struct call *call, const struct options *options)
     if (options->word_count > call->command->words_max) {
         const char *surplus = options->words[call->command->words_max];
 
-        return problem_report_usage(call->name, "unexpected argument %s", refusal_quote(surplus, strlen(surplus)).text);
+        return problem_report_usage(call->name, "unexpected argument %s",
+                                    rejection_quote(surplus, strlen(surplus)).text);
     }
     return EX_OK;
 }

@@ -143,10 +143,10 @@ static void write_worker(const char *consumer, char buffer[static WORKER_SIZE])
     struct consumer_identity identity;
 
     if (consumer_read(consumer, &identity))
-        (void)snprintf(buffer, WORKER_SIZE, "%s, process %d", refusal_quote(consumer, identity.node_size).text,
+        (void)snprintf(buffer, WORKER_SIZE, "%s, process %d", rejection_quote(consumer, identity.node_size).text,
                        (int)identity.worker);
     else
-        (void)snprintf(buffer, WORKER_SIZE, "%s", refusal_quote(consumer, strlen(consumer)).text);
+        (void)snprintf(buffer, WORKER_SIZE, "%s", rejection_quote(consumer, strlen(consumer)).text);
 }
 
 static int take_answer(struct collection *collection, const redisReply *name, const redisReply *answer)

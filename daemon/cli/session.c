@@ -121,8 +121,9 @@ static int report_unknown_queue(const struct config *config, const char *queue)
 
     for (size_t i = 0; i < config->queue_count && used < sizeof(names); i++)
         used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", config->queues[i].name);
-    return problem_report(EX_USAGE, "queue %s is not configured; %s has %s%s", refusal_quote(queue, strlen(queue)).text,
-                          config->path, names, used < sizeof(names) ? "" : "...");
+    return problem_report(EX_USAGE, "queue %s is not configured; %s has %s%s",
+                          rejection_quote(queue, strlen(queue)).text, config->path, names,
+                          used < sizeof(names) ? "" : "...");
 }
 
 static int choose_queues(struct session *session, const char *queue)
@@ -176,23 +177,23 @@ static int connect_now(struct session *session)
 }
 
 /* Steps whose refusal does no harm are left out: nothing here needs a name or a number. */
-static int greet(struct session *session)
+static int perform_handshake(struct session *session)
 {
-    struct words words = {0};
+    struct command command = {0};
     int status = EX_OK;
 
-    for (unsigned step = 0; step < GREETING_STEPS && status == EX_OK; step++) {
-        greeting_write(step, &session->config->queue_options, "weft", &words);
-        if (words.failed)
+    for (unsigned step = 0; step < HANDSHAKE_STEPS && status == EX_OK; step++) {
+        handshake_write(step, &session->config->queue_options, "weft", &command);
+        if (command.failed)
             status = problem_report_memory();
-        if (words.count == 0 || words.failed || !greeting_is_vital(step))
+        if (command.count == 0 || command.failed || !handshake_is_vital(step))
             continue;
         SESSION_REPLY *reply =
-            session_ask_words(session, REDIS_REPLY_STATUS, (int)words.count, words.bytes, words.sizes);
+            session_ask_words(session, REDIS_REPLY_STATUS, (int)command.count, command.bytes, command.sizes);
         if (!reply)
             status = EX_UNAVAILABLE;
     }
-    words_done(&words);
+    command_done(&command);
     return status;
 }
 
@@ -205,7 +206,7 @@ int session_open(struct session *session, const struct config *config, const cha
     if (status == EX_OK)
         status = connect_now(session);
     if (status == EX_OK)
-        status = greet(session);
+        status = perform_handshake(session);
     if (status != EX_OK)
         session_close(session);
     return status;

@@ -134,18 +134,18 @@ void backtrace_describe_thread(const struct module_map *map, const uintptr_t *fr
                                char buffer[static BACKTRACE_SIZE])
 {
     struct text text = {.buffer = buffer, .size = BACKTRACE_SIZE};
-    char within[PLACE_SIZE] = "";
+    char within[CODE_ADDRESS_SIZE] = "";
 
     buffer[0] = '\0';
     for (size_t i = 0; i < count && text.frames < BACKTRACE_FRAMES_MAX; i++) {
         const struct module *module = module_map_find(map, frames[i] - 1);
-        char words[PLACE_SIZE];
+        char words[CODE_ADDRESS_SIZE];
 
         if (!module || machinery_has(frames[i] - 1))
             continue;
         if (machinery_bottom_has(frames[i] - 1))
             break;
-        place_describe((const void *)frames[i], words);
+        code_address_describe((const void *)frames[i], words);
         if (text.frames == 0 && begins_with(module_name(module), "libc.so")) {
             (void)strcpy(within, words);
             continue;

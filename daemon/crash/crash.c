@@ -64,7 +64,7 @@ static void note_culprit(const struct scene *scene)
     const void *owner = frame_owner(current_state.context);
 
     /* Code that left its context, and what is released with it, is still its task's. */
-    scene->crash->culprit = owner ? (uintptr_t)owner : witness_told();
+    scene->crash->culprit = owner ? (uintptr_t)owner : running_job_get();
 }
 
 static void note_value(const char *name, char *place)
@@ -322,8 +322,8 @@ int crash_install(struct crash_record *record)
     installed.record = record;
     installed.process = getpid();
     installed.clean_end = false;
-    witness_install(&record->witness);
-    witness_count(&record->turns);
+    running_job_install(&record->running_job);
+    running_job_count(&record->turns);
     /* The first call loads a library, which is no work for a signal handler. */
     (void)backtrace(&frame, 1);
     crash_note_modules(record);

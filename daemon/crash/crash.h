@@ -58,9 +58,9 @@ struct crash {
 
 /* In memory that is shared, and all zero at first. */
 struct crash_record {
-    atomic_int state;         /* inner matter */
-    atomic_uintptr_t witness; /* the identity of the job whose code the loop's thread is running */
-    atomic_uintptr_t turns;   /* changes whenever the code of a job gives the thread back: see witness_count() */
+    atomic_int state;             /* inner matter */
+    atomic_uintptr_t running_job; /* the identity of the job whose code the loop's thread is running */
+    atomic_uintptr_t turns; /* changes whenever the code of a job gives the thread back: see running_job_count() */
     struct crash crash;
 };
 

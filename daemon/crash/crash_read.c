@@ -10,7 +10,7 @@
 #include "daemon/crash/crash.h"
 
 /* Room for the words about where it happened: two names and what stands between. */
-#define PLACE_SIZE (2 * CRASH_NAME_SIZE + 64)
+#define CODE_ADDRESS_SIZE (2 * CRASH_NAME_SIZE + 64)
 
 /* Names are words of plugins, and may be anything. */
 static void bound_name(char *name, size_t size)
@@ -43,7 +43,7 @@ int crash_read(const struct crash_record *record, struct crash *ret_crash)
 
 uintptr_t crash_culprit(const struct crash_record *record)
 {
-    return atomic_load(&record->state) ? record->crash.culprit : atomic_load(&record->witness);
+    return atomic_load(&record->state) ? record->crash.culprit : atomic_load(&record->running_job);
 }
 
 /* ---- In words ---- */
@@ -53,11 +53,11 @@ static void describe_place(const struct crash *crash, char *place)
     const char *handler = crash->handler, *task = crash->task;
 
     if (task[0] && handler[0])
-        (void)snprintf(place, PLACE_SIZE, " in subtask %s of handler %s", task, handler);
+        (void)snprintf(place, CODE_ADDRESS_SIZE, " in subtask %s of handler %s", task, handler);
     else if (task[0])
-        (void)snprintf(place, PLACE_SIZE, " in subtask %s", task);
+        (void)snprintf(place, CODE_ADDRESS_SIZE, " in subtask %s", task);
     else if (handler[0])
-        (void)snprintf(place, PLACE_SIZE, " in handler %s", handler);
+        (void)snprintf(place, CODE_ADDRESS_SIZE, " in handler %s", handler);
     else
         place[0] = '\0';
 }
@@ -104,7 +104,7 @@ static void describe_cause(const struct crash *crash, char *cause, size_t size)
 
 static void describe_crash(const struct crash *crash, char *buffer, size_t size)
 {
-    char place[PLACE_SIZE], name[32], cause[64];
+    char place[CODE_ADDRESS_SIZE], name[32], cause[64];
 
     describe_place(crash, place);
     if (crash->kind == CRASH_EXIT) {
@@ -139,7 +139,7 @@ void crash_describe(const struct crash_record *record, int status, const char *w
     bool noted = crash_read(record, &crash) == 0;
 
     if (why) {
-        char place[PLACE_SIZE] = "";
+        char place[CODE_ADDRESS_SIZE] = "";
 
         if (noted)
             describe_place(&crash, place);

@@ -65,7 +65,7 @@ static int name_place(const void *address, char *buffer)
 
     if (!location.function)
         return -ENOENT;
-    (void)snprintf(buffer, PLACE_SIZE, "%.*s", PLACE_SIZE - 1, location.words);
+    (void)snprintf(buffer, CODE_ADDRESS_SIZE, "%.*s", CODE_ADDRESS_SIZE - 1, location.words);
     return 0;
 }
 
@@ -78,12 +78,12 @@ int location_name_places(const struct module_map *map)
         return r;
     places.map = map;
     places.symbols = symbols;
-    place_resolve_with(name_place);
+    code_address_resolve_with(name_place);
     return 0;
 }
 
 void location_name_places_no_more(void)
 {
-    place_resolve_with(NULL);
+    code_address_resolve_with(NULL);
     places.symbols = symbols_free(places.symbols);
 }

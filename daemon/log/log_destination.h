@@ -17,7 +17,7 @@ struct log_destination {
     bool colour;
     const char *name; /* as configured */
     int error;        /* of the last write */
-    int told;         /* what of that has been logged */
+    int logged_error; /* what of that has been logged */
     unsigned lost;    /* lines that did not fit into the buffer */
 };
 

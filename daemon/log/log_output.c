@@ -91,11 +91,11 @@ static void flush_locked(struct log_output *output)
 }
 
 /* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
-static void tell_trouble(struct log_destination *destination)
+static void report_problems(struct log_destination *destination)
 {
-    if (destination->error == destination->told)
+    if (destination->error == destination->logged_error)
         return;
-    destination->told = destination->error;
+    destination->logged_error = destination->error;
     if (destination->error < 0) {
         weft_error("log output %s cannot be written: %s; its lines are %s", destination->name,
                    strerror(-destination->error), destination->journal ? "lost" : "kept and tried again");
@@ -111,7 +111,7 @@ void log_output_flush(struct log_output *output)
     flush_locked(output);
     (void)pthread_mutex_unlock(&output->lock);
     for (size_t i = 0; i < output->count; i++)
-        tell_trouble(&output->destinations[i]);
+        report_problems(&output->destinations[i]);
 }
 
 void log_output_tend(void)
@@ -206,7 +206,7 @@ static void take_line(const struct log_record *record, void *user)
 {
     struct log_output *output = user;
     /* An output that takes its time, or another thread that waits for one, keeps whoever logs. */
-    uintptr_t told = witness_leave();
+    uintptr_t logged_error = running_job_leave();
 
     (void)pthread_mutex_lock(&output->lock);
     if (!output->slot)
@@ -224,7 +224,7 @@ static void take_line(const struct log_record *record, void *user)
         (void)event_add(output->flush_event, &(struct timeval){0});
     }
     (void)pthread_mutex_unlock(&output->lock);
-    witness_return(told);
+    running_job_return(logged_error);
 }
 
 static void flush_in_turn(evutil_socket_t fd, short what, void *arg)

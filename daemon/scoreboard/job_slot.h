@@ -15,113 +15,113 @@
 
 #include "context/job.h"
 
-#define CARD_SIZE      1024
-#define CARD_TEXT_SIZE 960
+#define JOB_SLOT_SIZE      1024
+#define JOB_SLOT_TEXT_SIZE 960
 
-enum card_state {
-    CARD_FREE,
-    CARD_RUNNING, /* waits for its start, or its chain runs */
-    CARD_ENDED,   /* its outcome was told, and its context lives on in what it started */
+enum job_slot_state {
+    JOB_SLOT_FREE,
+    JOB_SLOT_RUNNING, /* waits for its start, or its chain runs */
+    JOB_SLOT_ENDED,   /* its outcome was told, and its context lives on in what it started */
 };
 
 /* What a job is called, at the beginning of the text in this order; an absent one has no bytes but its NUL. */
-enum card_name {
-    CARD_NAME_ID,
-    CARD_NAME_TYPE,
-    CARD_NAME_QUEUE,
-    CARD_NAME_ROOT,
-    CARD_NAME_TRACE,
-    CARD_NAME_SPAN,
-    CARD_NAME_ENTRY,
-    CARD_NAMES,
+enum job_slot_name {
+    JOB_SLOT_NAME_ID,
+    JOB_SLOT_NAME_TYPE,
+    JOB_SLOT_NAME_QUEUE,
+    JOB_SLOT_NAME_ROOT,
+    JOB_SLOT_NAME_TRACE,
+    JOB_SLOT_NAME_SPAN,
+    JOB_SLOT_NAME_ENTRY,
+    JOB_SLOT_NAMES,
 };
 
 /* What stands before each piece of metadata. */
-struct card_field {
+struct job_slot_field {
     uint16_t name_size;
     uint16_t size;
 };
 
-struct card {
-    atomic_uintptr_t witness;        /* the job's identity, as witness_tell() leaves it */
+struct job_slot {
+    atomic_uintptr_t running_job;    /* the job's identity, as running_job_set() leaves it */
     atomic_int_fast64_t deadline_us; /* when its time-out ends (CLOCK_MONOTONIC); 0: it has not started */
     atomic_int_fast64_t heard_us;    /* since when it has known that its time is over; 0: it cannot know yet */
     atomic_int_fast64_t started_ms;  /* Unix time; 0: it has not started */
     int64_t enqueued_ms;
     uint32_t attempt;
     uint32_t attempts; /* that it is allowed */
-    uint16_t sizes[CARD_NAMES];
+    uint16_t sizes[JOB_SLOT_NAMES];
     uint16_t used; /* bytes of the text */
 
-    /* The names, then the metadata: each a struct card_field, a name, a NUL, a value, a NUL. */
-    char text[CARD_TEXT_SIZE];
+    /* The names, then the metadata: each a struct job_slot_field, a name, a NUL, a value, a NUL. */
+    char text[JOB_SLOT_TEXT_SIZE];
 };
 
-_Static_assert(sizeof(struct card) == CARD_SIZE, "a card is as large as it says");
+_Static_assert(sizeof(struct job_slot) == JOB_SLOT_SIZE, "a card is as large as it says");
 
 /* The cards of one worker, as each side sees them. The states are kept apart from the cards so that a free one is found
  * without going through all that memory. */
-struct card_table {
-    atomic_uchar *states; /* enum card_state */
-    struct card *cards;
+struct job_slot_table {
+    atomic_uchar *states; /* enum job_slot_state */
+    struct job_slot *job_slots;
     size_t capacity;
     size_t last;          /* where a free one was found last */
-    unsigned char *pages; /* of the cards: enum card_page; the worker's own business */
+    unsigned char *pages; /* of the cards: enum job_slot_page; the worker's own business */
     size_t page_size;
 };
 
 /* Bytes of memory for so many cards. */
-size_t card_table_size(size_t capacity);
+size_t job_slot_table_size(size_t capacity);
 
-/* `memory`: card_table_size() zeroed bytes, aligned as a page is, that outlive the table. Made before the fork, so that
- * the supervisor need not believe what it finds there later. */
-void card_table_init(struct card_table *table, void *memory, size_t capacity);
+/* `memory`: job_slot_table_size() zeroed bytes, aligned as a page is, that outlive the table. Made before the fork, so
+ * that the supervisor need not believe what it finds there later. */
+void job_slot_table_init(struct job_slot_table *table, void *memory, size_t capacity);
 
 /* ---- The worker's side ---- */
 
 /* A card with what is known of the job, or NULL if none is free. On the loop's thread. */
-struct card *card_take(struct card_table *table, const struct weft_job *job);
+struct job_slot *job_slot_take(struct job_slot_table *table, const struct weft_job *job);
 
 /* Gives back the memory of pages on which no card is in use, and none has been taken since the call before this one. On
  * the loop's thread, every second or so; costs a system call only after a peak. */
-void card_table_trim(struct card_table *table);
+void job_slot_table_trim(struct job_slot_table *table);
 
 /* Notes when the job started, and its deadline. The functions from here on do nothing for a NULL card. */
-void card_start(struct card *card, const struct weft_job *job);
+void job_slot_start(struct job_slot *job_slot, const struct weft_job *job);
 
 /* Notes since when (CLOCK_MONOTONIC) the job has known that its time is over: the loop has turned to it since, if it
  * was for the loop that it waited. 0: not yet. */
-void card_hear(struct card *card, int64_t since_us);
+void job_slot_hear(struct job_slot *job_slot, int64_t since_us);
 
 /* The job's chain has ended and its outcome was told. */
-void card_end(const struct card_table *table, const struct card *card);
+void job_slot_end(const struct job_slot_table *table, const struct job_slot *job_slot);
 
 /* The last frame of the job is gone. From any thread. */
-void card_drop(const struct card_table *table, const struct card *card);
+void job_slot_drop(const struct job_slot_table *table, const struct job_slot *job_slot);
 
 /* ---- The supervisor's side ---- */
 
 /* The state of the card at `place`, which is below the capacity. */
-enum card_state card_state(const struct card_table *table, size_t place);
+enum job_slot_state job_slot_state(const struct job_slot_table *table, size_t place);
 
 /* The card in use that has this identity, or NULL; 0 has none. */
-const struct card *card_find_witness(const struct card_table *table, uintptr_t witness);
+const struct job_slot *job_slot_find_running(const struct job_slot_table *table, uintptr_t running_job);
 
 /* What a card says. */
-struct card_job {
+struct job_slot_job {
     struct job
         job; /* borrows from `text`; no payload, no metadata; `attempts` is what it is allowed, whoever said so */
     int64_t started_ms;  /* Unix time; 0: it has not started */
     int64_t deadline_us; /* CLOCK_MONOTONIC; 0: it has not started */
-    char text[CARD_TEXT_SIZE];
+    char text[JOB_SLOT_TEXT_SIZE];
 };
 
 /* Reads a card into `ret_job`, which must then stay where it is. Errors: -EBADMSG what is there is not a card that was
  * written as a whole. */
-int card_read_job(const struct card *card, struct card_job *ret_job) WEFT_MUST_CHECK;
+int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_job) WEFT_MUST_CHECK;
 
 /* Rebuilds the context that the job started with, for the lines about it: weft's own values, `handler` and `task` (NULL
  * or empty: none) among them, and as much of the metadata as the card had room for. Errors: -EBADMSG as above; -ENOMEM.
  */
-int card_read_context(const struct card *card, const char *handler, const char *task,
-                      struct weft_context **ret_context) WEFT_MUST_CHECK;
+int job_slot_read_context(const struct job_slot *job_slot, const char *handler, const char *task,
+                          struct weft_context **ret_context) WEFT_MUST_CHECK;

@@ -22,7 +22,7 @@ struct reader {
 
 /* A card, taken apart. Everything points into the text it was read from. */
 struct parts {
-    const char *names[CARD_NAMES];
+    const char *names[JOB_SLOT_NAMES];
     struct job_field metadata[JOB_METADATA_MAX];
     size_t metadata_count;
 };
@@ -53,10 +53,10 @@ static bool is_span(const char *text, size_t size)
 }
 
 /* What each name may be. */
-static bool (*const is_valid[CARD_NAMES])(const char *text, size_t size) = {
-    [CARD_NAME_ID] = name_is_job_id,   [CARD_NAME_TYPE] = name_is_valid, [CARD_NAME_QUEUE] = name_is_valid,
-    [CARD_NAME_ROOT] = name_is_job_id, [CARD_NAME_TRACE] = is_trace,     [CARD_NAME_SPAN] = is_span,
-    [CARD_NAME_ENTRY] = is_entry,
+static bool (*const is_valid[JOB_SLOT_NAMES])(const char *text, size_t size) = {
+    [JOB_SLOT_NAME_ID] = name_is_job_id,   [JOB_SLOT_NAME_TYPE] = name_is_valid, [JOB_SLOT_NAME_QUEUE] = name_is_valid,
+    [JOB_SLOT_NAME_ROOT] = name_is_job_id, [JOB_SLOT_NAME_TRACE] = is_trace,     [JOB_SLOT_NAME_SPAN] = is_span,
+    [JOB_SLOT_NAME_ENTRY] = is_entry,
 };
 
 /* ---- Taking a card apart ---- */
@@ -72,7 +72,7 @@ static const char *read_bytes(struct reader *reader, size_t size)
     return bytes;
 }
 
-static int read_name(struct reader *reader, enum card_name name, size_t size, const char **ret_text)
+static int read_name(struct reader *reader, enum job_slot_name name, size_t size, const char **ret_text)
 {
     const char *text = read_bytes(reader, size);
 
@@ -84,7 +84,7 @@ static int read_name(struct reader *reader, enum card_name name, size_t size, co
 
 static int read_metadata(struct reader *reader, struct job_field *ret_field)
 {
-    struct card_field sizes;
+    struct job_slot_field sizes;
 
     if (reader->used - reader->at < sizeof(sizes))
         return -EBADMSG;
@@ -104,21 +104,21 @@ static bool is_time(int64_t unix_ms)
     return unix_ms >= 0 && unix_ms <= TIME_UNIX_MAX_MS;
 }
 
-static bool has_possible_numbers(const struct card *card)
+static bool has_possible_numbers(const struct job_slot *job_slot)
 {
-    return card->used <= sizeof(card->text) && card->attempt > 0 && card->attempts > 0 && is_time(card->enqueued_ms) &&
-           is_time(card->started_ms) && card->deadline_us >= 0;
+    return job_slot->used <= sizeof(job_slot->text) && job_slot->attempt > 0 && job_slot->attempts > 0 &&
+           is_time(job_slot->enqueued_ms) && is_time(job_slot->started_ms) && job_slot->deadline_us >= 0;
 }
 
-/* `card` is a copy of the caller's, which does not change any more. */
-static int take_apart(const struct card *card, struct parts *ret_parts)
+/* `job_slot` is a copy of the caller's, which does not change any more. */
+static int take_apart(const struct job_slot *job_slot, struct parts *ret_parts)
 {
-    struct reader reader = {.text = card->text, .used = card->used};
-    int r = has_possible_numbers(card) ? 0 : -EBADMSG;
+    struct reader reader = {.text = job_slot->text, .used = job_slot->used};
+    int r = has_possible_numbers(job_slot) ? 0 : -EBADMSG;
 
     ret_parts->metadata_count = 0;
-    for (enum card_name name = 0; name < CARD_NAMES && r == 0; name++)
-        r = read_name(&reader, name, card->sizes[name], &ret_parts->names[name]);
+    for (enum job_slot_name name = 0; name < JOB_SLOT_NAMES && r == 0; name++)
+        r = read_name(&reader, name, job_slot->sizes[name], &ret_parts->names[name]);
     while (r == 0 && reader.at < reader.used) {
         r = ret_parts->metadata_count < JOB_METADATA_MAX ? 0 : -EBADMSG;
         if (r == 0)
@@ -134,26 +134,26 @@ static const char *text_or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
-int card_read_job(const struct card *card, struct card_job *ret_job)
+int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_job)
 {
-    struct card copy = *card;
+    struct job_slot copy = *job_slot;
     struct parts parts;
     int r = take_apart(&copy, &parts);
 
     if (r < 0)
         return r;
     memcpy(ret_job->text, copy.text, copy.used);
-    for (enum card_name name = 0; name < CARD_NAMES; name++)
+    for (enum job_slot_name name = 0; name < JOB_SLOT_NAMES; name++)
         parts.names[name] = ret_job->text + (parts.names[name] - copy.text);
     ret_job->started_ms = copy.started_ms;
     ret_job->deadline_us = copy.deadline_us;
     ret_job->job = (struct job){
-        .id = parts.names[CARD_NAME_ID],
-        .type = parts.names[CARD_NAME_TYPE],
-        .queue = parts.names[CARD_NAME_QUEUE],
-        .entry = parts.names[CARD_NAME_ENTRY],
-        .root = parts.names[CARD_NAME_ROOT],
-        .trace_id = text_or_null(parts.names[CARD_NAME_TRACE]),
+        .id = parts.names[JOB_SLOT_NAME_ID],
+        .type = parts.names[JOB_SLOT_NAME_TYPE],
+        .queue = parts.names[JOB_SLOT_NAME_QUEUE],
+        .entry = parts.names[JOB_SLOT_NAME_ENTRY],
+        .root = parts.names[JOB_SLOT_NAME_ROOT],
+        .trace_id = text_or_null(parts.names[JOB_SLOT_NAME_TRACE]),
         .payload = "",
         .attempt = copy.attempt,
         .attempts = copy.attempts,
@@ -166,20 +166,21 @@ int card_read_job(const struct card *card, struct card_job *ret_job)
 
 /* What a rebuilt context points into; freed with its last frame. */
 struct holder {
-    struct card card;
+    struct job_slot job_slot;
     char attempt[12];
     char words[];
 };
 
-static int holder_new(const struct card *card, const char *handler, const char *task, struct holder **ret_holder)
+static int holder_new(const struct job_slot *job_slot, const char *handler, const char *task,
+                      struct holder **ret_holder)
 {
     size_t handler_size = strlen(handler) + 1, task_size = strlen(task) + 1;
     struct holder *holder = malloc(sizeof(*holder) + handler_size + task_size);
 
     if (!holder)
         return -ENOMEM;
-    holder->card = *card;
-    (void)snprintf(holder->attempt, sizeof(holder->attempt), "%" PRIu32, holder->card.attempt);
+    holder->job_slot = *job_slot;
+    (void)snprintf(holder->attempt, sizeof(holder->attempt), "%" PRIu32, holder->job_slot.attempt);
     memcpy(holder->words, handler, handler_size);
     memcpy(holder->words + handler_size, task, task_size);
     *ret_holder = holder;
@@ -192,13 +193,13 @@ static int make_frame(struct holder *holder, const struct parts *parts, struct w
 
     return job_frame_new(
         &(struct job_values){
-            .id = parts->names[CARD_NAME_ID],
-            .type = parts->names[CARD_NAME_TYPE],
-            .queue = parts->names[CARD_NAME_QUEUE],
+            .id = parts->names[JOB_SLOT_NAME_ID],
+            .type = parts->names[JOB_SLOT_NAME_TYPE],
+            .queue = parts->names[JOB_SLOT_NAME_QUEUE],
             .attempt = holder->attempt,
-            .root_id = parts->names[CARD_NAME_ROOT],
-            .trace_id = parts->names[CARD_NAME_TRACE],
-            .span_id = parts->names[CARD_NAME_SPAN],
+            .root_id = parts->names[JOB_SLOT_NAME_ROOT],
+            .trace_id = parts->names[JOB_SLOT_NAME_TRACE],
+            .span_id = parts->names[JOB_SLOT_NAME_SPAN],
             .handler = handler,
             .task = handler + strlen(handler) + 1,
             .metadata = parts->metadata,
@@ -207,15 +208,16 @@ static int make_frame(struct holder *holder, const struct parts *parts, struct w
         holder, free, ret_context);
 }
 
-int card_read_context(const struct card *card, const char *handler, const char *task, struct weft_context **ret_context)
+int job_slot_read_context(const struct job_slot *job_slot, const char *handler, const char *task,
+                          struct weft_context **ret_context)
 {
     struct holder *holder;
     struct parts parts;
-    int r = holder_new(card, handler ? handler : "", task ? task : "", &holder);
+    int r = holder_new(job_slot, handler ? handler : "", task ? task : "", &holder);
 
     if (r < 0)
         return r;
-    r = take_apart(&holder->card, &parts);
+    r = take_apart(&holder->job_slot, &parts);
     if (r == 0)
         r = make_frame(holder, &parts, ret_context);
     if (r < 0)

@@ -15,32 +15,32 @@
 
 #define REASON_SIZE 512
 
-struct autopsy {
-    const struct child *child;
-    const struct card *culprit; /* NULL: nobody */
-    struct crash crash;         /* all zero without a record */
+struct crash_report {
+    const struct worker_process *worker;
+    const struct job_slot *culprit; /* NULL: nobody */
+    struct crash crash;             /* all zero without a record */
     char reason[REASON_SIZE];
     struct backtrace backtrace;
 };
 
 /* ---- Who it was ---- */
 
-static const char *explain_fault(const struct child_watch *watch)
+static const char *explain_fault(const struct watchdog_state *watchdog)
 {
-    switch (watch->fault) {
-    case CHILD_NO_FAULT:
-    case CHILD_LATE:
+    switch (watchdog->fault) {
+    case WORKER_NO_FAULT:
+    case WORKER_LATE:
         break;
-    case CHILD_FROZEN:
+    case WORKER_FROZEN:
         return "it had been stopped for too long";
-    case CHILD_STALLED:
-        return watch->culprit ? "it kept its worker from turning to any other job"
-                              : "its loop had stood still for too long";
-    case CHILD_OVERDUE:
+    case WORKER_STALLED:
+        return watchdog->culprit ? "it kept its worker from turning to any other job"
+                                 : "its loop had stood still for too long";
+    case WORKER_OVERDUE:
         return "it went on after its time-out";
-    case CHILD_TOO_LARGE:
+    case WORKER_TOO_LARGE:
         return "it used up more memory than \"max_rss\" allows";
-    case CHILD_NEVER_READY:
+    case WORKER_NEVER_READY:
         return "its plugins did not start";
     }
     return NULL;
@@ -48,26 +48,26 @@ static const char *explain_fault(const struct child_watch *watch)
 
 /* SIGKILL leaves no record. Whoever sent it had no particular job in mind, except the kernel when memory has run out:
  * then it is the one that was running. */
-static uintptr_t find_culprit(const struct child *child, bool killed_by_kernel)
+static uintptr_t find_culprit(const struct worker_process *worker, bool killed_by_kernel)
 {
-    bool sigkill = WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGKILL;
+    bool sigkill = WIFSIGNALED(worker->status) && WTERMSIG(worker->status) == SIGKILL;
 
-    if (child->watch.fault != CHILD_NO_FAULT)
-        return child->watch.culprit;
+    if (worker->watchdog.fault != WORKER_NO_FAULT)
+        return worker->watchdog.culprit;
     if (sigkill && !killed_by_kernel)
         return 0;
-    return crash_culprit(&child->slot->crash);
+    return crash_culprit(&worker->slot->crash);
 }
 
 /* ---- Lines ---- */
 
 static int log_crash(void *arg)
 {
-    struct autopsy *autopsy = arg;
-    const struct backtrace *backtrace = &autopsy->backtrace;
+    struct crash_report *report = arg;
+    const struct backtrace *backtrace = &report->backtrace;
     struct weft_field fields[4] = {
-        WEFT_TEXT("error", autopsy->reason),
-        WEFT_INT("worker_pid", autopsy->child->pid),
+        WEFT_TEXT("error", report->reason),
+        WEFT_INT("worker_pid", report->worker->pid),
     };
     size_t count = 2;
 
@@ -81,66 +81,66 @@ static int log_crash(void *arg)
 
 static int log_returned(void *arg)
 {
-    struct autopsy *autopsy = arg;
+    struct crash_report *report = arg;
 
     weft_log_with(WEFT_WARN, "job interrupted by the end of its worker; it runs again, uncharged",
-                  WEFT_INT("worker_pid", autopsy->child->pid));
+                  WEFT_INT("worker_pid", report->worker->pid));
     return 0;
 }
 
 static int log_subtasks(void *arg)
 {
-    struct autopsy *autopsy = arg;
+    struct crash_report *report = arg;
 
-    weft_log_with(WEFT_WARN, "subtasks ended with their worker", WEFT_INT("worker_pid", autopsy->child->pid));
+    weft_log_with(WEFT_WARN, "subtasks ended with their worker", WEFT_INT("worker_pid", report->worker->pid));
     return 0;
 }
 
-static void log_in_context(struct autopsy *autopsy, const struct card *card, int (*log)(void *arg))
+static void log_in_context(struct crash_report *report, const struct job_slot *job_slot, int (*log)(void *arg))
 {
-    bool guilty = card == autopsy->culprit;
+    bool guilty = job_slot == report->culprit;
     struct weft_context *context;
 
-    if (card_read_context(card, guilty ? autopsy->crash.handler : NULL, guilty ? autopsy->crash.task : NULL, &context) <
-        0)
+    if (job_slot_read_context(job_slot, guilty ? report->crash.handler : NULL, guilty ? report->crash.task : NULL,
+                              &context) < 0)
         return;
-    (void)weft_run_in(context, log, autopsy);
+    (void)weft_run_in(context, log, report);
     (void)weft_context_unref(context);
 }
 
 /* ---- The neighbours ---- */
 
 /* What its worker has counted as an attempt has an outcome now. */
-static void count_outcome(const struct autopsy *autopsy, const struct job *job, enum job_outcome outcome)
+static void count_outcome(const struct crash_report *report, const struct job *job, enum job_outcome outcome)
 {
-    const struct tally *tally = &autopsy->child->tally;
+    const struct tally *tally = &report->worker->tally;
     struct tally_cell *cell = tally_cell(tally, tally_find_queue(tally, job->queue), tally_find_type(tally, job->type));
 
     counter_add(&cell->outcomes[outcome], 1);
 }
 
-static void return_neighbour(struct autopsy *autopsy, const struct card *card)
+static void return_neighbour(struct crash_report *report, const struct job_slot *job_slot)
 {
-    struct card_job job;
+    struct job_slot_job job;
 
-    log_in_context(autopsy, card, log_returned);
-    if (card_read_job(card, &job) == 0 && job.started_ms > 0)
-        count_outcome(autopsy, &job.job, JOB_RETURNED);
+    log_in_context(report, job_slot, log_returned);
+    if (job_slot_read_job(job_slot, &job) == 0 && job.started_ms > 0)
+        count_outcome(report, &job.job, JOB_RETURNED);
 }
 
-static void tell_neighbours(struct autopsy *autopsy)
+static void tell_neighbours(struct crash_report *report)
 {
-    const struct card_table *cards = &autopsy->child->cards;
+    const struct job_slot_table *job_slots = &report->worker->job_slots;
 
-    for (size_t i = 0; i < cards->capacity; i++) {
-        enum card_state state = card_state(cards, i);
+    for (size_t i = 0; i < job_slots->capacity; i++) {
+        enum job_slot_state state = job_slot_state(job_slots, i);
 
-        if (state == CARD_FREE || &cards->cards[i] == autopsy->culprit)
+        if (state == JOB_SLOT_FREE || &job_slots->job_slots[i] == report->culprit)
             continue;
-        if (state == CARD_RUNNING)
-            return_neighbour(autopsy, &cards->cards[i]);
+        if (state == JOB_SLOT_RUNNING)
+            return_neighbour(report, &job_slots->job_slots[i]);
         else
-            log_in_context(autopsy, &cards->cards[i], log_subtasks);
+            log_in_context(report, &job_slots->job_slots[i], log_subtasks);
     }
 }
 
@@ -182,33 +182,33 @@ static int64_t retry_ms(const struct config *config, const struct job *job)
 }
 
 /* Like a failed attempt. Gives whether it was the last one. */
-static bool settle_culprit(struct autopsy *autopsy)
+static bool settle_culprit(struct crash_report *report)
 {
-    const struct generation *generation = autopsy->child->generation;
+    const struct generation *generation = report->worker->generation;
     struct weft_context *context;
-    struct card_job card;
+    struct job_slot_job job_slot;
 
-    if (card_read_job(autopsy->culprit, &card) < 0)
+    if (job_slot_read_job(report->culprit, &job_slot) < 0)
         return false;
 
-    bool last = card.job.attempt >= card.job.attempts;
-    struct verdict_lines lines = {.in_ms = last ? 0 : retry_ms(generation->config, &card.job)};
+    bool last = job_slot.job.attempt >= job_slot.job.attempts;
+    struct verdict_lines lines = {.in_ms = last ? 0 : retry_ms(generation->config, &job_slot.job)};
     struct settlement settlement = {
-        .job = &card.job,
+        .job = &job_slot.job,
         .outcome = last ? JOB_DEAD : JOB_RETRY,
-        .error = autopsy->reason,
-        .started_ms = card.started_ms,
-        .duration_us = card.started_ms ? (time_unix_ms() - card.started_ms) * 1000 : 0,
+        .error = report->reason,
+        .started_ms = job_slot.started_ms,
+        .duration_us = job_slot.started_ms ? (time_unix_ms() - job_slot.started_ms) * 1000 : 0,
         .due_ms = last ? 0 : time_unix_ms() + lines.in_ms,
         .charged = true,
     };
     lines.settlement = &settlement;
-    if (queue_keeper_settle(generation->keeper, &settlement) < 0) {
+    if (maintenance_settle(generation->maintenance, &settlement) < 0) {
         weft_error("the outcome of a job that brought its worker down could not be kept: it runs again, uncharged");
         return false;
     }
-    count_outcome(autopsy, &card.job, settlement.outcome);
-    if (card_read_context(autopsy->culprit, autopsy->crash.handler, autopsy->crash.task, &context) == 0) {
+    count_outcome(report, &job_slot.job, settlement.outcome);
+    if (job_slot_read_context(report->culprit, report->crash.handler, report->crash.task, &context) == 0) {
         (void)weft_run_in(context, log_verdict, &lines);
         (void)weft_context_unref(context);
     }
@@ -217,38 +217,40 @@ static bool settle_culprit(struct autopsy *autopsy)
 
 /* ---- */
 
-static void log_end(const struct autopsy *autopsy)
+static void log_end(const struct crash_report *report)
 {
-    const struct child *child = autopsy->child;
+    const struct worker_process *worker = report->worker;
 
-    if (WIFSIGNALED(child->status))
-        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", child->number),
-                      WEFT_INT("worker_pid", child->pid), WEFT_TEXT("signal", sigabbrev_np(WTERMSIG(child->status))),
-                      WEFT_TEXT("error", autopsy->reason));
+    if (WIFSIGNALED(worker->status))
+        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", worker->number),
+                      WEFT_INT("worker_pid", worker->pid), WEFT_TEXT("signal", sigabbrev_np(WTERMSIG(worker->status))),
+                      WEFT_TEXT("error", report->reason));
     else
-        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
-                      WEFT_INT("exit_status", WEXITSTATUS(child->status)), WEFT_TEXT("error", autopsy->reason));
+        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", worker->number),
+                      WEFT_INT("worker_pid", worker->pid), WEFT_INT("exit_status", WEXITSTATUS(worker->status)),
+                      WEFT_TEXT("error", report->reason));
 }
 
-bool autopsy_perform(const struct child *child, bool killed_by_kernel)
+bool crash_report_write(const struct worker_process *worker, bool killed_by_kernel)
 {
-    struct autopsy autopsy = {.child = child};
-    const struct crash_record *record = &child->slot->crash;
+    struct crash_report report = {.worker = worker};
+    const struct crash_record *record = &worker->slot->crash;
     bool dead = false;
 
-    autopsy.culprit = card_find_witness(&child->cards, find_culprit(child, killed_by_kernel));
-    crash_describe(record, child->status, killed_by_kernel ? "memory had run out" : explain_fault(&child->watch),
-                   autopsy.reason, sizeof(autopsy.reason));
-    if (crash_read(record, &autopsy.crash) == 0)
-        backtrace_describe(&autopsy.crash, &autopsy.backtrace);
-    log_end(&autopsy);
-    if (autopsy.culprit) {
-        log_in_context(&autopsy, autopsy.culprit, log_crash);
-        if (card_state(&child->cards, (size_t)(autopsy.culprit - child->cards.cards)) == CARD_RUNNING)
-            dead = settle_culprit(&autopsy);
+    report.culprit = job_slot_find_running(&worker->job_slots, find_culprit(worker, killed_by_kernel));
+    crash_describe(record, worker->status, killed_by_kernel ? "memory had run out" : explain_fault(&worker->watchdog),
+                   report.reason, sizeof(report.reason));
+    if (crash_read(record, &report.crash) == 0)
+        backtrace_describe(&report.crash, &report.backtrace);
+    log_end(&report);
+    if (report.culprit) {
+        log_in_context(&report, report.culprit, log_crash);
+        if (job_slot_state(&worker->job_slots, (size_t)(report.culprit - worker->job_slots.job_slots)) ==
+            JOB_SLOT_RUNNING)
+            dead = settle_culprit(&report);
     }
-    tell_neighbours(&autopsy);
-    if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
+    tell_neighbours(&report);
+    if (maintenance_reclaim(worker->generation->maintenance, worker->consumer) < 0)
         weft_error("the jobs of a dead worker could not be given back: out of memory");
     return dead;
 }

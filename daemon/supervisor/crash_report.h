@@ -8,4 +8,4 @@
 
 /* Writes the lines, each in its job's context, settles the culprit, and has the rest given back. `killed_by_kernel`:
  * its SIGKILL came because memory had run out. Gives whether the culprit is a dead letter now. */
-bool autopsy_perform(const struct child *child, bool killed_by_kernel);
+bool crash_report_write(const struct worker_process *worker, bool killed_by_kernel);

@@ -14,9 +14,9 @@ int generation_new(struct config *config, struct log_output *output, void *owner
     return 0;
 }
 
-int generation_connect(struct generation *generation, struct event_base *base, const struct queue_keeper_events *events)
+int generation_connect(struct generation *generation, struct event_base *base, const struct maintenance_events *events)
 {
-    return queue_keeper_new(base, &generation->config->queue_options, events, generation, &generation->keeper);
+    return maintenance_new(base, &generation->config->queue_options, events, generation, &generation->maintenance);
 }
 
 struct generation *generation_ref(struct generation *generation)
@@ -29,7 +29,7 @@ struct generation *generation_unref(struct generation *generation)
 {
     if (!generation || --generation->users > 0)
         return NULL;
-    (void)queue_keeper_free(generation->keeper);
+    (void)maintenance_free(generation->maintenance);
     (void)web_free(generation->web);
     (void)log_output_free(generation->output);
     (void)config_free(generation->config);

@@ -17,10 +17,10 @@
 struct generation {
     struct config *config;
     struct log_output *output;
-    struct queue_keeper *keeper; /* NULL until generation_connect() */
-    struct web *web;             /* NULL: it has none */
-    void *owner;                 /* for the keeper's events, whose user is the generation */
-    size_t users;                /* workers of it, the crew that starts them, a reload that prepares it */
+    struct maintenance *maintenance; /* NULL until generation_connect() */
+    struct web *web;                 /* NULL: it has none */
+    void *owner;                     /* for the keeper's events, whose user is the generation */
+    size_t users;                    /* workers of it, the crew that starts them, a reload that prepares it */
 };
 
 /* Takes `config` and `output` over where it succeeds; one user is the caller. Errors: -ENOMEM. */
@@ -29,7 +29,7 @@ int generation_new(struct config *config, struct log_output *output, void *owner
 
 /* Makes the keeper, which starts to connect. Errors: -ENOMEM. */
 int generation_connect(struct generation *generation, struct event_base *base,
-                       const struct queue_keeper_events *events) MUST_CHECK;
+                       const struct maintenance_events *events) MUST_CHECK;
 
 struct generation *generation_ref(struct generation *generation);
 

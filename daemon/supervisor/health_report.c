@@ -6,59 +6,59 @@
 #include <weft/log.h>
 
 /* Each text once until it is over, so that several processes that see the same do not say it several times. */
-static void say(struct notice *notice, const char *problem)
+static void say(struct health_report *health_report, const char *problem)
 {
-    for (size_t i = 0; i < notice->text_count; i++)
-        if (strcmp(notice->texts[i], problem) == 0)
+    for (size_t i = 0; i < health_report->text_count; i++)
+        if (strcmp(health_report->texts[i], problem) == 0)
             return;
-    if (notice->text_count == NOTICE_TEXTS_MAX)
+    if (health_report->text_count == HEALTH_REPORT_TEXTS_MAX)
         return;
-    (void)snprintf(notice->texts[notice->text_count], sizeof(notice->texts[0]), "%s", problem);
-    notice->text_count++;
-    if (notice->ailing)
+    (void)snprintf(health_report->texts[health_report->text_count], sizeof(health_report->texts[0]), "%s", problem);
+    health_report->text_count++;
+    if (health_report->unhealthy)
         weft_log_with(WEFT_WARN, "Redis still does not answer as it should", WEFT_TEXT("error", problem));
     else
         weft_log_with(WEFT_ERROR, "Redis does not answer as it should; trying again", WEFT_TEXT("error", problem));
-    notice->ailing = true;
+    health_report->unhealthy = true;
 }
 
-static void say_over(struct notice *notice)
+static void say_over(struct health_report *health_report)
 {
     weft_log_fields(WEFT_INFO, "Redis answers again", NULL, 0);
-    notice->ailing = false;
-    notice->text_count = 0;
+    health_report->unhealthy = false;
+    health_report->text_count = 0;
 }
 
-void notice_supervisor(struct notice *notice, const char *problem)
+void health_report_supervisor(struct health_report *health_report, const char *problem)
 {
-    notice->supervisor_ailing = problem != NULL;
+    health_report->supervisor_unhealthy = problem != NULL;
     if (problem)
-        say(notice, problem);
+        say(health_report, problem);
 }
 
 /* What was wrong between two looks counts as well. */
-static bool look_at(struct notice *notice, struct child *child)
+static bool look_at(struct health_report *health_report, struct worker_process *worker)
 {
-    unsigned news = atomic_load(&child->slot->redis_news);
+    unsigned news = atomic_load(&worker->slot->redis_news);
     char problem[SCOREBOARD_PROBLEM_SIZE];
 
-    if (news != child->redis_news) {
-        child->redis_news = news;
+    if (news != worker->redis_news) {
+        worker->redis_news = news;
         /* The worker may be writing it. */
-        memcpy(problem, child->slot->redis_problem, sizeof(problem));
+        memcpy(problem, worker->slot->redis_problem, sizeof(problem));
         problem[sizeof(problem) - 1] = '\0';
-        say(notice, problem);
+        say(health_report, problem);
     }
     return news % 2 == 1;
 }
 
-void notice_look(struct notice *notice, const struct crew *crew)
+void health_report_check(struct health_report *health_report, const struct worker_pool *pool)
 {
-    bool ailing = notice->supervisor_ailing;
+    bool unhealthy = health_report->supervisor_unhealthy;
 
-    for (struct child *child = crew->children; child; child = child->next)
-        if (child_runs(child))
-            ailing |= look_at(notice, child);
-    if (notice->ailing && !ailing)
-        say_over(notice);
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (worker_process_runs(worker))
+            unhealthy |= look_at(health_report, worker);
+    if (health_report->unhealthy && !unhealthy)
+        say_over(health_report);
 }

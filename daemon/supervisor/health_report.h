@@ -8,17 +8,17 @@
 
 #include "daemon/supervisor/worker_pool.h"
 
-#define NOTICE_TEXTS_MAX 8
+#define HEALTH_REPORT_TEXTS_MAX 8
 
-struct notice {
-    bool supervisor_ailing;
-    bool ailing;                                           /* something has been said, and not that it is over */
-    char texts[NOTICE_TEXTS_MAX][SCOREBOARD_PROBLEM_SIZE]; /* what has been said since then */
+struct health_report {
+    bool supervisor_unhealthy;
+    bool unhealthy;                                               /* something has been said, and not that it is over */
+    char texts[HEALTH_REPORT_TEXTS_MAX][SCOREBOARD_PROBLEM_SIZE]; /* what has been said since then */
     size_t text_count;
 };
 
 /* What the supervisor's own connections say; NULL: nothing is wrong any more. */
-void notice_supervisor(struct notice *notice, const char *problem);
+void health_report_supervisor(struct health_report *health_report, const char *problem);
 
 /* Looks at what the workers say, and says so; a few times a second. */
-void notice_look(struct notice *notice, const struct crew *crew);
+void health_report_check(struct health_report *health_report, const struct worker_pool *pool);

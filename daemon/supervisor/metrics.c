@@ -33,36 +33,36 @@ static const char *const causes[METRICS_CAUSES] = {
     [METRICS_SIGNAL] = "signal",
     [METRICS_EXIT] = "exit",
     [METRICS_OUT_OF_MEMORY] = "out_of_memory",
-    [METRICS_FAULT + CHILD_STALLED - 1] = "stalled",
-    [METRICS_FAULT + CHILD_FROZEN - 1] = "frozen",
-    [METRICS_FAULT + CHILD_OVERDUE - 1] = "overdue",
-    [METRICS_FAULT + CHILD_TOO_LARGE - 1] = "too_large",
-    [METRICS_FAULT + CHILD_NEVER_READY - 1] = "never_ready",
-    [METRICS_FAULT + CHILD_LATE - 1] = "late",
+    [METRICS_FAULT + WORKER_STALLED - 1] = "stalled",
+    [METRICS_FAULT + WORKER_FROZEN - 1] = "frozen",
+    [METRICS_FAULT + WORKER_OVERDUE - 1] = "overdue",
+    [METRICS_FAULT + WORKER_TOO_LARGE - 1] = "too_large",
+    [METRICS_FAULT + WORKER_NEVER_READY - 1] = "never_ready",
+    [METRICS_FAULT + WORKER_LATE - 1] = "late",
 };
 
 /* ---- Gathering ---- */
 
-static size_t cause_of(const struct child *child, bool out_of_memory)
+static size_t cause_of(const struct worker_process *worker, bool out_of_memory)
 {
-    if (child->watch.fault != CHILD_NO_FAULT)
-        return METRICS_FAULT + child->watch.fault - 1;
+    if (worker->watchdog.fault != WORKER_NO_FAULT)
+        return METRICS_FAULT + worker->watchdog.fault - 1;
     if (out_of_memory)
         return METRICS_OUT_OF_MEMORY;
-    return WIFSIGNALED(child->status) ? METRICS_SIGNAL : METRICS_EXIT;
+    return WIFSIGNALED(worker->status) ? METRICS_SIGNAL : METRICS_EXIT;
 }
 
 /* Where there is no memory for it, a part of the counts is missing from then on: a scrape sees them fall, as after a
  * restart. */
-void metrics_note_end(struct metrics *metrics, const struct child *child, bool crashed, bool out_of_memory)
+void metrics_note_end(struct metrics *metrics, const struct worker_process *worker, bool crashed, bool out_of_memory)
 {
-    (void)!totals_add_tally(&metrics->gone, &child->tally, true);
+    (void)!totals_add_tally(&metrics->gone, &worker->tally, true);
     for (size_t i = 0; i < METRICS_LEVELS; i++)
-        metrics->gone_lines[i] += counter_get(&child->slot->log_lines[i]);
-    metrics->gone_lines_lost += counter_get(&child->slot->log_lines_lost);
-    metrics->gone_abandoned += counter_get(&child->slot->offload_abandoned_total);
+        metrics->gone_lines[i] += counter_get(&worker->slot->log_lines[i]);
+    metrics->gone_lines_lost += counter_get(&worker->slot->log_lines_lost);
+    metrics->gone_abandoned += counter_get(&worker->slot->offload_abandoned_total);
     if (crashed)
-        metrics->crashes[cause_of(child, out_of_memory)]++;
+        metrics->crashes[cause_of(worker, out_of_memory)]++;
 }
 
 void metrics_note_samples(struct metrics *metrics, const struct generation *generation,
@@ -85,16 +85,16 @@ void metrics_note_scrape(struct metrics *metrics)
     metrics->scraped_us = time_steady_us();
 }
 
-void metrics_tend(struct metrics *metrics, const struct crew *crew)
+void metrics_tend(struct metrics *metrics, const struct worker_pool *pool)
 {
     int64_t now_us = time_steady_us();
 
-    if (!crew->generation || now_us - metrics->asked_us < SAMPLE_PERIOD_US)
+    if (!pool->generation || now_us - metrics->asked_us < SAMPLE_PERIOD_US)
         return;
     metrics->asked_us = now_us;
-    queue_keeper_sample(crew->generation->keeper, metrics->scraped_us != 0 && now_us - metrics->scraped_us < SCRAPED_US
-                                                      ? SAMPLE_SCRAPED
-                                                      : SAMPLE_IDLE);
+    maintenance_sample(pool->generation->maintenance,
+                       metrics->scraped_us != 0 && now_us - metrics->scraped_us < SCRAPED_US ? SAMPLE_SCRAPED
+                                                                                             : SAMPLE_IDLE);
 }
 
 void metrics_done(struct metrics *metrics)
@@ -105,9 +105,9 @@ void metrics_done(struct metrics *metrics)
 }
 
 /* What is still counted in a slot of its own. */
-static bool counts(const struct child *child)
+static bool counts(const struct worker_process *worker)
 {
-    return child_runs(child) && child->slot;
+    return worker_process_runs(worker) && worker->slot;
 }
 
 /* ---- Writing ---- */
@@ -184,7 +184,7 @@ static int64_t count_ready(const struct queue_sample *sample)
     return sample->entries < sample->held ? 0 : sample->entries - sample->held;
 }
 
-static void write_queues(const struct metrics *metrics, const struct crew *crew, struct evbuffer *buffer)
+static void write_queues(const struct metrics *metrics, const struct worker_pool *pool, struct evbuffer *buffer)
 {
     static const struct {
         const char *name, *help;
@@ -197,9 +197,9 @@ static void write_queues(const struct metrics *metrics, const struct crew *crew,
     };
     char labels[LABELS_SIZE];
 
-    if (metrics->sampled != crew->generation || time_steady_us() - metrics->sampled_us > SAMPLE_LIFE_US)
+    if (metrics->sampled != pool->generation || time_steady_us() - metrics->sampled_us > SAMPLE_LIFE_US)
         return;
-    const struct config *config = crew->generation->config;
+    const struct config *config = pool->generation->config;
     for (size_t i = 0; i < ELEMENTS(families); i++) {
         exposition_begin(buffer, families[i].name, "gauge", families[i].help);
         for (size_t j = 0; j < config->queue_count; j++) {
@@ -230,8 +230,8 @@ static void write_crashes(const struct metrics *metrics, struct evbuffer *buffer
     }
 }
 
-static void write_lines(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
-                        struct evbuffer *buffer)
+static void write_lines(const struct metrics *metrics, const struct worker_pool *pool,
+                        const struct scoreboard_slot *slot, struct evbuffer *buffer)
 {
     uint64_t lost = metrics->gone_lines_lost + counter_get(&slot->log_lines_lost);
     char labels[LABELS_SIZE];
@@ -240,32 +240,32 @@ static void write_lines(const struct metrics *metrics, const struct crew *crew, 
     for (size_t i = 0; i < METRICS_LEVELS; i++) {
         uint64_t lines = metrics->gone_lines[i] + counter_get(&slot->log_lines[i]);
 
-        for (const struct child *child = crew->children; child; child = child->next)
-            lines += counts(child) ? counter_get(&child->slot->log_lines[i]) : 0;
+        for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+            lines += counts(worker) ? counter_get(&worker->slot->log_lines[i]) : 0;
         (void)snprintf(labels, sizeof(labels), "level=\"%s\"", levels[i]);
         exposition_add(buffer, "weft_log_lines_total", labels, lines);
     }
-    for (const struct child *child = crew->children; child; child = child->next)
-        lost += counts(child) ? counter_get(&child->slot->log_lines_lost) : 0;
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        lost += counts(worker) ? counter_get(&worker->slot->log_lines_lost) : 0;
     exposition_begin(buffer, "weft_log_lines_lost_total", "counter", "Log lines that an output did not take.");
     exposition_add(buffer, "weft_log_lines_lost_total", "", lost);
 }
 
-static void write_workers(const struct metrics *metrics, const struct crew *crew, struct evbuffer *buffer)
+static void write_workers(const struct metrics *metrics, const struct worker_pool *pool, struct evbuffer *buffer)
 {
     uint64_t abandoned_total = metrics->gone_abandoned;
     uint64_t starting = 0, ready = 0, retiring = 0, contexts = 0, tasks = 0, threads = 0, abandoned = 0;
 
-    for (const struct child *child = crew->children; child; child = child->next) {
-        starting += child->state == CHILD_STARTING;
-        ready += child->state == CHILD_READY;
-        retiring += child->state == CHILD_RETIRING;
-        if (counts(child)) {
-            contexts += (uint64_t)atomic_load(&child->slot->contexts);
-            tasks += (uint64_t)atomic_load(&child->slot->tasks);
-            threads += (uint64_t)atomic_load(&child->slot->offload_threads);
-            abandoned += (uint64_t)atomic_load(&child->slot->offload_abandoned);
-            abandoned_total += counter_get(&child->slot->offload_abandoned_total);
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+        starting += worker->state == WORKER_STARTING;
+        ready += worker->state == WORKER_READY;
+        retiring += worker->state == WORKER_RETIRING;
+        if (counts(worker)) {
+            contexts += (uint64_t)atomic_load(&worker->slot->contexts);
+            tasks += (uint64_t)atomic_load(&worker->slot->tasks);
+            threads += (uint64_t)atomic_load(&worker->slot->offload_threads);
+            abandoned += (uint64_t)atomic_load(&worker->slot->offload_abandoned);
+            abandoned_total += counter_get(&worker->slot->offload_abandoned_total);
         }
     }
     exposition_begin(buffer, "weft_workers", "gauge", "Worker processes, by their state.");
@@ -285,15 +285,15 @@ static void write_workers(const struct metrics *metrics, const struct crew *crew
     exposition_add(buffer, "weft_offload_abandoned_total", "", abandoned_total);
 }
 
-void metrics_write(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
+void metrics_write(const struct metrics *metrics, const struct worker_pool *pool, const struct scoreboard_slot *slot,
                    bool redis_answers, struct evbuffer *buffer)
 {
     struct totals totals = {0};
     int r = totals_add(&totals, &metrics->gone);
 
-    for (const struct child *child = crew->children; child && r == 0; child = child->next)
-        if (counts(child))
-            r = totals_add_tally(&totals, &child->tally, false);
+    for (const struct worker_process *worker = pool->workers; worker && r == 0; worker = worker->next)
+        if (counts(worker))
+            r = totals_add_tally(&totals, &worker->tally, false);
     exposition_begin(buffer, "weft_build_info", "gauge", "1, with the version.");
     exposition_add(buffer, "weft_build_info", "version=\"" WEFT_VERSION "\"", 1);
     /* Counts that fell for want of memory would look like a restart. */
@@ -301,10 +301,10 @@ void metrics_write(const struct metrics *metrics, const struct crew *crew, const
         write_jobs(&totals, buffer);
         write_waits(&totals, buffer);
     }
-    write_queues(metrics, crew, buffer);
-    write_workers(metrics, crew, buffer);
+    write_queues(metrics, pool, buffer);
+    write_workers(metrics, pool, buffer);
     write_crashes(metrics, buffer);
-    write_lines(metrics, crew, slot, buffer);
+    write_lines(metrics, pool, slot, buffer);
     exposition_begin(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.");
     exposition_add(buffer, "weft_redis_up", "", redis_answers);
     exposition_begin(buffer, "weft_redis_round_trip_seconds", "histogram",

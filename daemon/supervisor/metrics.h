@@ -19,8 +19,8 @@ enum metrics_cause {
     METRICS_SIGNAL,
     METRICS_EXIT,
     METRICS_OUT_OF_MEMORY,
-    METRICS_FAULT, /* and from here on, enum child_fault from its first one */
-    METRICS_CAUSES = METRICS_FAULT + CHILD_LATE,
+    METRICS_FAULT, /* and from here on, enum worker_fault from its first one */
+    METRICS_CAUSES = METRICS_FAULT + WORKER_LATE,
 };
 
 #define METRICS_LEVELS 4 /* of log lines */
@@ -40,7 +40,7 @@ struct metrics {
 };
 
 /* A worker has ended; `crashed`: it was to go on. */
-void metrics_note_end(struct metrics *metrics, const struct child *child, bool crashed, bool out_of_memory);
+void metrics_note_end(struct metrics *metrics, const struct worker_process *worker, bool crashed, bool out_of_memory);
 
 /* Redis has said how full the queues of `generation` are. */
 void metrics_note_samples(struct metrics *metrics, const struct generation *generation,
@@ -50,10 +50,10 @@ void metrics_note_samples(struct metrics *metrics, const struct generation *gene
 void metrics_note_scrape(struct metrics *metrics);
 
 /* A few times a second: asks Redis once a second, of five queues in turn, or of a hundred while somebody scrapes. */
-void metrics_tend(struct metrics *metrics, const struct crew *crew);
+void metrics_tend(struct metrics *metrics, const struct worker_pool *pool);
 
 /* Writes them all, in Prometheus's text format. `slot` is the supervisor's own. */
-void metrics_write(const struct metrics *metrics, const struct crew *crew, const struct scoreboard_slot *slot,
+void metrics_write(const struct metrics *metrics, const struct worker_pool *pool, const struct scoreboard_slot *slot,
                    bool redis_answers, struct evbuffer *buffer);
 
 /* Frees what the struct holds. */

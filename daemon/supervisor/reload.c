@@ -52,7 +52,7 @@ static const char *find_obstacle(const struct config *old, const struct config *
 
 void reload_begin(struct reload *reload)
 {
-    const struct config *old = reload->crew->generation->config;
+    const struct config *old = reload->pool->generation->config;
     char *message;
 
     if (reload->state != RELOAD_NOT) {
@@ -99,14 +99,14 @@ static void connect_next(struct reload *reload)
         return;
     }
     reload->config = NULL;
-    r = web_new(reload->web, reload->next->config->http.listen, reload->crew->generation->web, &reload->next->web,
+    r = web_new(reload->web, reload->next->config->http.listen, reload->pool->generation->web, &reload->next->web,
                 &message);
     if (r < 0) {
         refuse(reload, message ? message : strerror(-r));
         free(message);
         return;
     }
-    r = generation_connect(reload->next, reload->crew->base, reload->keeper_events);
+    r = generation_connect(reload->next, reload->pool->base, reload->maintenance_events);
     if (r < 0)
         refuse(reload, strerror(-r));
     else
@@ -136,24 +136,24 @@ void reload_redis_ready(struct reload *reload, const struct generation *generati
 {
     if (reload->state != RELOAD_CONNECTING || generation != reload->next)
         return;
-    reload->old = generation_ref(reload->crew->generation);
+    reload->old = generation_ref(reload->pool->generation);
     log_output_install(reload->next->output);
-    crew_change(reload->crew, reload->next);
+    worker_pool_change(reload->pool, reload->next);
     set_state(reload, RELOAD_REPLACING);
 }
 
 static void go_back(struct reload *reload, const char *why)
 {
     log_output_install(reload->old->output);
-    crew_change_back(reload->crew, reload->old);
+    worker_pool_change_back(reload->pool, reload->old);
     refuse(reload, why);
 }
 
-void reload_worker_ended(struct reload *reload, const struct child *child)
+void reload_worker_ended(struct reload *reload, const struct worker_process *worker)
 {
     /* One that was ready may have been brought down by a job, which says nothing of the configuration. */
-    if (reload->state == RELOAD_REPLACING && child->generation == reload->next && !atomic_load(&child->slot->ready) &&
-        !crew_has_ready(reload->crew))
+    if (reload->state == RELOAD_REPLACING && worker->generation == reload->next && !atomic_load(&worker->slot->ready) &&
+        !worker_pool_has_ready(reload->pool))
         go_back(reload, "its first worker ended before it was ready");
 }
 
@@ -165,7 +165,7 @@ static void check_limit(struct reload *reload)
         plugin_check_kill(&reload->check);
     else if (reload->state == RELOAD_CONNECTING)
         refuse(reload, "its Redis does not answer");
-    else if (reload->state == RELOAD_REPLACING && !crew_has_ready(reload->crew))
+    else if (reload->state == RELOAD_REPLACING && !worker_pool_has_ready(reload->pool))
         go_back(reload, "its first worker does not become ready");
 }
 
@@ -173,7 +173,7 @@ void reload_tend(struct reload *reload)
 {
     if (reload->state == RELOAD_NOT)
         return;
-    if (reload->state == RELOAD_REPLACING && crew_is_complete(reload->crew)) {
+    if (reload->state == RELOAD_REPLACING && worker_pool_is_complete(reload->pool)) {
         weft_log_with(WEFT_INFO, "weftd reloaded", WEFT_INT("workers", reload->next->config->workers));
         finish(reload);
         return;

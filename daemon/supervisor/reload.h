@@ -16,9 +16,9 @@ enum reload_state {
 };
 
 struct reload {
-    struct crew *crew;
+    struct worker_pool *pool;
     struct scoreboard_slot *slot; /* the supervisor's */
-    const struct queue_keeper_events *keeper_events;
+    const struct maintenance_events *maintenance_events;
     void *owner; /* of the new generations */
     const struct web_setup *web;
     enum reload_state state;
@@ -40,7 +40,7 @@ void reload_redis_ready(struct reload *reload, const struct generation *generati
 bool reload_child_ended(struct reload *reload, pid_t pid, int status);
 
 /* A worker has ended unexpectedly. */
-void reload_worker_ended(struct reload *reload, const struct child *child);
+void reload_worker_ended(struct reload *reload, const struct worker_process *worker);
 
 /* A few times a second. */
 void reload_tend(struct reload *reload);

@@ -119,9 +119,9 @@ void service_write_status(const struct service_figures *figures, uint64_t rate, 
 
 static uint64_t rate_of(const struct service *service, const struct service_figures *figures, int64_t now_us)
 {
-    int64_t passed_us = now_us - service->told_us;
+    int64_t passed_us = now_us - service->notified_us;
 
-    if (passed_us <= 0 || service->told_us == 0 || figures->jobs_done < service->jobs_done)
+    if (passed_us <= 0 || service->notified_us == 0 || figures->jobs_done < service->jobs_done)
         return 0;
     return (figures->jobs_done - service->jobs_done) * (uint64_t)SECOND_US / (uint64_t)passed_us;
 }
@@ -155,7 +155,7 @@ static void tell_status(struct service *service, const struct service_figures *f
     bool waits = figures->phase == SERVICE_STARTING || figures->phase == SERVICE_STOPPING;
 
     service_write_status(figures, rate_of(service, figures, now_us), status);
-    service->told_us = now_us;
+    service->notified_us = now_us;
     service->jobs_done = figures->jobs_done;
     if (strcmp(status, service->status) != 0) {
         (void)snprintf(message, sizeof(message), "STATUS=%s", status);
@@ -187,7 +187,7 @@ void service_tell(struct service *service, const struct service_figures *figures
     }
     if (changed)
         tell_phase(service, figures->phase, now_us);
-    if (changed || now_us - service->told_us >= SECOND_US)
+    if (changed || now_us - service->notified_us >= SECOND_US)
         tell_status(service, figures, now_us);
     if (figures->sound)
         feed_watchdog(service, now_us);

@@ -26,7 +26,7 @@ enum { SERVICE_STATUS_SIZE = 512 };
 struct service {
     bool begun;
     enum service_phase phase;
-    int64_t told_us;     /* the last status */
+    int64_t notified_us; /* the last status */
     int64_t fed_us;      /* the last sign of life */
     int64_t watchdog_us; /* the service manager wants one each; 0: it does not */
     uint64_t jobs_done;  /* at the last status */

@@ -28,9 +28,10 @@
 /* The jobs of workers that were killed are given back first, but a Redis that is away keeps nobody from stopping. */
 static void end_if_stopped(struct supervisor *supervisor)
 {
-    if (supervisor->state != SUPERVISOR_STOPPING || crew_running(&supervisor->crew) > 0)
+    if (supervisor->state != SUPERVISOR_STOPPING || worker_pool_running(&supervisor->pool) > 0)
         return;
-    if (!crew_has_remains(&supervisor->crew) || time_steady_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
+    if (!worker_pool_has_remains(&supervisor->pool) ||
+        time_steady_us() - supervisor->workers_gone_us > RECLAIM_LIMIT_US)
         (void)event_base_loopexit(supervisor->base, NULL);
 }
 
@@ -40,7 +41,7 @@ static void begin_stop(struct supervisor *supervisor, int exit_status)
     supervisor->exit_status = exit_status;
     supervisor->workers_gone_us = time_steady_us();
     reload_cancel(&supervisor->reload);
-    crew_stop(&supervisor->crew);
+    worker_pool_stop(&supervisor->pool);
     supervisor_tell_manager(supervisor);
     end_if_stopped(supervisor);
 }
@@ -53,39 +54,39 @@ static void on_stop_signal(evutil_socket_t number, short what, void *arg)
     (void)what;
     if (!again) {
         weft_log_with(WEFT_INFO, "weftd stopping", WEFT_TEXT("signal", sigabbrev_np((int)number)),
-                      WEFT_INT("workers", crew_running(&supervisor->crew)));
+                      WEFT_INT("workers", worker_pool_running(&supervisor->pool)));
         begin_stop(supervisor, EX_OK);
     }
     /* The second time: at once. So does the terminal's own signal for that. */
     if (again || number == SIGQUIT)
-        crew_hurry(&supervisor->crew);
+        worker_pool_hurry(&supervisor->pool);
 }
 
 /* ---- Children of all kinds ---- */
 
-static void worker_ended(struct child *child, bool expected, void *user)
+static void worker_ended(struct worker_process *worker, bool expected, void *user)
 {
     struct supervisor *supervisor = user;
-    bool clean = WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_OK;
+    bool clean = WIFEXITED(worker->status) && WEXITSTATUS(worker->status) == EX_OK;
     bool crashed = !expected || !clean;
     bool out_of_memory = crashed && oom_has_killed(&supervisor->oom);
 
     supervisor->workers_gone_us = time_steady_us();
     /* A handler may have called exit(0), so a good status alone says nothing. */
     if (crashed)
-        supervisor->crew.totals.jobs_failed += autopsy_perform(child, out_of_memory);
-    else if (queue_keeper_reclaim(child->generation->keeper, child->consumer) < 0)
+        supervisor->pool.totals.jobs_failed += crash_report_write(worker, out_of_memory);
+    else if (maintenance_reclaim(worker->generation->maintenance, worker->consumer) < 0)
         weft_error("what a worker may have left could not be given back: out of memory");
-    metrics_note_end(&supervisor->metrics, child, crashed, out_of_memory);
+    metrics_note_end(&supervisor->metrics, worker, crashed, out_of_memory);
     if (!expected)
-        reload_worker_ended(&supervisor->reload, child);
+        reload_worker_ended(&supervisor->reload, worker);
     /* A plugin that cannot start now will not in a second either. */
-    if (WIFEXITED(child->status) && WEXITSTATUS(child->status) == EX_CONFIG && !supervisor->announced &&
+    if (WIFEXITED(worker->status) && WEXITSTATUS(worker->status) == EX_CONFIG && !supervisor->announced &&
         supervisor->state == SUPERVISOR_RUNNING)
         begin_stop(supervisor, EX_CONFIG);
 }
 
-static const struct crew_events crew_events = {.ended = worker_ended};
+static const struct worker_pool_events worker_pool_events = {.ended = worker_ended};
 
 static void on_child_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -97,7 +98,7 @@ static void on_child_signal(evutil_socket_t number, short what, void *arg)
     for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG))
         if (!redis_server_child_ended(supervisor->redis, pid, status) &&
             !reload_child_ended(&supervisor->reload, pid, status))
-            (void)crew_child_ended(&supervisor->crew, pid, status);
+            (void)worker_pool_process_ended(&supervisor->pool, pid, status);
     end_if_stopped(supervisor);
 }
 
@@ -121,7 +122,7 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
     (void)number;
     (void)what;
     log_output_reopen(NULL);
-    crew_reopen_logs(&supervisor->crew);
+    worker_pool_reopen_logs(&supervisor->pool);
     weft_info("log files opened anew");
 }
 
@@ -137,7 +138,7 @@ static void redis_ready(void *user)
         return;
     }
     supervisor->state = SUPERVISOR_RUNNING;
-    if (crew_start(&supervisor->crew, generation) < 0)
+    if (worker_pool_start(&supervisor->pool, generation) < 0)
         weft_error("the workers could not be started: out of memory");
     /* It is the crew's now, and goes when a reload has replaced it. */
     supervisor->first = generation_unref(supervisor->first);
@@ -153,7 +154,7 @@ static void redis_state(const char *problem, void *user)
         if (supervisor->redis)
             return;
     }
-    notice_supervisor(&supervisor->notice, problem);
+    health_report_supervisor(&supervisor->health_report, problem);
 }
 
 static void reclaimed(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user)
@@ -172,7 +173,7 @@ static void sampled(const struct queue_sample *samples, int64_t round_trip_us, v
     metrics_note_samples(&((struct supervisor *)generation->owner)->metrics, generation, samples, round_trip_us);
 }
 
-static const struct queue_keeper_events keeper_events = {
+static const struct maintenance_events maintenance_events = {
     .ready = redis_ready,
     .redis_state = redis_state,
     .reclaimed = reclaimed,
@@ -194,7 +195,7 @@ static void check_redis_start(struct supervisor *supervisor)
 
 static void announce(struct supervisor *supervisor)
 {
-    const struct config *config = supervisor->crew.generation->config;
+    const struct config *config = supervisor->pool.generation->config;
 
     supervisor->announced = true;
     weft_log_with(WEFT_INFO, "weftd ready", WEFT_INT("workers", config->workers),
@@ -215,17 +216,17 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (supervisor->state == SUPERVISOR_STARTING)
         check_redis_start(supervisor);
-    watch_look(&supervisor->watch, &supervisor->crew);
-    crew_tend(&supervisor->crew);
+    watchdog_check(&supervisor->watchdog, &supervisor->pool);
+    worker_pool_tend(&supervisor->pool);
     end_if_stopped(supervisor);
-    notice_look(&supervisor->notice, &supervisor->crew);
-    if (supervisor->crew.generation && supervisor->crew.generation->web)
-        metrics_tend(&supervisor->metrics, &supervisor->crew);
+    health_report_check(&supervisor->health_report, &supervisor->pool);
+    if (supervisor->pool.generation && supervisor->pool.generation->web)
+        metrics_tend(&supervisor->metrics, &supervisor->pool);
     /* Also with nothing new to write: an output that was full may have room again. */
     log_output_tend();
     if (supervisor->state == SUPERVISOR_RUNNING) {
         reload_tend(&supervisor->reload);
-        if (!supervisor->announced && crew_is_complete(&supervisor->crew))
+        if (!supervisor->announced && worker_pool_is_complete(&supervisor->pool))
             announce(supervisor);
     }
     supervisor_tell_manager(supervisor);
@@ -297,10 +298,11 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
     supervisor->base = event_base_new();
     if (!supervisor->base)
         return -ENOMEM;
-    supervisor->crew = (struct crew){.base = supervisor->base, .events = &crew_events, .user = supervisor};
-    supervisor->reload = (struct reload){.crew = &supervisor->crew,
+    supervisor->pool =
+        (struct worker_pool){.base = supervisor->base, .events = &worker_pool_events, .user = supervisor};
+    supervisor->reload = (struct reload){.pool = &supervisor->pool,
                                          .slot = slot,
-                                         .keeper_events = &keeper_events,
+                                         .maintenance_events = &maintenance_events,
                                          .owner = supervisor,
                                          .web = &supervisor->web};
     supervisor->started_us = time_steady_us();
@@ -310,10 +312,10 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
         r = start_web(supervisor);
     if (r == 0)
         r = start_redis(supervisor);
-    return r < 0 ? r : generation_connect(supervisor->first, supervisor->base, &keeper_events);
+    return r < 0 ? r : generation_connect(supervisor->first, supervisor->base, &maintenance_events);
 }
 
-static void log_stopped(const struct crew_totals *totals)
+static void log_stopped(const struct worker_pool_totals *totals)
 {
     weft_log_with(WEFT_INFO, "weftd stopped", WEFT_INT("jobs_done", totals->jobs_done),
                   WEFT_INT("jobs_failed", totals->jobs_failed), WEFT_INT("live_contexts", totals->live_contexts),
@@ -341,7 +343,7 @@ static void finish(struct supervisor *supervisor)
     if (supervisor->tick_event)
         event_free(supervisor->tick_event);
     supervisor->redis = redis_server_free(supervisor->redis);
-    crew_done(&supervisor->crew);
+    worker_pool_done(&supervisor->pool);
     supervisor->first = generation_unref(supervisor->first);
     metrics_done(&supervisor->metrics);
     if (supervisor->base)
@@ -361,7 +363,7 @@ int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct l
     r = start(&supervisor, slot);
     if (r == 0) {
         (void)event_base_dispatch(supervisor.base);
-        log_stopped(&supervisor.crew.totals);
+        log_stopped(&supervisor.pool.totals);
     } else if (supervisor.exit_status == EX_OK) {
         weft_error("weftd could not start: %s", strerror(-r));
         supervisor.exit_status = EX_OSERR;

@@ -8,7 +8,9 @@ static const char *redis_problem_of(const struct supervisor *supervisor)
 {
     if (supervisor->state == SUPERVISOR_STARTING)
         return *supervisor->redis_problem ? supervisor->redis_problem : NULL;
-    return supervisor->notice.ailing && supervisor->notice.text_count > 0 ? supervisor->notice.texts[0] : NULL;
+    return supervisor->health_report.unhealthy && supervisor->health_report.text_count > 0
+               ? supervisor->health_report.texts[0]
+               : NULL;
 }
 
 /* ---- The service manager ---- */
@@ -26,16 +28,16 @@ void supervisor_tell_manager(struct supervisor *supervisor)
 {
     struct service_figures figures = {
         .phase = phase_of(supervisor),
-        .workers = crew_running(&supervisor->crew),
-        .jobs_done = supervisor->crew.totals.jobs_done,
+        .workers = worker_pool_running(&supervisor->pool),
+        .jobs_done = supervisor->pool.totals.jobs_done,
         .redis_problem = redis_problem_of(supervisor),
-        .sound = watch_is_in_control(&supervisor->watch, &supervisor->crew),
+        .sound = watchdog_is_in_control(&supervisor->watchdog, &supervisor->pool),
     };
 
-    for (const struct child *child = supervisor->crew.children; child; child = child->next)
-        if (child_runs(child)) {
-            figures.in_flight += atomic_load(&child->slot->in_flight);
-            figures.jobs_done += atomic_load(&child->slot->jobs_done);
+    for (const struct worker_process *worker = supervisor->pool.workers; worker; worker = worker->next)
+        if (worker_process_runs(worker)) {
+            figures.in_flight += atomic_load(&worker->slot->in_flight);
+            figures.jobs_done += atomic_load(&worker->slot->jobs_done);
         }
     service_tell(&supervisor->service, &figures, time_steady_us());
 }
@@ -47,13 +49,13 @@ static const char *show_health(void *user)
 {
     const struct supervisor *supervisor = user;
 
-    return watch_is_in_control(&supervisor->watch, &supervisor->crew) ? NULL : "a worker stands still";
+    return watchdog_is_in_control(&supervisor->watchdog, &supervisor->pool) ? NULL : "a worker stands still";
 }
 
-static bool somebody_is_ready(const struct crew *crew)
+static bool somebody_is_ready(const struct worker_pool *pool)
 {
-    for (const struct child *child = crew->children; child; child = child->next)
-        if (child->state == CHILD_READY)
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (worker->state == WORKER_READY)
             return true;
     return false;
 }
@@ -71,7 +73,7 @@ static const char *show_readiness(void *user)
     }
     if (!supervisor->announced)
         return "weftd is starting";
-    return somebody_is_ready(&supervisor->crew) ? NULL : "no worker takes jobs";
+    return somebody_is_ready(&supervisor->pool) ? NULL : "no worker takes jobs";
 }
 
 static void show_metrics(struct evbuffer *buffer, void *user)
@@ -80,7 +82,7 @@ static void show_metrics(struct evbuffer *buffer, void *user)
     bool redis_answers = supervisor->state != SUPERVISOR_STARTING && !redis_problem_of(supervisor);
 
     metrics_note_scrape(&supervisor->metrics);
-    metrics_write(&supervisor->metrics, &supervisor->crew, supervisor->slot, redis_answers, buffer);
+    metrics_write(&supervisor->metrics, &supervisor->pool, supervisor->slot, redis_answers, buffer);
 }
 
 const struct web_pages supervisor_pages = {

@@ -30,10 +30,10 @@ struct supervisor {
     int64_t workers_gone_us; /* when the last worker ended */
     struct event_base *base;
     struct generation *first; /* until the crew has it; a reference */
-    struct crew crew;
+    struct worker_pool pool;
     struct reload reload;
-    struct notice notice;
-    struct watch watch;
+    struct health_report health_report;
+    struct watchdog watchdog;
     struct oom oom;
     struct service service;
     struct redis_server *redis;

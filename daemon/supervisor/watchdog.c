@@ -24,24 +24,24 @@
 /* ---- Ending ---- */
 
 /* SIGABRT first: its handler notes whose code was running, and leaves a core where those are wanted. */
-static void end_worker(struct child *child, enum child_fault fault, uintptr_t culprit, const char *why)
+static void end_worker(struct worker_process *worker, enum worker_fault fault, uintptr_t culprit, const char *why)
 {
-    child->watch.fault = fault;
-    child->watch.culprit = culprit;
-    child->watch.aborted_us = time_steady_us();
-    weft_log_with(WEFT_ERROR, "ending a worker", WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
-                  WEFT_TEXT("error", why));
-    (void)kill(child->pid, SIGABRT);
+    worker->watchdog.fault = fault;
+    worker->watchdog.culprit = culprit;
+    worker->watchdog.aborted_us = time_steady_us();
+    weft_log_with(WEFT_ERROR, "ending a worker", WEFT_INT("worker", worker->number),
+                  WEFT_INT("worker_pid", worker->pid), WEFT_TEXT("error", why));
+    (void)kill(worker->pid, SIGABRT);
     /* One that was stopped obeys nothing but SIGKILL, until it is continued. */
-    (void)kill(child->pid, SIGCONT);
+    (void)kill(worker->pid, SIGCONT);
 }
 
-static void finish_off(struct child *child, int64_t now_us)
+static void finish_off(struct worker_process *worker, int64_t now_us)
 {
-    if (child->killed || now_us - child->watch.aborted_us < ABORT_GRACE_US)
+    if (worker->killed || now_us - worker->watchdog.aborted_us < ABORT_GRACE_US)
         return;
-    child->killed = true;
-    (void)kill(child->pid, SIGKILL);
+    worker->killed = true;
+    (void)kill(worker->pid, SIGKILL);
 }
 
 /* ---- Who is running ---- */
@@ -64,17 +64,17 @@ static bool is_stopped(pid_t pid)
 
 /* Adds the time since the last look to the run that has gone on since then. A look at which weft itself kept the code
  * waiting, as for a log, adds nothing and ends nothing. */
-static void look_at_run(struct child *child, int64_t since_us)
+static void look_at_run(struct worker_process *worker, int64_t since_us)
 {
-    const struct crash_record *record = &child->slot->crash;
-    struct child_run *run = &child->watch.run;
-    uintptr_t turns = atomic_load(&record->turns), job = atomic_load(&record->witness);
+    const struct crash_record *record = &worker->slot->crash;
+    struct child_run *run = &worker->watchdog.run;
+    uintptr_t turns = atomic_load(&record->turns), job = atomic_load(&record->running_job);
 
     if (turns != run->turns || (job != 0 && job != run->job))
         *run = (struct child_run){.job = job, .turns = turns};
     else if (job != 0)
         run->seen_us += since_us;
-    if (run->seen_us >= STILL_US && is_stopped(child->pid))
+    if (run->seen_us >= STILL_US && is_stopped(worker->pid))
         run->seen_us = 0;
 }
 
@@ -82,19 +82,19 @@ static void look_at_run(struct child *child, int64_t since_us)
 
 /* Before its lease is over, so that no other node runs its jobs while this one might go on. Whose code has been running
  * for most of the time is to blame; the code that happens to be running at the moment is not. */
-static bool look_at_stall(struct child *child, int64_t still_us)
+static bool look_at_stall(struct worker_process *worker, int64_t still_us)
 {
-    int64_t limit_us = child->generation->config->lease_ms * 1000 / 4 * 3;
-    const struct child_run *run = &child->watch.run;
+    int64_t limit_us = worker->generation->config->lease_ms * 1000 / 4 * 3;
+    const struct child_run *run = &worker->watchdog.run;
     char why[128];
 
     if (still_us < limit_us || still_us < STILL_US)
         return false;
-    bool stopped = is_stopped(child->pid);
+    bool stopped = is_stopped(worker->pid);
     uintptr_t culprit = !stopped && run->seen_us >= still_us / 2 ? run->job : 0;
     (void)snprintf(why, sizeof(why), "its loop has not turned for %" PRId64 " s%s", still_us / SECOND_US,
                    stopped ? ", since somebody has stopped the process" : "");
-    end_worker(child, stopped ? CHILD_FROZEN : CHILD_STALLED, culprit, why);
+    end_worker(worker, stopped ? WORKER_FROZEN : WORKER_STALLED, culprit, why);
     return true;
 }
 
@@ -103,26 +103,26 @@ static bool look_at_stall(struct child *child, int64_t still_us)
 /* A job had its time to obey only since the loop turned to it: since it was resumed for the run that still goes on, or
  * since it was told while the loop turns. Whoever waits for a loop that others keep cannot obey. A call that does not
  * return is given up by the worker first: see look_at_calls(). */
-static bool is_overdue(const struct child *child, const struct card *card, int64_t now_us, bool still)
+static bool is_overdue(const struct worker_process *worker, const struct job_slot *job_slot, int64_t now_us, bool still)
 {
-    int64_t deadline_us = atomic_load(&card->deadline_us), heard_us = atomic_load(&card->heard_us);
-    uintptr_t identity = atomic_load(&card->witness);
+    int64_t deadline_us = atomic_load(&job_slot->deadline_us), heard_us = atomic_load(&job_slot->heard_us);
+    uintptr_t identity = atomic_load(&job_slot->running_job);
 
     if (deadline_us == 0 || identity == 0 || now_us - deadline_us < OVERDUE_GRACE_US)
         return false;
-    if (child->watch.run.job == identity && child->watch.run.seen_us >= OVERDUE_GRACE_US)
+    if (worker->watchdog.run.job == identity && worker->watchdog.run.seen_us >= OVERDUE_GRACE_US)
         return true;
     return !still && heard_us > 0 && now_us - heard_us >= 2 * OVERDUE_GRACE_US;
 }
 
-static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
+static bool look_at_jobs(struct worker_process *worker, int64_t now_us, bool still)
 {
-    for (size_t i = 0; i < child->cards.capacity; i++) {
-        const struct card *card = &child->cards.cards[i];
+    for (size_t i = 0; i < worker->job_slots.capacity; i++) {
+        const struct job_slot *job_slot = &worker->job_slots.job_slots[i];
 
-        if (card_state(&child->cards, i) != CARD_RUNNING || !is_overdue(child, card, now_us, still))
+        if (job_slot_state(&worker->job_slots, i) != JOB_SLOT_RUNNING || !is_overdue(worker, job_slot, now_us, still))
             continue;
-        end_worker(child, CHILD_OVERDUE, atomic_load(&card->witness), "a job goes on after its time-out");
+        end_worker(worker, WORKER_OVERDUE, atomic_load(&job_slot->running_job), "a job goes on after its time-out");
         return true;
     }
     return false;
@@ -131,13 +131,13 @@ static bool look_at_jobs(struct child *child, int64_t now_us, bool still)
 /* ---- Calls that do not return ---- */
 
 /* The worker has charged the job, and goes on with the others; but it will not get rid of the thread. */
-static void look_at_calls(struct child *child)
+static void look_at_calls(struct worker_process *worker)
 {
-    if (child->worn || atomic_load(&child->slot->offload_abandoned_total) == 0)
+    if (worker->recycle || atomic_load(&worker->slot->offload_abandoned_total) == 0)
         return;
     weft_log_with(WEFT_WARN, "a worker has a call that does not return and is replaced",
-                  WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid));
-    child->worn = true;
+                  WEFT_INT("worker", worker->number), WEFT_INT("worker_pid", worker->pid));
+    worker->recycle = true;
 }
 
 /* ---- Memory ---- */
@@ -160,83 +160,84 @@ static int64_t read_rss(pid_t pid)
 
 /* A job that keeps the CPU from one look to the next while its worker is too large is the one that eats. Where nobody
  * does, the worker has grown over time: it is replaced when its jobs have ended. */
-static void look_at_memory(struct child *child)
+static void look_at_memory(struct worker_process *worker)
 {
-    int64_t limit = child->generation->config->max_rss;
-    int64_t rss = limit > 0 ? read_rss(child->pid) : 0;
-    bool was_large = child->watch.was_large;
+    int64_t limit = worker->generation->config->max_rss;
+    int64_t rss = limit > 0 ? read_rss(worker->pid) : 0;
+    bool was_large = worker->watchdog.was_large;
 
-    child->watch.was_large = rss > limit;
+    worker->watchdog.was_large = rss > limit;
     if (limit == 0 || rss <= limit)
         return;
-    if (was_large && child->watch.run.seen_us > 0) {
-        end_worker(child, CHILD_TOO_LARGE, child->watch.run.job, "a job uses up more memory than \"max_rss\" allows");
+    if (was_large && worker->watchdog.run.seen_us > 0) {
+        end_worker(worker, WORKER_TOO_LARGE, worker->watchdog.run.job,
+                   "a job uses up more memory than \"max_rss\" allows");
         return;
     }
-    if (!child->worn)
+    if (!worker->recycle)
         weft_log_with(WEFT_WARN, "a worker has grown larger than \"max_rss\" and is replaced",
-                      WEFT_INT("worker", child->number), WEFT_INT("worker_pid", child->pid),
+                      WEFT_INT("worker", worker->number), WEFT_INT("worker_pid", worker->pid),
                       WEFT_INT("rss_mib", rss / (1024 * 1024)));
-    child->worn = true;
+    worker->recycle = true;
     if (rss > limit * 2)
-        end_worker(child, CHILD_TOO_LARGE, 0, "it has grown to twice what \"max_rss\" allows");
+        end_worker(worker, WORKER_TOO_LARGE, 0, "it has grown to twice what \"max_rss\" allows");
 }
 
 /* ---- */
 
 /* Whoever stood still with the supervisor, when the whole host did, cannot be blamed for it. */
-static void look_at(const struct watch *watch, struct child *child, int64_t now_us, int64_t since_us)
+static void look_at(const struct watchdog *watchdog, struct worker_process *worker, int64_t now_us, int64_t since_us)
 {
-    int64_t beat_us = atomic_load(&child->slot->beat_us);
-    int64_t heard_us = beat_us > watch->resumed_us ? beat_us : watch->resumed_us;
-    int64_t still_us = beat_us > 0 ? now_us - heard_us : 0;
-    bool still = still_us > STILL_US || beat_us == 0 || beat_us < watch->resumed_us;
+    int64_t heartbeat_us = atomic_load(&worker->slot->heartbeat_us);
+    int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
+    int64_t still_us = heartbeat_us > 0 ? now_us - heard_us : 0;
+    bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < watchdog->resumed_us;
 
-    if (child->watch.fault != CHILD_NO_FAULT) {
-        finish_off(child, now_us);
+    if (worker->watchdog.fault != WORKER_NO_FAULT) {
+        finish_off(worker, now_us);
         return;
     }
-    if (child->state == CHILD_STARTING && now_us - child->started_us > READY_LIMIT_US) {
-        end_worker(child, CHILD_NEVER_READY, 0, "it has not become ready within a minute");
+    if (worker->state == WORKER_STARTING && now_us - worker->started_us > READY_LIMIT_US) {
+        end_worker(worker, WORKER_NEVER_READY, 0, "it has not become ready within a minute");
         return;
     }
-    look_at_run(child, since_us);
-    if (!look_at_stall(child, still_us) && !look_at_jobs(child, now_us, still))
-        look_at_memory(child);
-    look_at_calls(child);
+    look_at_run(worker, since_us);
+    if (!look_at_stall(worker, still_us) && !look_at_jobs(worker, now_us, still))
+        look_at_memory(worker);
+    look_at_calls(worker);
 }
 
-void watch_look(struct watch *watch, const struct crew *crew)
+void watchdog_check(struct watchdog *watchdog, const struct worker_pool *pool)
 {
     int64_t now_us = time_steady_us();
-    int64_t since_us = watch->looked_us > 0 ? now_us - watch->looked_us : 0;
+    int64_t since_us = watchdog->looked_us > 0 ? now_us - watchdog->looked_us : 0;
 
     if (since_us > STILL_US) {
-        watch->resumed_us = now_us;
+        watchdog->resumed_us = now_us;
         since_us = 0;
     }
-    watch->looked_us = now_us;
+    watchdog->looked_us = now_us;
 
-    for (struct child *child = crew->children; child; child = child->next)
-        if (child_runs(child))
-            look_at(watch, child, now_us, since_us);
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (worker_process_runs(worker))
+            look_at(watchdog, worker, now_us, since_us);
 }
 
 /* Longer than a worker is let stand still, and than its end then takes. */
-static int64_t cure_limit_us(const struct child *child)
+static int64_t cure_limit_us(const struct worker_process *worker)
 {
-    return child->generation->config->lease_ms * 1000 + 10 * SECOND_US;
+    return worker->generation->config->lease_ms * 1000 + 10 * SECOND_US;
 }
 
-bool watch_is_in_control(const struct watch *watch, const struct crew *crew)
+bool watchdog_is_in_control(const struct watchdog *watchdog, const struct worker_pool *pool)
 {
     int64_t now_us = time_steady_us();
 
-    for (const struct child *child = crew->children; child; child = child->next) {
-        int64_t beat_us = child_runs(child) ? atomic_load(&child->slot->beat_us) : 0;
-        int64_t heard_us = beat_us > watch->resumed_us ? beat_us : watch->resumed_us;
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+        int64_t heartbeat_us = worker_process_runs(worker) ? atomic_load(&worker->slot->heartbeat_us) : 0;
+        int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
 
-        if (beat_us > 0 && now_us - heard_us > cure_limit_us(child))
+        if (heartbeat_us > 0 && now_us - heard_us > cure_limit_us(worker))
             return false;
     }
     return true;

@@ -7,13 +7,13 @@
 
 #include "daemon/supervisor/worker_pool.h"
 
-struct watch {
+struct watchdog {
     int64_t looked_us;  /* the last look */
     int64_t resumed_us; /* when the supervisor itself had been standing still */
 };
 
 /* Looks at all workers that run; a few times a second. All zero at first. */
-void watch_look(struct watch *watch, const struct crew *crew);
+void watchdog_check(struct watchdog *watchdog, const struct worker_pool *pool);
 
 /* Whether the loop of each worker turns, or has stood still for no longer than it takes to end and replace it. */
-bool watch_is_in_control(const struct watch *watch, const struct crew *crew);
+bool watchdog_is_in_control(const struct watchdog *watchdog, const struct worker_pool *pool);

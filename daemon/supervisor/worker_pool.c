@@ -16,59 +16,59 @@
 
 /* ---- Who is who ---- */
 
-static bool is_present(const struct crew *crew, const struct child *child)
+static bool is_present(const struct worker_pool *pool, const struct worker_process *worker)
 {
-    return child->generation == crew->generation;
+    return worker->generation == pool->generation;
 }
 
 /* Of those that count: it runs, or will, and is to stay. */
-static bool is_fresh(const struct crew *crew, const struct child *child)
+static bool is_fresh(const struct worker_pool *pool, const struct worker_process *worker)
 {
-    return is_present(crew, child) && !child->worn &&
-           (child->state == CHILD_WAITING || child->state == CHILD_STARTING || child->state == CHILD_READY);
+    return is_present(pool, worker) && !worker->recycle &&
+           (worker->state == WORKER_WAITING || worker->state == WORKER_STARTING || worker->state == WORKER_READY);
 }
 
-static bool is_worn(const struct crew *crew, const struct child *child)
+static bool is_to_be_recycled(const struct worker_pool *pool, const struct worker_process *worker)
 {
-    return (!is_present(crew, child) || child->worn) &&
-           (child->state == CHILD_STARTING || child->state == CHILD_READY || child->state == CHILD_WAITING);
+    return (!is_present(pool, worker) || worker->recycle) &&
+           (worker->state == WORKER_STARTING || worker->state == WORKER_READY || worker->state == WORKER_WAITING);
 }
 
-static size_t count_fresh(const struct crew *crew)
+static size_t count_fresh(const struct worker_pool *pool)
 {
     size_t count = 0;
 
-    for (const struct child *child = crew->children; child; child = child->next)
-        count += is_fresh(crew, child);
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        count += is_fresh(pool, worker);
     return count;
 }
 
-static bool somebody_arrives(const struct crew *crew)
+static bool somebody_arrives(const struct worker_pool *pool)
 {
-    for (const struct child *child = crew->children; child; child = child->next)
-        if (is_fresh(crew, child) && child->state != CHILD_READY)
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (is_fresh(pool, worker) && worker->state != WORKER_READY)
             return true;
     return false;
 }
 
-static struct child *find_worn(const struct crew *crew)
+static struct worker_process *find_worker_to_recycle(const struct worker_pool *pool)
 {
-    for (struct child *child = crew->children; child; child = child->next)
-        if (is_worn(crew, child))
-            return child;
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (is_to_be_recycled(pool, worker))
+            return worker;
     return NULL;
 }
 
 /* The smallest number that nobody has who is to stay. */
-static size_t free_number(const struct crew *crew)
+static size_t free_number(const struct worker_pool *pool)
 {
     size_t number = 1;
 
-    for (const struct child *child = crew->children; child;) {
-        bool taken = is_fresh(crew, child) && child->number == number;
+    for (const struct worker_process *worker = pool->workers; worker;) {
+        bool taken = is_fresh(pool, worker) && worker->number == number;
 
         number += taken;
-        child = taken ? crew->children : child->next;
+        worker = taken ? pool->workers : worker->next;
     }
     return number;
 }
@@ -76,131 +76,131 @@ static size_t free_number(const struct crew *crew)
 /* ---- Starting ---- */
 
 /* At the end of the list, so that the order is that of their lives. */
-static void add(struct crew *crew, struct child *child)
+static void add(struct worker_pool *pool, struct worker_process *worker)
 {
-    struct child **link = &crew->children;
+    struct worker_process **link = &pool->workers;
 
     while (*link)
         link = &(*link)->next;
-    *link = child;
+    *link = worker;
 }
 
-static int add_new(struct crew *crew, struct generation *generation, size_t number, int64_t start_at_us,
-                   struct child **ret_child)
+static int add_new(struct worker_pool *pool, struct generation *generation, size_t number, int64_t start_at_us,
+                   struct worker_process **ret_worker)
 {
-    int r = child_new(generation, number, start_at_us, ret_child);
+    int r = worker_process_new(generation, number, start_at_us, ret_worker);
 
     if (r == 0)
-        add(crew, *ret_child);
+        add(pool, *ret_worker);
     return r;
 }
 
-static void start_due(struct crew *crew)
+static void start_due(struct worker_pool *pool)
 {
     int64_t now = timer_now_us();
 
-    for (struct child *child = crew->children; child; child = child->next) {
-        if (child->state != CHILD_WAITING || child->start_at_us > now)
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+        if (worker->state != WORKER_WAITING || worker->start_at_us > now)
             continue;
-        int r = child_start(child, crew->base);
+        int r = worker_process_start(worker, pool->base);
         if (r == 0)
             continue;
-        weft_log_with(WEFT_ERROR, "a worker could not be started and is tried again", WEFT_INT("worker", child->number),
-                      WEFT_TEXT("error", strerror(-r)));
-        child->start_at_us = now + FORK_AGAIN_US;
+        weft_log_with(WEFT_ERROR, "a worker could not be started and is tried again",
+                      WEFT_INT("worker", worker->number), WEFT_TEXT("error", strerror(-r)));
+        worker->start_at_us = now + FORK_AGAIN_US;
     }
 }
 
-int crew_start(struct crew *crew, struct generation *generation)
+int worker_pool_start(struct worker_pool *pool, struct generation *generation)
 {
-    struct child *child;
+    struct worker_process *worker;
     int r = 0;
 
-    crew->generation = generation_ref(generation);
+    pool->generation = generation_ref(generation);
     for (size_t i = 1; i <= generation->config->workers && r == 0; i++)
-        r = add_new(crew, generation, i, 0, &child);
-    start_due(crew);
+        r = add_new(pool, generation, i, 0, &worker);
+    start_due(pool);
     return r;
 }
 
 /* ---- Replacing ---- */
 
-static void remove_child(struct crew *crew, struct child *child)
+static void remove_worker(struct worker_pool *pool, struct worker_process *worker)
 {
-    struct child **link = &crew->children;
+    struct worker_process **link = &pool->workers;
 
-    for (struct child *other = crew->children; other; other = other->next)
-        if (other->replaces == child)
+    for (struct worker_process *other = pool->workers; other; other = other->next)
+        if (other->replaces == worker)
             other->replaces = NULL;
-    while (*link != child)
+    while (*link != worker)
         link = &(*link)->next;
-    *link = child->next;
-    (void)child_free(child);
+    *link = worker->next;
+    (void)worker_process_free(worker);
 }
 
 /* One that does not run yet just goes. */
-static void retire(struct crew *crew, struct child *child)
+static void retire(struct worker_pool *pool, struct worker_process *worker)
 {
-    if (child->state == CHILD_WAITING)
-        remove_child(crew, child);
+    if (worker->state == WORKER_WAITING)
+        remove_worker(pool, worker);
     else
-        child_retire(child);
+        worker_process_retire(worker);
 }
 
-static void note_ready(struct child *child)
+static void note_ready(struct worker_process *worker)
 {
-    if (child->state != CHILD_STARTING || !atomic_load(&child->slot->ready))
+    if (worker->state != WORKER_STARTING || !atomic_load(&worker->slot->ready))
         return;
-    child->state = CHILD_READY;
-    if (child->replaces)
-        child_retire(child->replaces);
-    child->replaces = NULL;
+    worker->state = WORKER_READY;
+    if (worker->replaces)
+        worker_process_retire(worker->replaces);
+    worker->replaces = NULL;
 }
 
 /* One at a time: the next one starts when the last one is ready, so that all but one of the workers are always there.
  */
-static void replace_next(struct crew *crew)
+static void replace_next(struct worker_pool *pool)
 {
-    struct child *worn = find_worn(crew), *child;
-    size_t fresh = count_fresh(crew), wanted = crew->generation->config->workers;
+    struct worker_process *recycle = find_worker_to_recycle(pool), *worker;
+    size_t fresh = count_fresh(pool), wanted = pool->generation->config->workers;
 
-    if (somebody_arrives(crew) || (!worn && fresh >= wanted))
+    if (somebody_arrives(pool) || (!recycle && fresh >= wanted))
         return;
     if (fresh >= wanted) {
-        retire(crew, worn);
+        retire(pool, recycle);
         return;
     }
-    if (add_new(crew, crew->generation, free_number(crew), 0, &child) < 0) {
+    if (add_new(pool, pool->generation, free_number(pool), 0, &worker) < 0) {
         weft_error("a worker could not be started: out of memory");
         return;
     }
-    child->replaces = worn;
-    start_due(crew);
+    worker->replaces = recycle;
+    start_due(pool);
 }
 
-void crew_change(struct crew *crew, struct generation *generation)
+void worker_pool_change(struct worker_pool *pool, struct generation *generation)
 {
-    struct generation *old = crew->generation;
+    struct generation *old = pool->generation;
 
-    crew->generation = generation_ref(generation);
+    pool->generation = generation_ref(generation);
     (void)generation_unref(old);
 }
 
-void crew_change_back(struct crew *crew, struct generation *generation)
+void worker_pool_change_back(struct worker_pool *pool, struct generation *generation)
 {
-    struct generation *refused = crew->generation;
+    struct generation *refused = pool->generation;
 
-    for (struct child *child = crew->children, *next; child; child = next) {
-        next = child->next;
-        if (child->generation == refused && child->state != CHILD_ENDED)
-            retire(crew, child);
+    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
+        next = worker->next;
+        if (worker->generation == refused && worker->state != WORKER_ENDED)
+            retire(pool, worker);
     }
-    crew_change(crew, generation);
+    worker_pool_change(pool, generation);
 }
 
 /* ---- Ending ---- */
 
-static void add_totals(struct crew_totals *totals, const struct scoreboard_slot *slot)
+static void add_totals(struct worker_pool_totals *totals, const struct scoreboard_slot *slot)
 {
     totals->jobs_done += atomic_load(&slot->jobs_done);
     totals->jobs_failed += atomic_load(&slot->jobs_failed);
@@ -210,150 +210,150 @@ static void add_totals(struct crew_totals *totals, const struct scoreboard_slot 
 }
 
 /* Lines that an output does not take now are kept until it does, and the keeper until it has given back the jobs. */
-static void bury(struct crew *crew)
+static void bury(struct worker_pool *pool)
 {
-    for (struct child *child = crew->children, *next; child; child = next) {
-        next = child->next;
-        if (child->state == CHILD_ENDED && log_output_flush_slot(child->generation->output, child->slot) == 0 &&
-            queue_keeper_is_idle(child->generation->keeper))
-            remove_child(crew, child);
+    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
+        next = worker->next;
+        if (worker->state == WORKER_ENDED && log_output_flush_slot(worker->generation->output, worker->slot) == 0 &&
+            maintenance_is_idle(worker->generation->maintenance))
+            remove_worker(pool, worker);
     }
 }
 
 /* One that was to stay is followed by another of its generation. */
-static void start_successor(struct crew *crew, struct child *child)
+static void start_successor(struct worker_pool *pool, struct worker_process *worker)
 {
     int64_t backoff_us;
-    int64_t start_at_us = child_next_start_us(child, &backoff_us);
-    struct child *successor;
+    int64_t start_at_us = worker_process_next_start_us(worker, &backoff_us);
+    struct worker_process *successor;
 
-    if (add_new(crew, child->generation, child->number, start_at_us, &successor) < 0) {
+    if (add_new(pool, worker->generation, worker->number, start_at_us, &successor) < 0) {
         weft_error("a worker could not be started: out of memory");
         return;
     }
-    weft_log_with(WEFT_INFO, "a worker will be started again", WEFT_INT("worker", child->number),
+    weft_log_with(WEFT_INFO, "a worker will be started again", WEFT_INT("worker", worker->number),
                   WEFT_INT("in_ms", (start_at_us - timer_now_us() + 999) / 1000));
     successor->backoff_us = backoff_us;
-    successor->replaces = child->replaces;
+    successor->replaces = worker->replaces;
 }
 
-bool crew_child_ended(struct crew *crew, pid_t pid, int status)
+bool worker_pool_process_ended(struct worker_pool *pool, pid_t pid, int status)
 {
-    struct child *child = crew->children;
+    struct worker_process *worker = pool->workers;
 
-    while (child && !(child_runs(child) && child->pid == pid))
-        child = child->next;
-    if (!child)
+    while (worker && !(worker_process_runs(worker) && worker->pid == pid))
+        worker = worker->next;
+    if (!worker)
         return false;
 
-    bool expected = child->state == CHILD_RETIRING;
-    child->state = CHILD_ENDED;
-    child->status = status;
-    add_totals(&crew->totals, child->slot);
-    (void)log_output_flush_slot(child->generation->output, child->slot);
-    crew->events->ended(child, expected, crew->user);
-    if (!expected && !crew->stopping && !child->worn)
-        start_successor(crew, child);
-    child->replaces = NULL;
-    bury(crew);
+    bool expected = worker->state == WORKER_RETIRING;
+    worker->state = WORKER_ENDED;
+    worker->status = status;
+    add_totals(&pool->totals, worker->slot);
+    (void)log_output_flush_slot(worker->generation->output, worker->slot);
+    pool->events->ended(worker, expected, pool->user);
+    if (!expected && !pool->stopping && !worker->recycle)
+        start_successor(pool, worker);
+    worker->replaces = NULL;
+    bury(pool);
     return true;
 }
 
-void crew_stop(struct crew *crew)
+void worker_pool_stop(struct worker_pool *pool)
 {
-    crew->stopping = true;
-    for (struct child *child = crew->children, *next; child; child = next) {
-        next = child->next;
-        if (child->state != CHILD_ENDED)
-            retire(crew, child);
+    pool->stopping = true;
+    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
+        next = worker->next;
+        if (worker->state != WORKER_ENDED)
+            retire(pool, worker);
     }
 }
 
-void crew_hurry(struct crew *crew)
+void worker_pool_hurry(struct worker_pool *pool)
 {
-    crew->hurried_us = timer_now_us();
-    for (const struct child *child = crew->children; child; child = child->next)
-        if (child_runs(child))
-            (void)kill(child->pid, SIGQUIT);
+    pool->hurried_us = timer_now_us();
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (worker_process_runs(worker))
+            (void)kill(worker->pid, SIGQUIT);
 }
 
 /* Each process has descriptors of its own. */
-void crew_reopen_logs(const struct crew *crew)
+void worker_pool_reopen_logs(const struct worker_pool *pool)
 {
-    for (const struct child *child = crew->children; child; child = child->next) {
-        if (!is_present(crew, child))
-            log_output_reopen(child->generation->output);
-        if (child_runs(child))
-            (void)kill(child->pid, SIGUSR1);
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+        if (!is_present(pool, worker))
+            log_output_reopen(worker->generation->output);
+        if (worker_process_runs(worker))
+            (void)kill(worker->pid, SIGUSR1);
     }
 }
 
-static void kill_late(const struct crew *crew, struct child *child, int64_t now_us)
+static void kill_late(const struct worker_pool *pool, struct worker_process *worker, int64_t now_us)
 {
-    int64_t limit_us = child->generation->config->shutdown_timeout_ms * 1000 + STOP_GRACE_US;
+    int64_t limit_us = worker->generation->config->shutdown_timeout_ms * 1000 + STOP_GRACE_US;
     bool late =
-        now_us - child->retired_us > limit_us || (crew->hurried_us > 0 && now_us - crew->hurried_us > STOP_GRACE_US);
+        now_us - worker->retired_us > limit_us || (pool->hurried_us > 0 && now_us - pool->hurried_us > STOP_GRACE_US);
 
-    if (child->state != CHILD_RETIRING || child->killed || !late)
+    if (worker->state != WORKER_RETIRING || worker->killed || !late)
         return;
-    weft_log_with(WEFT_ERROR, "killing a worker that does not end", WEFT_INT("worker", child->number),
-                  WEFT_INT("worker_pid", child->pid));
-    child->killed = true;
-    child->watch.fault = CHILD_LATE;
-    (void)kill(child->pid, SIGKILL);
+    weft_log_with(WEFT_ERROR, "killing a worker that does not end", WEFT_INT("worker", worker->number),
+                  WEFT_INT("worker_pid", worker->pid));
+    worker->killed = true;
+    worker->watchdog.fault = WORKER_LATE;
+    (void)kill(worker->pid, SIGKILL);
 }
 
 /* ---- Looking ---- */
 
-void crew_tend(struct crew *crew)
+void worker_pool_tend(struct worker_pool *pool)
 {
     int64_t now_us = timer_now_us();
 
-    bury(crew);
-    for (struct child *child = crew->children; child; child = child->next)
-        kill_late(crew, child, now_us);
-    if (crew->stopping || !crew->generation)
+    bury(pool);
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        kill_late(pool, worker, now_us);
+    if (pool->stopping || !pool->generation)
         return;
-    start_due(crew);
-    for (struct child *child = crew->children; child; child = child->next)
-        note_ready(child);
-    replace_next(crew);
+    start_due(pool);
+    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        note_ready(worker);
+    replace_next(pool);
 }
 
-bool crew_is_complete(const struct crew *crew)
+bool worker_pool_is_complete(const struct worker_pool *pool)
 {
-    return crew->generation && !find_worn(crew) && !somebody_arrives(crew) &&
-           count_fresh(crew) >= crew->generation->config->workers;
+    return pool->generation && !find_worker_to_recycle(pool) && !somebody_arrives(pool) &&
+           count_fresh(pool) >= pool->generation->config->workers;
 }
 
-bool crew_has_ready(const struct crew *crew)
+bool worker_pool_has_ready(const struct worker_pool *pool)
 {
-    for (const struct child *child = crew->children; child; child = child->next)
-        if (is_present(crew, child) && child->state == CHILD_READY)
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (is_present(pool, worker) && worker->state == WORKER_READY)
             return true;
     return false;
 }
 
-size_t crew_running(const struct crew *crew)
+size_t worker_pool_running(const struct worker_pool *pool)
 {
     size_t running = 0;
 
-    for (const struct child *child = crew->children; child; child = child->next)
-        running += child_runs(child);
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        running += worker_process_runs(worker);
     return running;
 }
 
-bool crew_has_remains(const struct crew *crew)
+bool worker_pool_has_remains(const struct worker_pool *pool)
 {
-    for (const struct child *child = crew->children; child; child = child->next)
-        if (child->state == CHILD_ENDED)
+    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        if (worker->state == WORKER_ENDED)
             return true;
     return false;
 }
 
-void crew_done(struct crew *crew)
+void worker_pool_done(struct worker_pool *pool)
 {
-    while (crew->children)
-        remove_child(crew, crew->children);
-    crew->generation = generation_unref(crew->generation);
+    while (pool->workers)
+        remove_worker(pool, pool->workers);
+    pool->generation = generation_unref(pool->generation);
 }

@@ -48,9 +48,9 @@ static void unblock_signals(void)
     (void)sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
-static int run_child(struct child *child, struct event_base *base, pid_t supervisor)
+static int run_worker(struct worker_process *worker, struct event_base *base, pid_t supervisor)
 {
-    const struct generation *generation = child->generation;
+    const struct generation *generation = worker->generation;
 
     /* A worker without its supervisor would not be started again, and nobody would settle what it leaves. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -69,80 +69,80 @@ static int run_child(struct child *child, struct event_base *base, pid_t supervi
     return worker_run(&(struct worker_options){
         .config = generation->config,
         .output = generation->output,
-        .slot = child->slot,
-        .cards = &child->cards,
-        .tally = &child->tally,
-        .consumer = child->consumer,
+        .slot = worker->slot,
+        .job_slots = &worker->job_slots,
+        .tally = &worker->tally,
+        .consumer = worker->consumer,
     });
 }
 
 /* Both processes form the name of the consumer, since each half of it is known to one of them first. */
-static int name_consumer(struct child *child, uint64_t nonce, pid_t supervisor, pid_t worker)
+static int name_consumer(struct worker_process *worker, uint64_t nonce, pid_t supervisor, pid_t pid)
 {
-    return consumer_format(child->consumer, sizeof(child->consumer), child->generation->config->node, child->number,
-                           nonce, supervisor, worker);
+    return consumer_format(worker->consumer, sizeof(worker->consumer), worker->generation->config->node, worker->number,
+                           nonce, supervisor, pid);
 }
 
 /* Jobs that have ended keep their card for as long as something of them goes on, so there are more than fit into the
  * worker at once. */
-static int map_slot(struct child *child)
+static int map_slot(struct worker_process *worker)
 {
-    const struct config *config = child->generation->config;
+    const struct config *config = worker->generation->config;
     size_t capacity = 2 * (size_t)config->concurrency + 64;
     /* Aligned, for what comes behind the cards. */
-    size_t cards_size = (card_table_size(capacity) + 63) / 64 * 64;
-    int r = scoreboard_slot_new(cards_size + tally_size(config), &child->slot);
+    size_t job_slots_size = (job_slot_table_size(capacity) + 63) / 64 * 64;
+    int r = scoreboard_slot_new(job_slots_size + tally_size(config), &worker->slot);
 
     if (r < 0)
         return r;
-    card_table_init(&child->cards, scoreboard_slot_more(child->slot), capacity);
-    tally_init(&child->tally, (char *)scoreboard_slot_more(child->slot) + cards_size, config);
+    job_slot_table_init(&worker->job_slots, scoreboard_slot_more(worker->slot), capacity);
+    tally_init(&worker->tally, (char *)scoreboard_slot_more(worker->slot) + job_slots_size, config);
     return 0;
 }
 
-int child_start(struct child *child, struct event_base *base)
+int worker_process_start(struct worker_process *worker, struct event_base *base)
 {
     pid_t supervisor = getpid();
     uint64_t nonce = draw_nonce();
-    int r = child->slot ? 0 : map_slot(child);
+    int r = worker->slot ? 0 : map_slot(worker);
 
     if (r < 0)
         return r;
     pid_t pid = process_fork();
     if (pid == 0) {
         service_leave();
-        r = name_consumer(child, nonce, supervisor, getpid());
-        exit(r < 0 ? EX_OSERR : run_child(child, base, supervisor));
+        r = name_consumer(worker, nonce, supervisor, getpid());
+        exit(r < 0 ? EX_OSERR : run_worker(worker, base, supervisor));
     }
     if (pid < 0)
         return pid;
-    child->pid = pid;
-    child->started_us = timer_now_us();
-    child->state = CHILD_STARTING;
+    worker->pid = pid;
+    worker->started_us = timer_now_us();
+    worker->state = WORKER_STARTING;
     /* A child that is gone already leaves nothing in Redis, whatever its name would have been. */
-    if (name_consumer(child, nonce, supervisor, pid) < 0)
-        child->consumer[0] = '\0';
+    if (name_consumer(worker, nonce, supervisor, pid) < 0)
+        worker->consumer[0] = '\0';
     return 0;
 }
 
-bool child_runs(const struct child *child)
+bool worker_process_runs(const struct worker_process *worker)
 {
-    return child->state == CHILD_STARTING || child->state == CHILD_READY || child->state == CHILD_RETIRING;
+    return worker->state == WORKER_STARTING || worker->state == WORKER_READY || worker->state == WORKER_RETIRING;
 }
 
-void child_retire(struct child *child)
+void worker_process_retire(struct worker_process *worker)
 {
-    if (child->state != CHILD_STARTING && child->state != CHILD_READY)
+    if (worker->state != WORKER_STARTING && worker->state != WORKER_READY)
         return;
-    child->state = CHILD_RETIRING;
-    child->retired_us = timer_now_us();
-    (void)kill(child->pid, SIGTERM);
+    worker->state = WORKER_RETIRING;
+    worker->retired_us = timer_now_us();
+    (void)kill(worker->pid, SIGTERM);
 }
 
-int64_t child_next_start_us(const struct child *child, int64_t *backoff_us)
+int64_t worker_process_next_start_us(const struct worker_process *worker, int64_t *backoff_us)
 {
     int64_t now = timer_now_us();
-    int64_t delay = now - child->started_us >= SHORT_LIFE_US ? 0 : child->backoff_us;
+    int64_t delay = now - worker->started_us >= SHORT_LIFE_US ? 0 : worker->backoff_us;
 
     *backoff_us = delay ? delay * 2 : BACKOFF_MIN_US;
     if (*backoff_us > BACKOFF_MAX_US)
@@ -150,28 +150,29 @@ int64_t child_next_start_us(const struct child *child, int64_t *backoff_us)
     return now + delay;
 }
 
-int child_new(struct generation *generation, size_t number, int64_t start_at_us, struct child **ret_child)
+int worker_process_new(struct generation *generation, size_t number, int64_t start_at_us,
+                       struct worker_process **ret_worker)
 {
-    struct child *child = calloc(1, sizeof(*child));
+    struct worker_process *worker = calloc(1, sizeof(*worker));
 
-    if (!child)
+    if (!worker)
         return -ENOMEM;
-    *child = (struct child){
-        .state = CHILD_WAITING,
+    *worker = (struct worker_process){
+        .state = WORKER_WAITING,
         .number = number,
         .generation = generation_ref(generation),
         .start_at_us = start_at_us,
     };
-    *ret_child = child;
+    *ret_worker = worker;
     return 0;
 }
 
-struct child *child_free(struct child *child)
+struct worker_process *worker_process_free(struct worker_process *worker)
 {
-    if (!child)
+    if (!worker)
         return NULL;
-    (void)scoreboard_slot_free(child->slot);
-    (void)generation_unref(child->generation);
-    free(child);
+    (void)scoreboard_slot_free(worker->slot);
+    (void)generation_unref(worker->generation);
+    free(worker);
     return NULL;
 }

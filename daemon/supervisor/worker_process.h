@@ -16,23 +16,23 @@
 #include "daemon/supervisor/generation.h"
 #include "queue/consumer_name.h"
 
-enum child_state {
-    CHILD_WAITING,  /* to be started at `start_at_us` */
-    CHILD_STARTING, /* until it says that it is ready */
-    CHILD_READY,
-    CHILD_RETIRING, /* it has been told to finish what runs and end */
-    CHILD_ENDED,    /* the process is gone; what it left is being dealt with */
+enum worker_state {
+    WORKER_WAITING,  /* to be started at `start_at_us` */
+    WORKER_STARTING, /* until it says that it is ready */
+    WORKER_READY,
+    WORKER_RETIRING, /* it has been told to finish what runs and end */
+    WORKER_ENDED,    /* the process is gone; what it left is being dealt with */
 };
 
 /* Why the supervisor has ended it. */
-enum child_fault {
-    CHILD_NO_FAULT,
-    CHILD_STALLED,     /* its loop stood still */
-    CHILD_FROZEN,      /* its process was stopped by somebody, and its loop stood still */
-    CHILD_OVERDUE,     /* a job went on for long after its time-out */
-    CHILD_TOO_LARGE,   /* a job was using up memory */
-    CHILD_NEVER_READY, /* its plugins did not start */
-    CHILD_LATE,        /* it did not end when it was told to */
+enum worker_fault {
+    WORKER_NO_FAULT,
+    WORKER_STALLED,     /* its loop stood still */
+    WORKER_FROZEN,      /* its process was stopped by somebody, and its loop stood still */
+    WORKER_OVERDUE,     /* a job went on for long after its time-out */
+    WORKER_TOO_LARGE,   /* a job was using up memory */
+    WORKER_NEVER_READY, /* its plugins did not start */
+    WORKER_LATE,        /* it did not end when it was told to */
 };
 
 /* The code of a job that has kept the loop's thread for as long as it has been looked at. */
@@ -43,52 +43,53 @@ struct child_run {
 };
 
 /* What the supervisor sees of it from time to time. */
-struct child_watch {
-    enum child_fault fault;
+struct watchdog_state {
+    enum worker_fault fault;
     uintptr_t culprit;  /* the identity of the job that is to blame for the fault; 0: nobody */
     int64_t aborted_us; /* when it was told to abort; 0: not yet */
     struct child_run run;
     bool was_large; /* at the last look */
 };
 
-struct child {
-    struct child *next; /* in the crew */
-    enum child_state state;
+struct worker_process {
+    struct worker_process *next; /* in the crew */
+    enum worker_state state;
     pid_t pid;
     size_t number; /* from 1; whoever takes its place gets the same */
     struct generation *generation;
     struct scoreboard_slot *slot;
-    struct card_table cards; /* in the slot */
-    struct tally tally;      /* likewise */
-    struct child *replaces;  /* is to retire once this one is ready; NULL: nobody */
-    bool killed;             /* with SIGKILL, by the supervisor */
-    bool worn;               /* to be replaced, though of the present generation */
-    struct child_watch watch;
+    struct job_slot_table job_slots; /* in the slot */
+    struct tally tally;              /* likewise */
+    struct worker_process *replaces; /* is to retire once this one is ready; NULL: nobody */
+    bool killed;                     /* with SIGKILL, by the supervisor */
+    bool recycle;                    /* to be replaced, though of the present generation */
+    struct watchdog_state watchdog;
     int64_t started_us;
     int64_t retired_us; /* when it was told to end; 0: not yet */
     int64_t start_at_us;
     int64_t backoff_us;  /* how long the next one waits if this one does not live long */
     unsigned redis_news; /* of its slot, as last seen */
-    int status;          /* CHILD_ENDED: as waitpid() gives it */
+    int status;          /* WORKER_ENDED: as waitpid() gives it */
     char consumer[CONSUMER_NAME_SIZE];
 };
 
 /* A worker that is to be started at `start_at_us` (CLOCK_MONOTONIC). Errors: -ENOMEM. */
-int child_new(struct generation *generation, size_t number, int64_t start_at_us, struct child **ret_child) MUST_CHECK;
+int worker_process_new(struct generation *generation, size_t number, int64_t start_at_us,
+                       struct worker_process **ret_worker) MUST_CHECK;
 
 /* Not while the process runs. Takes NULL, gives NULL. */
-struct child *child_free(struct child *child);
+struct worker_process *worker_process_free(struct worker_process *worker);
 
 /* Forks the process; `base` is the supervisor's loop, which the child takes apart. It keeps the log's descriptors and
  * closes the rest. Errors: -EAGAIN, -ENOMEM as fork(2). */
-int child_start(struct child *child, struct event_base *base) MUST_CHECK;
+int worker_process_start(struct worker_process *worker, struct event_base *base) MUST_CHECK;
 
 /* Whether there is a process. */
-bool child_runs(const struct child *child);
+bool worker_process_runs(const struct worker_process *worker);
 
 /* Tells it to finish what runs and end. */
-void child_retire(struct child *child);
+void worker_process_retire(struct worker_process *worker);
 
 /* When the next worker in its place is to start: at once after a long life, later and later after short ones, which
  * `*backoff_us` remembers. */
-int64_t child_next_start_us(const struct child *child, int64_t *backoff_us);
+int64_t worker_process_next_start_us(const struct worker_process *worker, int64_t *backoff_us);

@@ -339,7 +339,7 @@ static void inquired(const struct queue_inquiry *inquiry, void *user)
     const struct snapshot_question question = {
         .node = dispatch->node, .queue = inquiry->queue, .id = inquiry->id, .waiting = &dispatch->waiting};
     size_t size;
-    char *text = snapshot_take(&dispatch->runner.living, &question, &size);
+    char *text = snapshot_take(&dispatch->runner.active_jobs, &question, &size);
 
     if (text)
         (void)!queue_client_answer(dispatch->client, inquiry, text, size);
@@ -381,8 +381,8 @@ static void job_started(struct weft_job *job, void *user)
     const struct dispatch *dispatch = user;
 
     queue_client_note_started(dispatch->client);
-    job->card = card_take(dispatch->cards, job);
-    card_start(job->card, job);
+    job->job_slot = job_slot_take(dispatch->job_slots, job);
+    job_slot_start(job->job_slot, job);
     count_start(dispatch, job);
     lifecycle_started(job);
 }
@@ -391,7 +391,7 @@ static void job_forgotten(struct weft_job *job, void *user)
 {
     const struct dispatch *dispatch = user;
 
-    card_drop(dispatch->cards, job->card);
+    job_slot_drop(dispatch->job_slots, job->job_slot);
 }
 
 static void job_ended(struct weft_job *job, const struct attempt_outcome *outcome, void *user)
@@ -401,7 +401,7 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
 
     lifecycle_ended(outcome);
     count_end(dispatch, job, outcome);
-    card_end(dispatch->cards, job->card);
+    job_slot_end(dispatch->job_slots, job->job_slot);
     check_kept(queue_client_settle(dispatch->client, &settlement));
     note_place(dispatch, limit_of(dispatch, job->type), outcome->duration_us);
     atomic_fetch_sub_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
@@ -486,15 +486,15 @@ static const struct runner_events runner_events = {
  * not matter: what it waits for now is the loop again. */
 static void note_overdue(const struct weft_job *job, int64_t now_us)
 {
-    struct card *card = job->card;
+    struct job_slot *job_slot = job->job_slot;
     bool told = job->timeout.place == 0 && job->started_us != 0 && now_us >= attempt_deadline_us(job);
 
-    if (!told || !card)
+    if (!told || !job_slot)
         return;
     if (job->task->state == TASK_READY)
-        card_hear(card, 0);
-    else if (atomic_load(&card->heard_us) == 0)
-        card_hear(card, now_us);
+        job_slot_hear(job_slot, 0);
+    else if (atomic_load(&job_slot->heard_us) == 0)
+        job_slot_hear(job_slot, now_us);
 }
 
 static void show_running(struct dispatch *dispatch)

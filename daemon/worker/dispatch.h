@@ -28,7 +28,7 @@ struct type_limit {
 
 struct dispatch {
     struct scoreboard_slot *slot;
-    struct card_table *cards;
+    struct job_slot_table *job_slots;
     const struct tally *tally;
     const struct job_types *types;
     const char *node; /* the name of this weftd */
@@ -44,8 +44,8 @@ struct dispatch {
     void *user;
 };
 
-/* The owner has filled in `slot`, `cards`, `tally`, `types`, `settled` and `user`. Connects, and fetches from then on;
- * `dispatch` must stay where it is. Errors: -ENOMEM, -EINVAL. */
+/* The owner has filled in `slot`, `job_slots`, `tally`, `types`, `settled` and `user`. Connects, and fetches from then
+ * on; `dispatch` must stay where it is. Errors: -ENOMEM, -EINVAL. */
 int dispatch_start(struct dispatch *dispatch, struct event_base *base, struct weft_loop *loop,
                    const struct config *config, const char *consumer) MUST_CHECK;
 

@@ -204,21 +204,21 @@ static const char *find_value(const struct weft_context *context, const char *na
 
 static void describe_operation(struct snapshot *snapshot, json_t *object, const struct operation *operation)
 {
-    const struct weft_operation *told = &operation->told;
-    char words[OPERATION_DESCRIPTION_SIZE], place[PLACE_SIZE], stack[STACK_SIZE];
+    const struct weft_operation *info = &operation->info;
+    char words[OPERATION_DESCRIPTION_SIZE], place[CODE_ADDRESS_SIZE], stack[STACK_SIZE];
 
     operation_describe(operation, words);
-    put_number(snapshot, object, "id", (int64_t)told->id);
-    put_number(snapshot, object, "trigger", (int64_t)told->trigger);
-    put_text(snapshot, object, "kind", told->kind);
+    put_number(snapshot, object, "id", (int64_t)info->id);
+    put_number(snapshot, object, "trigger", (int64_t)info->trigger);
+    put_text(snapshot, object, "kind", info->kind);
     put_text(snapshot, object, "what", words);
     put_time(snapshot, object, "since", operation_since_us(operation));
-    if (told->place) {
-        place_describe(told->place, place);
+    if (info->place) {
+        code_address_describe(info->place, place);
         put_text(snapshot, object, "at", place);
     }
-    put_text(snapshot, object, "task", find_value(told->context, JOB_VALUE_TASK));
-    put_text(snapshot, object, "handler", find_value(told->context, JOB_VALUE_HANDLER));
+    put_text(snapshot, object, "task", find_value(info->context, JOB_VALUE_TASK));
+    put_text(snapshot, object, "handler", find_value(info->context, JOB_VALUE_HANDLER));
     if (snapshot->question->id) {
         (void)operation_stack(operation, stack, sizeof(stack));
         put_text(snapshot, object, "stack", stack);
@@ -227,7 +227,7 @@ static void describe_operation(struct snapshot *snapshot, json_t *object, const 
 
 static struct snapshot_job *find_job_of(struct snapshot *snapshot, const struct operation *operation)
 {
-    const struct weft_job *job = frame_owner(operation->told.context);
+    const struct weft_job *job = frame_owner(operation->info.context);
 
     return job ? find_job(snapshot, job) : NULL;
 }
@@ -307,7 +307,7 @@ static char *write_answer(struct snapshot *snapshot, size_t *ret_size)
     return text;
 }
 
-char *snapshot_take(struct living *living, const struct snapshot_question *question, size_t *ret_size)
+char *snapshot_take(struct active_jobs *active_jobs, const struct snapshot_question *question, size_t *ret_size)
 {
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
 
@@ -315,7 +315,7 @@ char *snapshot_take(struct living *living, const struct snapshot_question *quest
         return NULL;
     snapshot->question = question;
     snapshot->now_us = time_steady_us();
-    (void)living_each(living, visit_job, snapshot);
+    (void)active_jobs_each(active_jobs, visit_job, snapshot);
     visit_waiting(snapshot);
     qsort(snapshot->by_identity, snapshot->count, sizeof(snapshot->by_identity[0]), compare_identities);
     (void)operation_each(count_operation, snapshot);

@@ -24,4 +24,5 @@ struct snapshot_question {
 
 /* Gives `*ret_size` bytes to be freed, or NULL: no memory. Of many jobs the oldest are told, as many as fit into some
  * hundred KiB, and how many were left out. On the loop's thread; it does not wait. */
-char *snapshot_take(struct living *living, const struct snapshot_question *question, size_t *ret_size) MUST_CHECK;
+char *snapshot_take(struct active_jobs *active_jobs, const struct snapshot_question *question,
+                    size_t *ret_size) MUST_CHECK;

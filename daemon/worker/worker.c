@@ -22,7 +22,7 @@
 #include "daemon/worker/orphan.h"
 
 /* How often the process gives a sign of life. */
-enum { BEAT_MS = 200 };
+enum { HEARTBEAT_MS = 200 };
 
 /* How long interrupted tasks have to clean up before the process ends all the same. */
 enum { CLEANUP_MS = 2000 };
@@ -52,7 +52,7 @@ struct worker {
     struct event *stop_event;
     struct event *quit_event;
     struct event *reopen_event;
-    struct event *beat_event;
+    struct event *heartbeat_event;
     struct event *limit_event;
     unsigned beats;
     size_t peak_bytes; /* of what jobs take up, since the heap was last given back */
@@ -173,14 +173,14 @@ static void look_after_memory(struct worker *worker)
 {
     if (++worker->beats % BEATS_PER_LOOK != 0)
         return;
-    card_table_trim(worker->options->cards);
+    job_slot_table_trim(worker->options->job_slots);
     give_heap_back(worker);
 }
 
 /* ---- */
 
 /* A fetch loop that does not move is as bad as one that stands still: no sign of life then. */
-static void beat(evutil_socket_t fd, short what, void *arg)
+static void heartbeat(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
 
@@ -189,7 +189,7 @@ static void beat(evutil_socket_t fd, short what, void *arg)
     /* First: whoever sees the loop turn again is to see who has been waiting for it. */
     dispatch_tend(&worker->dispatch);
     if (queue_client_is_moving(worker->dispatch.client))
-        atomic_store(&worker->options->slot->beat_us, time_steady_us());
+        atomic_store(&worker->options->slot->heartbeat_us, time_steady_us());
     atomic_store(&worker->options->slot->contexts, weft_contexts_alive());
     atomic_store(&worker->options->slot->tasks, weft_tasks_alive());
     atomic_store(&worker->options->slot->offload_threads, offload_count_threads(worker->loop->offloads));
@@ -252,19 +252,19 @@ static int start_events(struct worker *worker)
     worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
     worker->quit_event = evsignal_new(worker->base, SIGQUIT, on_stop_signal, worker);
     worker->reopen_event = evsignal_new(worker->base, SIGUSR1, on_reopen_signal, worker);
-    worker->beat_event = event_new(worker->base, -1, EV_PERSIST, beat, worker);
+    worker->heartbeat_event = event_new(worker->base, -1, EV_PERSIST, heartbeat, worker);
     worker->limit_event = evtimer_new(worker->base, limit_is_over, worker);
-    if (!worker->stop_event || !worker->quit_event || !worker->reopen_event || !worker->beat_event ||
+    if (!worker->stop_event || !worker->quit_event || !worker->reopen_event || !worker->heartbeat_event ||
         !worker->limit_event)
         return -ENOMEM;
     (void)event_priority_set(worker->stop_event, PRIORITY_URGENT);
     (void)event_priority_set(worker->quit_event, PRIORITY_URGENT);
-    (void)event_priority_set(worker->beat_event, PRIORITY_URGENT);
+    (void)event_priority_set(worker->heartbeat_event, PRIORITY_URGENT);
     (void)event_priority_set(worker->limit_event, PRIORITY_URGENT);
     (void)event_add(worker->stop_event, NULL);
     (void)event_add(worker->quit_event, NULL);
     (void)event_add(worker->reopen_event, NULL);
-    (void)event_add(worker->beat_event, &(struct timeval){.tv_usec = BEAT_MS * 1000});
+    (void)event_add(worker->heartbeat_event, &(struct timeval){.tv_usec = HEARTBEAT_MS * 1000});
     unblock_signals();
     return 0;
 }
@@ -304,7 +304,7 @@ static int start(struct worker *worker)
         return r;
     worker->dispatch = (struct dispatch){
         .slot = options->slot,
-        .cards = options->cards,
+        .job_slots = options->job_slots,
         .tally = options->tally,
         .types = &worker->types,
         .settled = settled,
@@ -313,7 +313,7 @@ static int start(struct worker *worker)
     r = dispatch_start(&worker->dispatch, worker->base, worker->loop, options->config, options->consumer);
     if (r < 0)
         return r;
-    atomic_store(&options->slot->beat_us, time_steady_us());
+    atomic_store(&options->slot->heartbeat_us, time_steady_us());
     atomic_store(&options->slot->ready, 1);
     return 0;
 }
@@ -365,7 +365,7 @@ static void finish(struct worker *worker)
     free_event(worker->stop_event);
     free_event(worker->quit_event);
     free_event(worker->reopen_event);
-    free_event(worker->beat_event);
+    free_event(worker->heartbeat_event);
     free_event(worker->limit_event);
     (void)log_output_free(worker->options->output);
     if (worker->base && weft_tasks_alive() == 0)

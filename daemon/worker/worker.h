@@ -13,7 +13,7 @@ struct worker_options {
     const struct config *config;
     struct log_output *output;
     struct scoreboard_slot *slot;
-    struct card_table *cards;
+    struct job_slot_table *job_slots;
     const struct tally *tally;
     const char *consumer; /* the name it reads the queues under */
 };

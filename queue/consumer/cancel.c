@@ -23,7 +23,7 @@ struct cancel_list {
 struct cancel_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct cancel *cancel;
-    struct trouble_subject subject;
+    struct health_subject subject;
     bool sent;
     bool again;  /* it changed after it was sent */
     bool unread; /* over this connection */
@@ -34,7 +34,7 @@ struct cancel_read {
 struct cancel_look {
     struct redis_request request; /* first, so that the one is found from the other */
     struct cancel *cancel;
-    struct trouble_subject subject;
+    struct health_subject subject;
     bool sent;
     bool first;             /* over this connection: all queues are being read anyway */
     char score[SCORE_SIZE]; /* of the last change that is known; "": none */
@@ -44,7 +44,7 @@ struct cancel_look {
 struct cancel {
     struct cancel_setup setup;
     struct event *timer;
-    struct words words;
+    struct command command;
     struct cancel_look look;
     size_t unread; /* queues that have not been read over this connection */
     bool known;
@@ -136,10 +136,10 @@ static bool take_reply(struct cancel_read *read, const redisReply *reply)
     }
     if (reply->type == REDIS_REPLY_ARRAY) {
         take_list(read, reply);
-        trouble_end(&read->subject);
+        health_clear_problem(&read->subject);
     } else {
-        trouble_begin(&read->subject, "does not tell which jobs of queue %s are to be cancelled: %s",
-                      setup->keys[read - read->cancel->reads].queue, reply->str ? reply->str : "");
+        health_set_problem(&read->subject, "does not tell which jobs of queue %s are to be cancelled: %s",
+                           setup->keys[read - read->cancel->reads].queue, reply->str ? reply->str : "");
     }
     return true;
 }
@@ -154,8 +154,9 @@ static void send_read(struct cancel_read *read)
         read->again = true;
         return;
     }
-    words_start(&cancel->words, "ZRANGE", setup->keys[queue].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES", NULL);
-    read->sent = redis_send(setup->redis, &cancel->words, &read->request) == 0;
+    command_start(&cancel->command, "ZRANGE", setup->keys[queue].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES",
+                  NULL);
+    read->sent = redis_send(setup->redis, &cancel->command, &read->request) == 0;
     read->again = false;
 }
 
@@ -238,10 +239,10 @@ static void on_looked(struct redis_request *request, const redisReply *reply)
     }
     if (reply->type == REDIS_REPLY_ARRAY) {
         take_changes(cancel, reply);
-        trouble_end(&look->subject);
+        health_clear_problem(&look->subject);
     } else {
-        trouble_begin(&look->subject, "does not tell of which queues jobs are to be cancelled: %s",
-                      reply->str ? reply->str : "");
+        health_set_problem(&look->subject, "does not tell of which queues jobs are to be cancelled: %s",
+                           reply->str ? reply->str : "");
         if (!look->first)
             read_all(cancel);
     }
@@ -257,9 +258,9 @@ static void send_look(struct cancel *cancel)
         return;
     if (look->score[0])
         snprintf(from, sizeof(from), "(%s", look->score);
-    words_start(&cancel->words, "ZRANGEBYSCORE", cancel->setup.keys[0].names[QUEUE_KEY_CONTROL], from, "+inf",
-                "WITHSCORES", NULL);
-    look->sent = redis_send(cancel->setup.redis, &cancel->words, &look->request) == 0;
+    command_start(&cancel->command, "ZRANGEBYSCORE", cancel->setup.keys[0].names[QUEUE_KEY_CONTROL], from, "+inf",
+                  "WITHSCORES", NULL);
+    look->sent = redis_send(cancel->setup.redis, &cancel->command, &look->request) == 0;
 }
 
 /* A job that has ended is taken off its queue's list without a word, so a list that has any is read each time. A list
@@ -324,11 +325,11 @@ int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel)
     cancel->setup = *setup;
     cancel->look = (struct cancel_look){.request = {on_looked},
                                         .cancel = cancel,
-                                        .subject = {.trouble = setup->trouble},
+                                        .subject = {.health = setup->health},
                                         .found = setup->queue_count - 1};
     for (size_t i = 0; i < setup->queue_count; i++)
         cancel->reads[i] =
-            (struct cancel_read){.request = {on_reply}, .cancel = cancel, .subject = {.trouble = setup->trouble}};
+            (struct cancel_read){.request = {on_reply}, .cancel = cancel, .subject = {.health = setup->health}};
     cancel->timer = event_new(setup->base, -1, EV_PERSIST, on_timer, cancel);
     if (!cancel->timer) {
         free(cancel);
@@ -345,7 +346,7 @@ struct cancel *cancel_free(struct cancel *cancel)
     for (size_t i = 0; i < cancel->setup.queue_count; i++)
         free(cancel->reads[i].list.marks);
     event_free(cancel->timer);
-    words_done(&cancel->words);
+    command_done(&cancel->command);
     free(cancel);
     return NULL;
 }

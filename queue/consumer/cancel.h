@@ -36,7 +36,7 @@ struct cancel_events {
 struct cancel_setup {
     struct event_base *base;
     struct redis *redis;
-    struct trouble *trouble;
+    struct health *health;
     const struct queue_keys *keys;
     size_t queue_count;
     const struct cancel_events *events;

@@ -37,10 +37,10 @@ struct queue_client {
     enum client_state state;
     struct queue_keys *keys;
     struct named_queue *by_name;
-    struct trouble trouble;
+    struct health health;
     struct redis *commands; /* never blocks */
     struct redis *reads;
-    struct intake intake;
+    struct delivery_receiver receiver;
     struct fetch_target target;
     struct message_limits limits;
     struct entry_set held;
@@ -50,11 +50,11 @@ struct queue_client {
     struct cancel *cancel;
     struct inquiry *inquiry;
     struct lease *lease;
-    struct loss *loss;
+    struct ownership *ownership;
     struct group_maker *groups; /* over `commands`, to see that Redis can be written to */
     struct event *turn;         /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
-    struct unblock unblock;
+    struct fetch_unblock unblock;
     struct release *release;
 };
 
@@ -169,7 +169,7 @@ static void on_doubt(void *user)
 {
     struct queue_client *client = user;
 
-    loss_look(client->loss);
+    ownership_check(client->ownership);
 }
 
 static void on_lost(size_t queue, const char *entry, void *user)
@@ -201,13 +201,13 @@ size_t queue_client_count_unsettled(const struct queue_client *client)
 
 static bool is_idle(const struct queue_client *client)
 {
-    return client->intake.handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
+    return client->receiver.handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
 }
 
 static void continue_stopping(struct queue_client *client)
 {
     if (client->state == CLIENT_STOPPING) {
-        unblock_send(&client->unblock);
+        fetch_unblock_send(&client->unblock);
         if (!is_idle(client))
             return;
         lease_stop(client->lease);
@@ -231,7 +231,7 @@ static void continue_fetching(struct queue_client *client)
     if (cancel_is_known(client->cancel))
         fetch_continue(client->fetch);
     if (fetch_is_blocked(client->fetch))
-        unblock_send(&client->unblock);
+        fetch_unblock_send(&client->unblock);
 }
 
 /* The next read is sent before the outcomes of the last: Redis works on the read, and then on the outcomes while the
@@ -276,9 +276,9 @@ int queue_client_settle(struct queue_client *client, const struct settlement *se
 
     if (queue == client->options->queue_count)
         return -EINVAL;
-    client->intake.handed_over--;
+    client->receiver.handed_over--;
     wake(client);
-    if (loss_take(client->loss, queue, settlement->job->entry))
+    if (ownership_take(client->ownership, queue, settlement->job->entry))
         return 0;
     return settle_add(client->settle, queue, settlement);
 }
@@ -324,7 +324,7 @@ void queue_client_stop(struct queue_client *client)
     if (client->state != CLIENT_RUNNING)
         return;
     client->state = CLIENT_STOPPING;
-    client->intake.closed = true;
+    client->receiver.closed = true;
     fetch_stop(client->fetch);
     wake(client);
 }
@@ -340,13 +340,13 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = entry_set_prepare(&client->held, options->queue_count);
     if (r == 0)
-        r = redis_new(base, options, client->consumer, &client->trouble, &commands_events, client, &client->commands);
+        r = redis_new(base, options, client->consumer, &client->health, &commands_events, client, &client->commands);
     if (r == 0)
-        r = redis_new(base, options, client->consumer, &client->trouble, &reads_events, client, &client->reads);
+        r = redis_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
     if (r == 0)
         r = settle_new(&(struct settle_setup){.base = base,
                                               .redis = client->commands,
-                                              .trouble = &client->trouble,
+                                              .health = &client->health,
                                               .options = options,
                                               .keys = client->keys,
                                               .consumer = client->consumer,
@@ -359,7 +359,7 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = cancel_new(&(struct cancel_setup){.base = base,
                                               .redis = client->commands,
-                                              .trouble = &client->trouble,
+                                              .health = &client->health,
                                               .keys = client->keys,
                                               .queue_count = options->queue_count,
                                               .events = &cancel_events,
@@ -368,8 +368,8 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = inquiry_new(client->commands, client->keys, options->queue_count, client->consumer, on_inquired, client,
                         &client->inquiry);
-    client->intake.settle = client->settle;
-    client->intake.cancel = client->cancel;
+    client->receiver.settle = client->settle;
+    client->receiver.cancel = client->cancel;
     if (r == 0)
         r = group_maker_new(client->commands, client->keys, options->queue_count, &group_events, client,
                             &client->groups);
@@ -389,9 +389,10 @@ static int make_parts(struct queue_client *client, struct event_base *base)
                                             .user = client},
                       &client->lease);
     if (r == 0)
-        r = loss_new(client->commands, client->keys, client->consumer, &client->held, on_lost, client, &client->loss);
+        r = ownership_new(client->commands, client->keys, client->consumer, &client->held, on_lost, client,
+                          &client->ownership);
     if (r == 0)
-        r = unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
+        r = fetch_unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
     return r;
 }
 
@@ -409,11 +410,11 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     client->options = options;
     client->events = events;
     client->user = user;
-    trouble_init(&client->trouble, options, events->redis_state, user);
+    health_init(&client->health, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
-    client->intake = (struct intake){.options = options, .events = events, .user = user};
+    client->receiver = (struct delivery_receiver){.options = options, .events = events, .user = user};
     client->target = (struct fetch_target){
-        &client->trouble, &client->limits, &client->held, &intake_arrivals, &client->intake, wake, client};
+        &client->health, &client->limits, &client->held, &delivery_receiver_events, &client->receiver, wake, client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
     /* Outcomes do not wait for whatever else is due, where the base knows priorities. */
@@ -442,9 +443,9 @@ struct queue_client *queue_client_free(struct queue_client *client)
     inquiry_free(client->inquiry);
     group_maker_free(client->groups);
     lease_free(client->lease);
-    loss_free(client->loss);
+    ownership_free(client->ownership);
     release_free(client->release);
-    unblock_done(&client->unblock);
+    fetch_unblock_done(&client->unblock);
     queue_keys_free_all(client->keys, client->options->queue_count);
     if (client->turn)
         event_free(client->turn);

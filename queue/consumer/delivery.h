@@ -10,21 +10,21 @@
 #include "queue/message/message.h"
 #include "queue/redis/reply.h"
 
-struct arrival_events {
+struct delivery_events {
     /* A job of the queue number `queue`, which becomes the receiver's. Gives whether it takes a place of the room. */
     bool (*job)(struct job *job, size_t queue, void *user);
     /* A message that is none. */
-    void (*refused)(const char *entry, const struct message_refusal *refusal, size_t queue, void *user);
+    void (*rejected)(const char *entry, const struct message_rejection *rejection, size_t queue, void *user);
     /* An entry that somebody has deleted after it was given to us. */
     void (*vanished)(const char *entry, size_t queue, void *user);
 };
 
 /* The owner fills in what is above the line; the rest is zero at first. */
-struct arrival {
+struct delivery {
     const struct queue_keys *keys;
     const struct message_limits *limits;
     struct entry_set *held; /* gets each entry */
-    const struct arrival_events *events;
+    const struct delivery_events *events;
     void *user;
     /* ---- */
     struct message_field *fields;
@@ -34,17 +34,17 @@ struct arrival {
 };
 
 /* The number of entries in the reply to a read: of one queue, or of several. */
-size_t arrival_count(const redisReply *reply);
+size_t delivery_count(const redisReply *reply);
 
 /* The entries of one stream in such a reply, and the stream's key. NULL: there is no stream number `i`. */
-const redisReply *arrival_stream(const redisReply *reply, size_t i, const char **ret_key);
+const redisReply *delivery_stream(const redisReply *reply, size_t i, const char **ret_key);
 
 /* Takes all `entries` of a queue; gives how many places of the room they took. New ones lie side by side in the stream;
  * those that are read again need not, and are passed over where they are held. */
-unsigned arrival_take_new(struct arrival *arrival, size_t queue, const redisReply *entries);
-unsigned arrival_take_again(struct arrival *arrival, size_t queue, const redisReply *entries);
+unsigned delivery_take_new(struct delivery *delivery, size_t queue, const redisReply *entries);
+unsigned delivery_take_again(struct delivery *delivery, size_t queue, const redisReply *entries);
 
 /* How many messages make up so many bytes, if they are as large as the largest one lately; 1 at least. */
-int64_t arrival_estimate(const struct arrival *arrival, size_t bytes);
+int64_t delivery_estimate(const struct delivery *delivery, size_t bytes);
 
-void arrival_done(struct arrival *arrival);
+void delivery_done(struct delivery *delivery);

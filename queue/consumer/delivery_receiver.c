@@ -6,56 +6,56 @@ static void ignore_shortage(int r)
     (void)r;
 }
 
-static void settle_unrun(struct intake *intake, struct job *job, size_t queue, enum job_outcome outcome)
+static void settle_unrun(struct delivery_receiver *receiver, struct job *job, size_t queue, enum job_outcome outcome)
 {
     struct settlement settlement = {.job = job, .outcome = outcome, .due_ms = job->due_ms};
 
     settlement.error = outcome == JOB_CANCELLED ? "cancelled" : NULL;
-    ignore_shortage(settle_add(intake->settle, queue, &settlement));
+    ignore_shortage(settle_add(receiver->settle, queue, &settlement));
     job_free(job);
 }
 
 static bool on_job(struct job *job, size_t queue, void *user)
 {
-    struct intake *intake = user;
+    struct delivery_receiver *receiver = user;
 
-    if (cancel_has(intake->cancel, queue, job)) {
-        intake->events->discarded(job, intake->user);
-        settle_unrun(intake, job, queue, JOB_CANCELLED);
+    if (cancel_has(receiver->cancel, queue, job)) {
+        receiver->events->discarded(job, receiver->user);
+        settle_unrun(receiver, job, queue, JOB_CANCELLED);
         return false;
     }
     if (job->due_ms > 0) {
-        settle_unrun(intake, job, queue, JOB_DELAYED);
+        settle_unrun(receiver, job, queue, JOB_DELAYED);
         return false;
     }
-    if (intake->closed) {
-        settle_unrun(intake, job, queue, JOB_RETURNED);
+    if (receiver->closed) {
+        settle_unrun(receiver, job, queue, JOB_RETURNED);
         return false;
     }
-    intake->handed_over++;
-    intake->events->job(job, intake->user);
+    receiver->handed_over++;
+    receiver->events->job(job, receiver->user);
     return true;
 }
 
-static void on_refused(const char *entry, const struct message_refusal *refusal, size_t queue, void *user)
+static void on_rejected(const char *entry, const struct message_rejection *rejection, size_t queue, void *user)
 {
-    struct intake *intake = user;
-    struct queue_rejection rejection = {
-        .id = refusal->id,
-        .type = refusal->type[0] ? refusal->type : NULL,
-        .queue = intake->options->queues[queue].name,
-        .reason = refusal->reason,
+    struct delivery_receiver *receiver = user;
+    struct queue_rejection event = {
+        .id = rejection->id,
+        .type = rejection->type[0] ? rejection->type : NULL,
+        .queue = receiver->options->queues[queue].name,
+        .reason = rejection->reason,
     };
 
-    ignore_shortage(settle_refuse(intake->settle, queue, entry, refusal));
-    intake->events->rejected(&rejection, intake->user);
+    ignore_shortage(settle_reject(receiver->settle, queue, entry, rejection));
+    receiver->events->rejected(&event, receiver->user);
 }
 
 static void on_vanished(const char *entry, size_t queue, void *user)
 {
-    struct intake *intake = user;
+    struct delivery_receiver *receiver = user;
 
-    ignore_shortage(settle_forget(intake->settle, queue, entry));
+    ignore_shortage(settle_forget(receiver->settle, queue, entry));
 }
 
-const struct arrival_events intake_arrivals = {on_job, on_refused, on_vanished};
+const struct delivery_events delivery_receiver_events = {on_job, on_rejected, on_vanished};

@@ -13,7 +13,7 @@
 #include "queue/settle/settle.h"
 
 /* All but the last two is borrowed. */
-struct intake {
+struct delivery_receiver {
     const struct queue_options *options;
     const struct queue_events *events;
     void *user; /* of `events` */
@@ -23,5 +23,5 @@ struct intake {
     size_t handed_over; /* jobs; the owner takes them off as they are settled */
 };
 
-/* For a struct intake as their `user`. */
-extern const struct arrival_events intake_arrivals;
+/* For a struct delivery_receiver as their `user`. */
+extern const struct delivery_events delivery_receiver_events;

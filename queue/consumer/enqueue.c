@@ -24,7 +24,7 @@ struct enqueue {
     const char *prefix;
     void (*wake)(void *user);
     void *user;
-    struct words words;
+    struct command command;
     struct enqueue_item *first; /* the oldest; those that were sent come first */
     struct enqueue_item *last;
 };
@@ -85,19 +85,19 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
         answer_item(item, -EIO, reply->str ? reply->str : "an answer that makes no sense");
 }
 
-static int write_command(struct words *words, const char *key, const struct queue_message *message, char **ret_command,
-                         size_t *ret_size)
+static int write_command(struct command *command, const char *key, const struct queue_message *message,
+                         char **ret_command, size_t *ret_size)
 {
     long long size;
 
-    words_start(words, "XADD", key, "*", NULL);
+    command_start(command, "XADD", key, "*", NULL);
     for (size_t i = 0; i < message->field_count; i++) {
-        words_add_text(words, message->fields[i].name);
-        words_add(words, message->fields[i].value, message->fields[i].size);
+        command_add_text(command, message->fields[i].name);
+        command_add(command, message->fields[i].value, message->fields[i].size);
     }
-    if (words->failed)
+    if (command->failed)
         return -ENOMEM;
-    size = redisFormatCommandArgv(ret_command, (int)words->count, words->bytes, words->sizes);
+    size = redisFormatCommandArgv(ret_command, (int)command->count, command->bytes, command->sizes);
     if (size < 0)
         return -ENOMEM;
     *ret_size = (size_t)size;
@@ -114,7 +114,7 @@ static int make_item(struct enqueue *enqueue, const struct queue_message *messag
         return -ENOMEM;
     r = queue_keys_init(&keys, enqueue->prefix, message->queue);
     if (r == 0) {
-        r = write_command(&enqueue->words, keys.names[QUEUE_KEY_STREAM], message, &item->command, &item->size);
+        r = write_command(&enqueue->command, keys.names[QUEUE_KEY_STREAM], message, &item->command, &item->size);
         queue_keys_done(&keys);
     }
     if (r < 0) {
@@ -205,7 +205,7 @@ struct enqueue *enqueue_free(struct enqueue *enqueue)
         remove_item(item);
         free_item(item);
     }
-    words_done(&enqueue->words);
+    command_done(&enqueue->command);
     free(enqueue);
     return NULL;
 }

@@ -14,7 +14,7 @@
 #define READ_BYTES_MAX ((size_t)8 * 1024 * 1024) /* that are likely in a read */
 #define WAIT_MS        2000                      /* well below what a connection may be silent for */
 #define STILL_MAX_MS   5000                      /* until a fetch that could read and does not is stuck */
-#define AILING_MS      500                       /* how long a queue that cannot be read is left alone */
+#define UNHEALTHY_MS   500                       /* how long a queue that cannot be read is left alone */
 
 /* How long it may take until all jobs of a read have begun to run: below the first, more are read the next time; above
  * the last, so many that it would have been the second. */
@@ -32,10 +32,10 @@ enum fetch_state {
 struct fetch_read {
     struct redis_request request; /* first, so that the one is found from the other */
     struct fetch *fetch;
-    struct trouble_subject trouble; /* of reading the queue */
-    size_t queue;                   /* ignored by the read of several */
-    unsigned each;                  /* COUNT, which goes for each queue */
-    unsigned asked;                 /* places that are taken for what it brings */
+    struct health_subject health; /* of reading the queue */
+    size_t queue;                 /* ignored by the read of several */
+    unsigned each;                /* COUNT, which goes for each queue */
+    unsigned asked;               /* places that are taken for what it brings */
 };
 
 struct fetch {
@@ -44,10 +44,10 @@ struct fetch {
     const struct queue_keys *keys;
     const char *consumer;
     const struct fetch_target *target;
-    struct arrival arrival;
+    struct delivery delivery;
     struct group_maker *groups;
     struct recovery *recovery;
-    struct words words;
+    struct command command;
     struct event *timer; /* looks again after an ailing queue */
 
     enum fetch_state state;
@@ -73,7 +73,7 @@ struct fetch {
     int64_t starting_us; /* how long it took until the other ones had */
 
     struct fetch_read together; /* of several queues, blocking or not */
-    struct roster *roster;
+    struct read_scheduler *scheduler;
     struct fetch_read reads[]; /* of each queue by itself */
 };
 
@@ -92,7 +92,7 @@ static void look_again(evutil_socket_t fd, short what, void *arg)
 static void set_timer(struct fetch *fetch)
 {
     if (!event_pending(fetch->timer, EV_TIMEOUT, NULL))
-        event_add(fetch->timer, &(struct timeval){.tv_usec = (AILING_MS + 10) * 1000});
+        event_add(fetch->timer, &(struct timeval){.tv_usec = (UNHEALTHY_MS + 10) * 1000});
 }
 
 /* Makes the groups, though not again and again without a pause. */
@@ -101,7 +101,7 @@ static void make_groups(struct fetch *fetch)
     int64_t now_ms = clock_steady_ms();
 
     fetch->state = FETCH_GROUPING;
-    if (fetch->grouped_ms != 0 && now_ms - fetch->grouped_ms < AILING_MS) {
+    if (fetch->grouped_ms != 0 && now_ms - fetch->grouped_ms < UNHEALTHY_MS) {
         set_timer(fetch);
         return;
     }
@@ -112,7 +112,7 @@ static void make_groups(struct fetch *fetch)
 
 void fetch_leave_alone(struct fetch *fetch, size_t queue)
 {
-    roster_leave_alone(fetch->roster, queue, clock_steady_ms() + AILING_MS);
+    read_scheduler_leave_alone(fetch->scheduler, queue, clock_steady_ms() + UNHEALTHY_MS);
     set_timer(fetch);
 }
 
@@ -125,9 +125,9 @@ static void act_on_error(struct fetch *fetch, const struct fetch_read *read, con
         make_groups(fetch);
     } else if (read == &fetch->together) {
         /* Which queue it is shows when they are read one by one. */
-        roster_doubt_all(fetch->roster);
+        read_scheduler_doubt_all(fetch->scheduler);
     } else {
-        reading_report(&fetch->reads[read->queue].trouble, &fetch->keys[read->queue], reply);
+        fetch_report_unreadable(&fetch->reads[read->queue].health, &fetch->keys[read->queue], reply);
         fetch_leave_alone(fetch, read->queue);
     }
 }
@@ -159,24 +159,24 @@ static void hand_over(struct fetch *fetch, const redisReply *reply)
     const char *key;
     size_t after = 0;
 
-    for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
+    for (size_t i = 0; (entries = delivery_stream(reply, i, &key)) != NULL; i++) {
         size_t queue = find_queue(fetch, key, after);
 
         if (queue == fetch->options->queue_count)
             continue;
         after = queue;
-        note_arrived(fetch, arrival_take_new(&fetch->arrival, queue, entries));
+        note_arrived(fetch, delivery_take_new(&fetch->delivery, queue, entries));
     }
 }
 
 /* What could not be recovered from a queue, because it could not be read, can be now. */
 static void note_readable(struct fetch *fetch, size_t queue)
 {
-    struct trouble_subject *trouble = &fetch->reads[queue].trouble;
+    struct health_subject *health = &fetch->reads[queue].health;
 
-    if (trouble->ailing && fetch->recover)
+    if (health->unhealthy && fetch->recover)
         make_groups(fetch);
-    trouble_end(trouble);
+    health_clear_problem(health);
 }
 
 /* Learns from a reply what can be read. Queues that a read of several does not mention have nothing. */
@@ -187,22 +187,22 @@ static void note_amounts(struct fetch *fetch, const struct fetch_read *read, con
     size_t after = 0;
 
     for (size_t i = 0; read == &fetch->together && i < fetch->options->queue_count; i++) {
-        if (!roster_is_chosen(fetch->roster, i))
+        if (!read_scheduler_is_chosen(fetch->scheduler, i))
             continue;
         note_readable(fetch, i);
-        roster_note_read(fetch->roster, i, read->each, 0);
+        read_scheduler_note_read(fetch->scheduler, i, read->each, 0);
     }
     if (read != &fetch->together) {
         note_readable(fetch, read->queue);
-        roster_note_read(fetch->roster, read->queue, read->each, 0);
+        read_scheduler_note_read(fetch->scheduler, read->queue, read->each, 0);
     }
-    for (size_t i = 0; (entries = arrival_stream(reply, i, &key)) != NULL; i++) {
+    for (size_t i = 0; (entries = delivery_stream(reply, i, &key)) != NULL; i++) {
         size_t queue = find_queue(fetch, key, after);
 
         if (queue == fetch->options->queue_count)
             continue;
         after = queue;
-        roster_note_read(fetch->roster, queue, read->each, entries->elements);
+        read_scheduler_note_read(fetch->scheduler, queue, read->each, entries->elements);
     }
 }
 
@@ -274,17 +274,17 @@ static bool has_room(const struct fetch *fetch)
            fetch->target->held->bytes < (size_t)fetch->options->held_max;
 }
 
-static struct roster_room measure_room(const struct fetch *fetch)
+static struct read_scheduler_room measure_room(const struct fetch *fetch)
 {
     size_t bytes_left = (size_t)fetch->options->held_max - fetch->target->held->bytes;
     size_t places = count_free(fetch);
-    int64_t bounds[] = {fetch->size, (int64_t)places, arrival_estimate(&fetch->arrival, READ_BYTES_MAX),
-                        arrival_estimate(&fetch->arrival, bytes_left)};
+    int64_t bounds[] = {fetch->size, (int64_t)places, delivery_estimate(&fetch->delivery, READ_BYTES_MAX),
+                        delivery_estimate(&fetch->delivery, bytes_left)};
     int64_t limit = bounds[0];
 
     for (size_t i = 1; i < sizeof(bounds) / sizeof(bounds[0]); i++)
         limit = bounds[i] < limit ? bounds[i] : limit;
-    return (struct roster_room){
+    return (struct read_scheduler_room){
         .limit = (unsigned)limit, .places = (unsigned)places, .held = fetch->target->held->of_queue};
 }
 
@@ -296,7 +296,7 @@ static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned eac
     read->fetch = fetch;
     read->each = each;
     read->asked = (unsigned)asked;
-    if (redis_send(fetch->redis, &fetch->words, &read->request) < 0)
+    if (redis_send(fetch->redis, &fetch->command, &read->request) < 0)
         return;
     fetch->asked += asked;
     fetch->outstanding++;
@@ -306,48 +306,48 @@ static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned eac
  * nothing. */
 static void read_together(struct fetch *fetch, int64_t wait_ms, size_t places)
 {
-    size_t asked = roster_each(fetch->roster) * roster_chosen(fetch->roster);
+    size_t asked = read_scheduler_each(fetch->scheduler) * read_scheduler_chosen(fetch->scheduler);
 
-    reading_write_together(&fetch->words, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->roster,
+    reading_write_together(&fetch->command, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->scheduler,
                            wait_ms);
     fetch->waiting = wait_ms > 0;
-    send_read(fetch, &fetch->together, roster_each(fetch->roster), asked < places ? asked : places);
+    send_read(fetch, &fetch->together, read_scheduler_each(fetch->scheduler), asked < places ? asked : places);
 }
 
 /* One read for each queue that is likely to have something, and one of others that may have, all in one write. What is
  * found in those comes first: it has been waiting for longer. */
 static void read_round(struct fetch *fetch)
 {
-    if (roster_chosen(fetch->roster) > 0)
+    if (read_scheduler_chosen(fetch->scheduler) > 0)
         read_together(fetch, 0, count_free(fetch));
     for (size_t i = 0; i < fetch->options->queue_count; i++) {
-        unsigned count = roster_count(fetch->roster, i);
+        unsigned count = read_scheduler_count(fetch->scheduler, i);
 
         if (count == 0)
             continue;
-        reading_write(&fetch->words, fetch->consumer, &fetch->keys[i], count);
+        fetch_command_write(&fetch->command, fetch->consumer, &fetch->keys[i], count);
         send_read(fetch, &fetch->reads[i], count, count);
     }
 }
 
 static void read_queues(struct fetch *fetch)
 {
-    struct roster_room room;
+    struct read_scheduler_room room;
 
     adjust_size(fetch);
     /* What comes next may be of quite another kind. */
-    if (roster_is_idle(fetch->roster) && fetch->size > READ_FIRST)
+    if (read_scheduler_is_idle(fetch->scheduler) && fetch->size > READ_FIRST)
         fetch->size = READ_FIRST;
     room = measure_room(fetch);
-    switch (roster_make_plan(fetch->roster, &room, clock_steady_ms())) {
-    case ROSTER_NOTHING:
+    switch (read_scheduler_make_plan(fetch->scheduler, &room, clock_steady_ms())) {
+    case READ_NOTHING:
         fetch->answers++; /* the answer is known without a question */
         set_timer(fetch);
         return;
-    case ROSTER_ROUND:
+    case READ_ROUND:
         read_round(fetch);
         break;
-    case ROSTER_WAIT:
+    case READ_WAIT:
         fetch->waits++;
         read_together(fetch, WAIT_MS, room.places);
         break;
@@ -371,7 +371,7 @@ static void on_found(size_t queue, const redisReply *entries, void *user)
 {
     struct fetch *fetch = user;
 
-    note_arrived(fetch, arrival_take_again(&fetch->arrival, queue, entries));
+    note_arrived(fetch, delivery_take_again(&fetch->delivery, queue, entries));
 }
 
 static const struct recovery_events recovery_events = {on_found, finish_recovery};
@@ -382,7 +382,7 @@ static void on_group_refused(size_t queue, const redisReply *reply, void *user)
     struct fetch *fetch = user;
 
     if (fetch->groupless || !reply_is_error(reply, "OOM"))
-        reading_report(&fetch->reads[queue].trouble, &fetch->keys[queue], reply);
+        fetch_report_unreadable(&fetch->reads[queue].health, &fetch->keys[queue], reply);
 }
 
 static void on_groups_answered(void *user)
@@ -451,13 +451,13 @@ void fetch_continue(struct fetch *fetch)
 
 bool fetch_is_blocked(const struct fetch *fetch)
 {
-    struct roster_room room;
+    struct read_scheduler_room room;
 
     if (!fetch->waiting || fetch->stopped)
         return false;
-    room = (struct roster_room){.places = (unsigned)(count_free(fetch) + fetch->asked),
-                                .held = fetch->target->held->of_queue};
-    return room.places > 0 && roster_misses(fetch->roster, &room, clock_steady_ms());
+    room = (struct read_scheduler_room){.places = (unsigned)(count_free(fetch) + fetch->asked),
+                                        .held = fetch->target->held->of_queue};
+    return room.places > 0 && read_scheduler_misses(fetch->scheduler, &room, clock_steady_ms());
 }
 
 size_t fetch_count_waits(const struct fetch *fetch)
@@ -502,20 +502,20 @@ int fetch_new(struct event_base *base, struct redis *redis, const struct queue_o
     fetch->consumer = consumer;
     fetch->target = target;
     fetch->size = READ_FIRST;
-    fetch->arrival = (struct arrival){.keys = keys,
-                                      .limits = target->limits,
-                                      .held = target->held,
-                                      .events = target->arrivals,
-                                      .user = target->arrivals_user};
+    fetch->delivery = (struct delivery){.keys = keys,
+                                        .limits = target->limits,
+                                        .held = target->held,
+                                        .events = target->delivery_events,
+                                        .user = target->delivery_user};
     fetch->timer = event_new(base, -1, 0, look_again, fetch);
-    if (!fetch->timer || roster_new(options->queues, options->queue_count, &fetch->roster) < 0 ||
+    if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, &fetch->scheduler) < 0 ||
         group_maker_new(redis, keys, options->queue_count, &group_events, fetch, &fetch->groups) < 0 ||
         recovery_new(redis, keys, options->queue_count, consumer, &recovery_events, fetch, &fetch->recovery) < 0) {
         fetch_free(fetch);
         return -ENOMEM;
     }
     for (size_t i = 0; i < options->queue_count; i++)
-        fetch->reads[i] = (struct fetch_read){.trouble = {.trouble = target->trouble}, .queue = i};
+        fetch->reads[i] = (struct fetch_read){.health = {.health = target->health}, .queue = i};
     *ret_fetch = fetch;
     return 0;
 }
@@ -528,9 +528,9 @@ struct fetch *fetch_free(struct fetch *fetch)
         event_free(fetch->timer);
     group_maker_free(fetch->groups);
     recovery_free(fetch->recovery);
-    arrival_done(&fetch->arrival);
-    words_done(&fetch->words);
-    roster_free(fetch->roster);
+    delivery_done(&fetch->delivery);
+    command_done(&fetch->command);
+    read_scheduler_free(fetch->scheduler);
     free(fetch);
     return NULL;
 }

@@ -20,11 +20,11 @@ struct fetch;
 
 /* Where jobs go; borrowed, all of it. */
 struct fetch_target {
-    struct trouble *trouble;
+    struct health *health;
     const struct message_limits *limits;
     struct entry_set *held; /* gets each entry that arrives */
-    const struct arrival_events *arrivals;
-    void *arrivals_user;
+    const struct delivery_events *delivery_events;
+    void *delivery_user;
     void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
     void *user;
 };

@@ -13,12 +13,12 @@
 #include "queue/redis/reply.h"
 
 /* Reads at most `count` jobs of one queue, without waiting. */
-void reading_write(struct words *words, const char *consumer, const struct queue_keys *keys, unsigned count);
+void fetch_command_write(struct command *command, const char *consumer, const struct queue_keys *keys, unsigned count);
 
 /* Reads all queues that the roster's last plan has chosen together. `wait_ms` above 0: waits for so long for the first
  * job of any of them. */
-void reading_write_together(struct words *words, const char *consumer, const struct queue_keys *keys,
-                            size_t queue_count, const struct roster *roster, int64_t wait_ms);
+void reading_write_together(struct command *command, const char *consumer, const struct queue_keys *keys,
+                            size_t queue_count, const struct read_scheduler *scheduler, int64_t wait_ms);
 
 /* Says why a queue cannot be read, from an error's reply. */
-void reading_report(struct trouble_subject *trouble, const struct queue_keys *keys, const redisReply *reply);
+void fetch_report_unreadable(struct health_subject *health, const struct queue_keys *keys, const redisReply *reply);

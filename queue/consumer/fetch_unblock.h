@@ -11,24 +11,24 @@
 #include "queue/consumer/fetch.h"
 #include "queue/redis/connection.h"
 
-struct unblock {
+struct fetch_unblock {
     struct redis_request request; /* first, so that the one is found from the other */
     struct redis *commands;
     struct redis *reads;
     const struct fetch *fetch;
-    struct words words;
+    struct command command;
     struct event *timer; /* until it is tried again */
     size_t wait;         /* the blocking read that is to end, by its number */
     bool sent;
 };
 
 /* `reads` is the connection that `fetch` reads over. All is borrowed. Errors: -ENOMEM. */
-int unblock_init(struct unblock *unblock, struct event_base *base, struct redis *commands, struct redis *reads,
-                 const struct fetch *fetch) MUST_CHECK;
+int fetch_unblock_init(struct fetch_unblock *unblock, struct event_base *base, struct redis *commands,
+                       struct redis *reads, const struct fetch *fetch) MUST_CHECK;
 
 /* Not before `commands` is freed. Harmless on one that is all zero. */
-void unblock_done(struct unblock *unblock);
+void fetch_unblock_done(struct fetch_unblock *unblock);
 
 /* Ends the read that is under way, again and again until it has ended: the first try may come before the read has
  * reached Redis. Where it cannot, the read ends by itself in a while. */
-void unblock_send(struct unblock *unblock);
+void fetch_unblock_send(struct fetch_unblock *unblock);

@@ -25,7 +25,7 @@ struct inquiry {
     const char *consumer;
     void (*inquired)(const struct queue_inquiry *inquiry, void *user);
     void *user;
-    struct words words;
+    struct command command;
     struct inquiry_read reads[]; /* of each queue */
 };
 
@@ -95,8 +95,8 @@ static void send_read(struct inquiry_read *read)
         read->again = true;
         return;
     }
-    words_start(&inquiry->words, "ZRANGE", inquiry->keys[queue].names[QUEUE_KEY_PS], "0", "-1", NULL);
-    read->sent = redis_send(inquiry->redis, &inquiry->words, &read->request) == 0;
+    command_start(&inquiry->command, "ZRANGE", inquiry->keys[queue].names[QUEUE_KEY_PS], "0", "-1", NULL);
+    read->sent = redis_send(inquiry->redis, &inquiry->command, &read->request) == 0;
     read->again = false;
 }
 
@@ -136,16 +136,16 @@ static void on_answered(struct redis_request *request, const redisReply *reply)
 
 int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text, size_t size)
 {
-    struct words *words = &inquiry->words;
+    struct command *command = &inquiry->command;
 
     /* Seldom used, so there is nothing to be gained from Redis knowing it. */
-    call_start(words, &queue_script_answer, true, 1);
-    call_add_keys(words, &inquiry->keys[question->number]);
-    words_add_text(words, question->text);
-    words_add_text(words, inquiry->consumer);
-    words_add(words, text, size);
-    words_add_number(words, INQUIRY_KEPT_MS);
-    return redis_send(inquiry->redis, words, &inquiry->answer);
+    script_call_start(command, &queue_script_answer, true, 1);
+    script_call_add_keys(command, &inquiry->keys[question->number]);
+    command_add_text(command, question->text);
+    command_add_text(command, inquiry->consumer);
+    command_add(command, text, size);
+    command_add_number(command, INQUIRY_KEPT_MS);
+    return redis_send(inquiry->redis, command, &inquiry->answer);
 }
 
 /* ---- For the owner ---- */
@@ -177,7 +177,7 @@ struct inquiry *inquiry_free(struct inquiry *inquiry)
 {
     if (!inquiry)
         return NULL;
-    words_done(&inquiry->words);
+    command_done(&inquiry->command);
     free(inquiry);
     return NULL;
 }

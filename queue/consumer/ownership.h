@@ -12,20 +12,21 @@
 #include "queue/keys.h"
 #include "queue/redis/connection.h"
 
-struct loss;
+struct ownership;
 
 /* `lost` is called for each job that has got lost; once, though again if it is given to us again and gets lost again.
  * What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int loss_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
-             void (*lost)(size_t queue, const char *entry, void *user), void *user, struct loss **ret_loss) MUST_CHECK;
+int ownership_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
+                  void (*lost)(size_t queue, const char *entry, void *user), void *user,
+                  struct ownership **ret_ownership) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
-struct loss *loss_free(struct loss *loss);
+struct ownership *ownership_free(struct ownership *ownership);
 
 /* Compares what is held, and not being settled, with what Redis has down as ours; once more if that is under way.
  * Where there is no memory, or the connection is lost, nothing is told. */
-void loss_look(struct loss *loss);
+void ownership_check(struct ownership *ownership);
 
 /* Whether the job got lost, in which case it is held no more: its outcome must not reach Redis, where somebody else may
  * have been given the same entry. */
-bool loss_take(struct loss *loss, size_t queue, const char *entry);
+bool ownership_take(struct ownership *ownership, size_t queue, const char *entry);

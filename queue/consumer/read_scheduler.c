@@ -13,22 +13,22 @@
 /* Queues that are looked at together, at least: each may turn out to have a job. */
 #define PROBE_MIN 16
 
-enum roster_belief {
-    ROSTER_UNKNOWN, /* it has not been looked at */
-    ROSTER_EMPTY,   /* it gave less than it was asked for */
-    ROSTER_BUSY,
-    ROSTER_DOUBTED, /* only a read of its own tells whether it can be read */
+enum read_scheduler_belief {
+    READ_UNKNOWN, /* it has not been looked at */
+    READ_EMPTY,   /* it gave less than it was asked for */
+    READ_BUSY,
+    READ_DOUBTED, /* only a read of its own tells whether it can be read */
 };
 
-struct roster_queue {
-    enum roster_belief belief;
+struct read_scheduler_queue {
+    enum read_scheduler_belief belief;
     bool chosen;
     unsigned most;         /* jobs; more there are in the worker never */
     unsigned reserve;      /* places that no other queue gets */
     int64_t left_alone_ms; /* until then */
 };
 
-struct roster {
+struct read_scheduler {
     size_t count;
     bool limited; /* there are limits or reserves */
     size_t chosen;
@@ -36,7 +36,7 @@ struct roster {
     size_t turn; /* the queue that is looked at first when there are too many for one read */
     int64_t probed_ms;
     struct sharing sharing;
-    struct roster_queue queues[];
+    struct read_scheduler_queue queues[];
 };
 
 static unsigned smaller(unsigned one, unsigned other)
@@ -47,219 +47,222 @@ static unsigned smaller(unsigned one, unsigned other)
 /* ---- Places ---- */
 
 /* Places that are reserved for a queue and free. */
-static unsigned own_places(const struct roster *roster, const struct roster_room *room, size_t queue)
+static unsigned own_places(const struct read_scheduler *scheduler, const struct read_scheduler_room *room, size_t queue)
 {
-    unsigned reserve = roster->queues[queue].reserve;
+    unsigned reserve = scheduler->queues[queue].reserve;
 
     return room->held[queue] < reserve ? reserve - (unsigned)room->held[queue] : 0;
 }
 
 /* Places that are not reserved for any. */
-static unsigned common_places(const struct roster *roster, const struct roster_room *room)
+static unsigned common_places(const struct read_scheduler *scheduler, const struct read_scheduler_room *room)
 {
     unsigned common = room->places;
 
-    for (size_t i = 0; roster->limited && i < roster->count; i++)
-        common -= smaller(common, own_places(roster, room, i));
+    for (size_t i = 0; scheduler->limited && i < scheduler->count; i++)
+        common -= smaller(common, own_places(scheduler, room, i));
     return common;
 }
 
 /* How many jobs of a queue there is room for. */
-static unsigned places_of(const struct roster *roster, const struct roster_room *room, unsigned common, size_t queue,
-                          int64_t now_ms)
+static unsigned places_of(const struct read_scheduler *scheduler, const struct read_scheduler_room *room,
+                          unsigned common, size_t queue, int64_t now_ms)
 {
-    const struct roster_queue *own = &roster->queues[queue];
+    const struct read_scheduler_queue *own = &scheduler->queues[queue];
     unsigned places;
 
     if (own->left_alone_ms > now_ms)
         return 0;
-    if (!roster->limited)
+    if (!scheduler->limited)
         return room->places;
-    places = smaller(room->places, common + own_places(roster, room, queue));
+    places = smaller(room->places, common + own_places(scheduler, room, queue));
     return room->held[queue] < own->most ? smaller(places, own->most - (unsigned)room->held[queue]) : 0;
 }
 
 /* ---- Plans ---- */
 
-static bool is_read_alone(const struct roster_queue *queue)
+static bool is_read_alone(const struct read_scheduler_queue *queue)
 {
-    return queue->belief == ROSTER_BUSY || queue->belief == ROSTER_DOUBTED;
+    return queue->belief == READ_BUSY || queue->belief == READ_DOUBTED;
 }
 
-static void clear_plan(struct roster *roster)
+static void clear_plan(struct read_scheduler *scheduler)
 {
-    for (size_t i = 0; i < roster->count; i++) {
-        roster->queues[i].chosen = false;
-        roster->sharing.shares[i].places = 0;
+    for (size_t i = 0; i < scheduler->count; i++) {
+        scheduler->queues[i].chosen = false;
+        scheduler->sharing.shares[i].places = 0;
     }
-    roster->chosen = 0;
-    roster->each = 0;
+    scheduler->chosen = 0;
+    scheduler->each = 0;
 }
 
 /* Chooses at most `wanted` of the queues that are not read alone, beginning where the last such plan ended. */
-static void choose(struct roster *roster, size_t wanted)
+static void choose(struct read_scheduler *scheduler, size_t wanted)
 {
-    size_t first = roster->turn;
+    size_t first = scheduler->turn;
 
-    for (size_t i = 0; i < roster->count && roster->chosen < wanted; i++) {
-        size_t queue = first + i < roster->count ? first + i : first + i - roster->count;
+    for (size_t i = 0; i < scheduler->count && scheduler->chosen < wanted; i++) {
+        size_t queue = first + i < scheduler->count ? first + i : first + i - scheduler->count;
 
-        if (roster->sharing.shares[queue].most == 0 || is_read_alone(&roster->queues[queue]))
+        if (scheduler->sharing.shares[queue].most == 0 || is_read_alone(&scheduler->queues[queue]))
             continue;
-        roster->queues[queue].chosen = true;
-        roster->chosen++;
-        roster->turn = queue + 1 < roster->count ? queue + 1 : 0;
+        scheduler->queues[queue].chosen = true;
+        scheduler->chosen++;
+        scheduler->turn = queue + 1 < scheduler->count ? queue + 1 : 0;
     }
-    roster->each = 1;
+    scheduler->each = 1;
 }
 
 /* A blocking read is woken by one queue, but may find jobs in all. */
-static void plan_waiting(struct roster *roster, const struct roster_room *room)
+static void plan_waiting(struct read_scheduler *scheduler, const struct read_scheduler_room *room)
 {
-    choose(roster, roster->count);
-    roster->each = room->limit / (unsigned)roster->chosen;
-    for (size_t i = 0; i < roster->count; i++)
-        if (roster->queues[i].chosen)
-            roster->each = smaller(roster->each, roster->sharing.shares[i].most);
-    if (roster->each == 0)
-        roster->each = 1;
+    choose(scheduler, scheduler->count);
+    scheduler->each = room->limit / (unsigned)scheduler->chosen;
+    for (size_t i = 0; i < scheduler->count; i++)
+        if (scheduler->queues[i].chosen)
+            scheduler->each = smaller(scheduler->each, scheduler->sharing.shares[i].most);
+    if (scheduler->each == 0)
+        scheduler->each = 1;
 }
 
-static void share_among_the_busy(struct roster *roster, const struct roster_room *room, unsigned common)
+static void share_among_the_busy(struct read_scheduler *scheduler, const struct read_scheduler_room *room,
+                                 unsigned common)
 {
-    for (size_t i = 0; i < roster->count; i++) {
-        struct share *share = &roster->sharing.shares[i];
+    for (size_t i = 0; i < scheduler->count; i++) {
+        struct read_share *share = &scheduler->sharing.shares[i];
 
-        if (!is_read_alone(&roster->queues[i]))
+        if (!is_read_alone(&scheduler->queues[i]))
             share->most = 0;
-        share->own = roster->limited ? own_places(roster, room, i) : 0;
+        share->own = scheduler->limited ? own_places(scheduler, room, i) : 0;
     }
-    (void)share_out(&roster->sharing, room->limit, common);
+    (void)read_share_out(&scheduler->sharing, room->limit, common);
 }
 
-enum roster_plan roster_make_plan(struct roster *roster, const struct roster_room *room, int64_t now_ms)
+enum read_plan read_scheduler_make_plan(struct read_scheduler *scheduler, const struct read_scheduler_room *room,
+                                        int64_t now_ms)
 {
-    unsigned common = common_places(roster, room);
+    unsigned common = common_places(scheduler, room);
     size_t readable = 0, alone = 0, unknown = 0;
 
     assert(room->limit > 0 && room->limit <= room->places);
-    clear_plan(roster);
-    for (size_t i = 0; i < roster->count; i++) {
-        unsigned places = places_of(roster, room, common, i, now_ms);
+    clear_plan(scheduler);
+    for (size_t i = 0; i < scheduler->count; i++) {
+        unsigned places = places_of(scheduler, room, common, i, now_ms);
 
-        roster->sharing.shares[i].most = places;
+        scheduler->sharing.shares[i].most = places;
         readable += places > 0;
-        alone += places > 0 && is_read_alone(&roster->queues[i]);
-        unknown += places > 0 && roster->queues[i].belief == ROSTER_UNKNOWN;
+        alone += places > 0 && is_read_alone(&scheduler->queues[i]);
+        unknown += places > 0 && scheduler->queues[i].belief == READ_UNKNOWN;
     }
     if (readable == 0)
-        return ROSTER_NOTHING;
+        return READ_NOTHING;
     /* A queue alone is always read with blocking, which does not wait where there is something. */
-    if (readable == roster->count && roster->count == 1 && roster->queues[0].belief != ROSTER_DOUBTED) {
-        roster->queues[0].chosen = true;
-        roster->chosen = 1;
-        roster->each = smaller(room->limit, roster->sharing.shares[0].most);
-        return ROSTER_WAIT;
+    if (readable == scheduler->count && scheduler->count == 1 && scheduler->queues[0].belief != READ_DOUBTED) {
+        scheduler->queues[0].chosen = true;
+        scheduler->chosen = 1;
+        scheduler->each = smaller(room->limit, scheduler->sharing.shares[0].most);
+        return READ_WAIT;
     }
     if (alone == 0 && unknown == 0) {
-        plan_waiting(roster, room);
-        return ROSTER_WAIT;
+        plan_waiting(scheduler, room);
+        return READ_WAIT;
     }
-    if (readable > alone && (alone == 0 || now_ms - roster->probed_ms >= PROBE_PERIOD_MS_OF(readable - alone))) {
-        choose(roster, room->limit > PROBE_MIN ? room->limit : PROBE_MIN);
-        roster->probed_ms = now_ms;
+    if (readable > alone && (alone == 0 || now_ms - scheduler->probed_ms >= PROBE_PERIOD_MS_OF(readable - alone))) {
+        choose(scheduler, room->limit > PROBE_MIN ? room->limit : PROBE_MIN);
+        scheduler->probed_ms = now_ms;
     }
-    share_among_the_busy(roster, room, common);
-    return ROSTER_ROUND;
+    share_among_the_busy(scheduler, room, common);
+    return READ_ROUND;
 }
 
-unsigned roster_count(const struct roster *roster, size_t queue)
+unsigned read_scheduler_count(const struct read_scheduler *scheduler, size_t queue)
 {
-    return roster->sharing.shares[queue].places;
+    return scheduler->sharing.shares[queue].places;
 }
 
-bool roster_is_chosen(const struct roster *roster, size_t queue)
+bool read_scheduler_is_chosen(const struct read_scheduler *scheduler, size_t queue)
 {
-    return roster->queues[queue].chosen;
+    return scheduler->queues[queue].chosen;
 }
 
-size_t roster_chosen(const struct roster *roster)
+size_t read_scheduler_chosen(const struct read_scheduler *scheduler)
 {
-    return roster->chosen;
+    return scheduler->chosen;
 }
 
-unsigned roster_each(const struct roster *roster)
+unsigned read_scheduler_each(const struct read_scheduler *scheduler)
 {
-    return roster->each;
+    return scheduler->each;
 }
 
-bool roster_is_idle(const struct roster *roster)
+bool read_scheduler_is_idle(const struct read_scheduler *scheduler)
 {
-    for (size_t i = 0; i < roster->count; i++)
-        if (roster->queues[i].belief == ROSTER_BUSY)
+    for (size_t i = 0; i < scheduler->count; i++)
+        if (scheduler->queues[i].belief == READ_BUSY)
             return false;
     return true;
 }
 
-bool roster_misses(const struct roster *roster, const struct roster_room *room, int64_t now_ms)
+bool read_scheduler_misses(const struct read_scheduler *scheduler, const struct read_scheduler_room *room,
+                           int64_t now_ms)
 {
     unsigned common;
 
-    if (!roster->limited)
+    if (!scheduler->limited)
         return false;
-    common = common_places(roster, room);
-    for (size_t i = 0; i < roster->count; i++)
-        if (!roster->queues[i].chosen && places_of(roster, room, common, i, now_ms) > 0)
+    common = common_places(scheduler, room);
+    for (size_t i = 0; i < scheduler->count; i++)
+        if (!scheduler->queues[i].chosen && places_of(scheduler, room, common, i, now_ms) > 0)
             return true;
     return false;
 }
 
 /* ---- What is found ---- */
 
-void roster_note_read(struct roster *roster, size_t queue, unsigned asked, size_t given)
+void read_scheduler_note_read(struct read_scheduler *scheduler, size_t queue, unsigned asked, size_t given)
 {
-    roster->queues[queue].belief = given < asked ? ROSTER_EMPTY : ROSTER_BUSY;
+    scheduler->queues[queue].belief = given < asked ? READ_EMPTY : READ_BUSY;
 }
 
-void roster_leave_alone(struct roster *roster, size_t queue, int64_t until_ms)
+void read_scheduler_leave_alone(struct read_scheduler *scheduler, size_t queue, int64_t until_ms)
 {
-    roster->queues[queue].belief = ROSTER_DOUBTED;
-    roster->queues[queue].left_alone_ms = until_ms;
+    scheduler->queues[queue].belief = READ_DOUBTED;
+    scheduler->queues[queue].left_alone_ms = until_ms;
 }
 
-void roster_doubt_all(struct roster *roster)
+void read_scheduler_doubt_all(struct read_scheduler *scheduler)
 {
-    for (size_t i = 0; i < roster->count; i++)
-        roster->queues[i].belief = ROSTER_DOUBTED;
+    for (size_t i = 0; i < scheduler->count; i++)
+        scheduler->queues[i].belief = READ_DOUBTED;
 }
 
-int roster_new(const struct queue_spec *queues, size_t count, struct roster **ret_roster)
+int read_scheduler_new(const struct queue_spec *queues, size_t count, struct read_scheduler **ret_scheduler)
 {
-    struct roster *roster = calloc(1, sizeof(*roster) + count * sizeof(roster->queues[0]));
+    struct read_scheduler *scheduler = calloc(1, sizeof(*scheduler) + count * sizeof(scheduler->queues[0]));
 
-    if (!roster)
+    if (!scheduler)
         return -ENOMEM;
-    roster->sharing.shares = calloc(count, sizeof(*roster->sharing.shares));
-    if (!roster->sharing.shares) {
-        roster_free(roster);
+    scheduler->sharing.shares = calloc(count, sizeof(*scheduler->sharing.shares));
+    if (!scheduler->sharing.shares) {
+        read_scheduler_free(scheduler);
         return -ENOMEM;
     }
-    roster->count = count;
-    roster->sharing.count = count;
+    scheduler->count = count;
+    scheduler->sharing.count = count;
     for (size_t i = 0; i < count; i++) {
-        roster->sharing.shares[i].weight = queues[i].weight;
-        roster->queues[i].most = queues[i].concurrency > 0 ? queues[i].concurrency : UINT32_MAX;
-        roster->queues[i].reserve = queues[i].reserve;
-        roster->limited = roster->limited || queues[i].concurrency > 0 || queues[i].reserve > 0;
+        scheduler->sharing.shares[i].weight = queues[i].weight;
+        scheduler->queues[i].most = queues[i].concurrency > 0 ? queues[i].concurrency : UINT32_MAX;
+        scheduler->queues[i].reserve = queues[i].reserve;
+        scheduler->limited = scheduler->limited || queues[i].concurrency > 0 || queues[i].reserve > 0;
     }
-    *ret_roster = roster;
+    *ret_scheduler = scheduler;
     return 0;
 }
 
-struct roster *roster_free(struct roster *roster)
+struct read_scheduler *read_scheduler_free(struct read_scheduler *scheduler)
 {
-    if (roster)
-        free(roster->sharing.shares);
-    free(roster);
+    if (scheduler)
+        free(scheduler->sharing.shares);
+    free(scheduler);
     return NULL;
 }

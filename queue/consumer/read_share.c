@@ -10,13 +10,13 @@ static unsigned smaller(unsigned one, unsigned other)
     return one < other ? one : other;
 }
 
-static uint64_t cost(const struct share *share, unsigned places)
+static uint64_t cost(const struct read_share *share, unsigned places)
 {
     return places * PLACE / share->weight;
 }
 
 /* How many more places it can take. */
-static unsigned appetite(const struct share *share, unsigned common)
+static unsigned appetite(const struct read_share *share, unsigned common)
 {
     unsigned own = share->own > share->places ? share->own - share->places : 0;
 
@@ -25,13 +25,13 @@ static unsigned appetite(const struct share *share, unsigned common)
 
 /* The one that will have spent the least when it has had its portion: of two that have waited for equally long that is
  * the heavier one. Who could take nothing for a while has not saved up. */
-static struct share *choose(struct sharing *sharing, unsigned portion, unsigned common)
+static struct read_share *choose(struct sharing *sharing, unsigned portion, unsigned common)
 {
-    struct share *chosen = NULL;
+    struct read_share *chosen = NULL;
     uint64_t least = UINT64_MAX, first = UINT64_MAX;
 
     for (size_t i = 0; i < sharing->count; i++) {
-        struct share *share = &sharing->shares[i];
+        struct read_share *share = &sharing->shares[i];
         uint64_t spent;
 
         if (appetite(share, common) == 0)
@@ -50,7 +50,7 @@ static struct share *choose(struct sharing *sharing, unsigned portion, unsigned 
     return chosen;
 }
 
-unsigned share_out(struct sharing *sharing, unsigned places, unsigned common)
+unsigned read_share_out(struct sharing *sharing, unsigned places, unsigned common)
 {
     unsigned portion = (places + PORTIONS - 1) / PORTIONS;
     unsigned left = places;
@@ -58,7 +58,7 @@ unsigned share_out(struct sharing *sharing, unsigned places, unsigned common)
     for (size_t i = 0; i < sharing->count; i++)
         sharing->shares[i].places = 0;
     while (left > 0) {
-        struct share *chosen = choose(sharing, portion, common);
+        struct read_share *chosen = choose(sharing, portion, common);
         unsigned count, own;
 
         if (!chosen)

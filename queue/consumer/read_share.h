@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct share {
+struct read_share {
     unsigned weight; /* from 1 */
     unsigned most;   /* places it can take in this round; 0: none */
     unsigned own;    /* so many of the places it takes are its own, and not common ones */
@@ -19,10 +19,10 @@ struct share {
 };
 
 struct sharing {
-    struct share *shares;
+    struct read_share *shares;
     size_t count;
     uint64_t now; /* what the one that had spent the least had spent; 0 at first */
 };
 
 /* Shares out at most `places`, of which `common` are not anybody's own; gives how many were taken. */
-unsigned share_out(struct sharing *sharing, unsigned places, unsigned common);
+unsigned read_share_out(struct sharing *sharing, unsigned places, unsigned common);

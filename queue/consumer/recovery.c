@@ -22,7 +22,7 @@ struct recovery {
     const char *consumer;
     const struct recovery_events *events;
     void *user;
-    struct words words;
+    struct command command;
     size_t outstanding;
     bool complete;
     struct recovery_read reads[];
@@ -32,9 +32,9 @@ static void send_read(struct recovery *recovery, struct recovery_read *read)
 {
     const struct queue_keys *keys = &recovery->keys[read->queue];
 
-    words_start(&recovery->words, "XREADGROUP", "GROUP", QUEUE_GROUP, recovery->consumer, "COUNT", READ_COUNT,
-                "STREAMS", keys->names[QUEUE_KEY_STREAM], read->cursor, NULL);
-    if (redis_send(recovery->redis, &recovery->words, &read->request) == 0)
+    command_start(&recovery->command, "XREADGROUP", "GROUP", QUEUE_GROUP, recovery->consumer, "COUNT", READ_COUNT,
+                  "STREAMS", keys->names[QUEUE_KEY_STREAM], read->cursor, NULL);
+    if (redis_send(recovery->redis, &recovery->command, &read->request) == 0)
         recovery->outstanding++;
 }
 
@@ -45,7 +45,7 @@ static bool take_reply(struct recovery_read *read, const redisReply *reply)
     const redisReply *entries, *last;
     const char *key;
 
-    entries = arrival_stream(reply, 0, &key);
+    entries = delivery_stream(reply, 0, &key);
     if (!entries || entries->elements == 0)
         return false;
     last = entries->element[entries->elements - 1];
@@ -113,7 +113,7 @@ int recovery_new(struct redis *redis, const struct queue_keys *keys, size_t queu
 struct recovery *recovery_free(struct recovery *recovery)
 {
     if (recovery)
-        words_done(&recovery->words);
+        command_done(&recovery->command);
     free(recovery);
     return NULL;
 }

@@ -19,7 +19,7 @@ struct release {
     const char *consumer;
     void (*done)(void *user);
     void *user;
-    struct words words;
+    struct command command;
     size_t outstanding;
     struct release_call calls[];
 };
@@ -29,10 +29,10 @@ static int send_call(struct release_call *call)
     struct release *release = call->release;
     int r;
 
-    call_start(&release->words, &queue_script_release, call->with_source, 1);
-    call_add_keys(&release->words, &release->keys[call->queue]);
-    words_add_text(&release->words, release->consumer);
-    r = redis_send(release->redis, &release->words, &call->request);
+    script_call_start(&release->command, &queue_script_release, call->with_source, 1);
+    script_call_add_keys(&release->command, &release->keys[call->queue]);
+    command_add_text(&release->command, release->consumer);
+    r = redis_send(release->redis, &release->command, &call->request);
     if (r == 0)
         release->outstanding++;
     return r;
@@ -84,7 +84,7 @@ int release_new(struct redis *redis, const struct queue_keys *keys, size_t queue
 struct release *release_free(struct release *release)
 {
     if (release)
-        words_done(&release->words);
+        command_done(&release->command);
     free(release);
     return NULL;
 }

@@ -33,12 +33,12 @@ struct promotion_due {
 
 struct promotion {
     struct redis_request request; /* first, so that the one is found from the other */
-    struct queue_keeper *keeper;
-    struct trouble_subject trouble;
+    struct maintenance *maintenance;
+    struct health_subject health;
     bool sent;
     bool with_source;
-    char ailing[DUE_NAME_SIZE]; /* the queue that the trouble is about; "": none, or the set of those that are due */
-    size_t ailing_asked;        /* its place in the call under way, counted from 1; 0: it is not in it */
+    char unhealthy[DUE_NAME_SIZE]; /* the queue that the trouble is about; "": none, or the set of those that are due */
+    size_t ailing_asked;           /* its place in the call under way, counted from 1; 0: it is not in it */
     struct promotion_due due[DUE_MAX]; /* by Redis's last answer, the first that are due */
     size_t due_count;
     size_t turn;           /* which of those that are due comes first in the next call */
@@ -49,32 +49,32 @@ struct promotion {
     int64_t last_sweep_ms; /* steady */
 };
 
-struct queue_keeper {
+struct maintenance {
     const struct queue_options *options;
-    const struct queue_keeper_events *events;
+    const struct maintenance_events *events;
     void *user;
     struct queue_keys *keys;
-    struct trouble trouble;
+    struct health health;
     struct redis *redis;
     struct group_maker *groups;
     struct event *timer; /* the next look at the delayed jobs */
-    struct words words;
+    struct command command;
     bool met; /* the first round trip has succeeded */
     bool up;  /* and the groups are there */
     struct promotion promotion;
-    struct reclaim *reclaim;
-    struct census *census;
+    struct reaper_backlog *backlog;
+    struct reaper *reaper;
     struct settle *settle;
     struct sampler *sampler;
     struct entry_set held;             /* nothing: what is settled here was given to others */
     char consumer[CONSUMER_NAME_SIZE]; /* gets an entry whose outcome Redis refuses, until it takes it */
 };
 
-static void look_in(struct queue_keeper *keeper, int64_t ms)
+static void look_in(struct maintenance *maintenance, int64_t ms)
 {
     struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-    event_add(keeper->timer, &time);
+    event_add(maintenance->timer, &time);
 }
 
 /* ---- Promoting ---- */
@@ -108,9 +108,9 @@ static int64_t act_on_error(struct promotion *promotion, const redisReply *reply
     if (promotion->with_source)
         return LOOK_AGAIN_MS;
     if (reply_blames_server(reply))
-        redis_fail(promotion->keeper->redis, reply->str);
+        redis_fail(promotion->maintenance->redis, reply->str);
     else
-        trouble_begin(&promotion->trouble, "does not let us look after the queues: %s", reply->str);
+        health_set_problem(&promotion->health, "does not let us look after the queues: %s", reply->str);
     return LOOK_PERIOD_MS;
 }
 
@@ -131,14 +131,14 @@ static void read_due(struct promotion *promotion, const redisReply *names)
 }
 
 /* A queue that is not well is looked at only now and then; meanwhile it is not well again. */
-static void note_trouble(struct promotion *promotion, const char *problem, const char *ailing, size_t looked)
+static void note_trouble(struct promotion *promotion, const char *problem, const char *unhealthy, size_t looked)
 {
     if (problem[0]) {
-        snprintf(promotion->ailing, sizeof(promotion->ailing), "%s", ailing);
-        trouble_begin(&promotion->trouble, "does not let us run a delayed job that is due: %s", problem);
-    } else if (!promotion->ailing[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
-        promotion->ailing[0] = '\0';
-        trouble_end(&promotion->trouble);
+        snprintf(promotion->unhealthy, sizeof(promotion->unhealthy), "%s", unhealthy);
+        health_set_problem(&promotion->health, "does not let us run a delayed job that is due: %s", problem);
+    } else if (!promotion->unhealthy[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
+        promotion->unhealthy[0] = '\0';
+        health_clear_problem(&promotion->health);
     }
 }
 
@@ -164,7 +164,7 @@ static void on_promoted(struct redis_request *request, const redisReply *reply)
     promotion->sent = false;
     if (reply)
         again_ms = reply_is_error(reply, NULL) ? act_on_error(promotion, reply) : note_promoted(promotion, reply);
-    look_in(promotion->keeper, again_ms);
+    look_in(promotion->maintenance, again_ms);
 }
 
 /* The queues that a call looks at. Those that come from Redis may be any of the prefix, also such as this node does not
@@ -190,7 +190,7 @@ static void choose_due(struct promotion *promotion, struct promotion_call *call)
 
 static void choose_swept(struct promotion *promotion, struct promotion_call *call)
 {
-    const struct queue_options *options = promotion->keeper->options;
+    const struct queue_options *options = promotion->maintenance->options;
     int64_t now_ms = clock_steady_ms();
     size_t count = 0;
 
@@ -209,92 +209,93 @@ static void choose_swept(struct promotion *promotion, struct promotion_call *cal
 
 static size_t find_ailing(const struct promotion *promotion, const struct promotion_call *call)
 {
-    for (size_t i = 0; promotion->ailing[0] && i < call->count; i++)
-        if (strcmp(call->names[i], promotion->ailing) == 0)
+    for (size_t i = 0; promotion->unhealthy[0] && i < call->count; i++)
+        if (strcmp(call->names[i], promotion->unhealthy) == 0)
             return i + 1;
     return 0;
 }
 
-static int write_promotion(struct queue_keeper *keeper, struct promotion_call *call)
+static int write_promotion(struct maintenance *maintenance, struct promotion_call *call)
 {
-    const struct queue_keys *shared = &keeper->keys[0];
-    struct words *words = &keeper->words;
+    const struct queue_keys *shared = &maintenance->keys[0];
+    struct command *command = &maintenance->command;
     size_t made = 0;
     int r = 0;
 
     for (; r == 0 && made < call->count; made += r == 0)
-        r = queue_keys_init(&call->keys[made], keeper->options->prefix, call->names[made]);
+        r = queue_keys_init(&call->keys[made], maintenance->options->prefix, call->names[made]);
     if (r == 0) {
-        call_start_keys(words, &queue_script_promote, keeper->promotion.with_source, 1 + call->count * QUEUE_KEY_COUNT);
-        words_add(words, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
+        call_start_keys(command, &queue_script_promote, maintenance->promotion.with_source,
+                        1 + call->count * QUEUE_KEY_COUNT);
+        command_add(command, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
         for (size_t i = 0; i < call->count; i++)
-            call_add_keys(words, &call->keys[i]);
-        words_add_number(words, QUEUE_KEY_COUNT);
+            script_call_add_keys(command, &call->keys[i]);
+        command_add_number(command, QUEUE_KEY_COUNT);
         for (size_t i = 0; i < call->count; i++)
-            words_add_text(words, call->names[i]);
-        r = redis_send(keeper->redis, words, &keeper->promotion.request);
+            command_add_text(command, call->names[i]);
+        r = redis_send(maintenance->redis, command, &maintenance->promotion.request);
     }
     for (size_t i = 0; i < made; i++)
         queue_keys_done(&call->keys[i]);
     return r;
 }
 
-static void promote(struct queue_keeper *keeper)
+static void promote(struct maintenance *maintenance)
 {
     struct promotion_call call = {0};
 
-    if (!keeper->up || keeper->promotion.sent)
+    if (!maintenance->up || maintenance->promotion.sent)
         return;
-    choose_due(&keeper->promotion, &call);
-    choose_swept(&keeper->promotion, &call);
-    keeper->promotion.ailing_asked = find_ailing(&keeper->promotion, &call);
-    keeper->promotion.sent = write_promotion(keeper, &call) == 0;
-    if (!keeper->promotion.sent)
-        look_in(keeper, LOOK_PERIOD_MS);
+    choose_due(&maintenance->promotion, &call);
+    choose_swept(&maintenance->promotion, &call);
+    maintenance->promotion.ailing_asked = find_ailing(&maintenance->promotion, &call);
+    maintenance->promotion.sent = write_promotion(maintenance, &call) == 0;
+    if (!maintenance->promotion.sent)
+        look_in(maintenance, LOOK_PERIOD_MS);
 }
 
 /* ---- What dead workers leave ---- */
 
 /* In this order, so that what is settled does not go back to its queue with what others held. An outcome that Redis
  * refuses holds nobody up: its entry has been moved to a consumer of our own. */
-static void tidy(struct queue_keeper *keeper)
+static void tidy(struct maintenance *maintenance)
 {
-    if (!keeper->up)
+    if (!maintenance->up)
         return;
-    settle_flush(keeper->settle);
-    for (size_t i = 0; i < keeper->options->queue_count; i++)
-        if (settle_has_tried(keeper->settle, i))
-            reclaim_flush(keeper->reclaim, i);
+    settle_flush(maintenance->settle);
+    for (size_t i = 0; i < maintenance->options->queue_count; i++)
+        if (settle_has_tried(maintenance->settle, i))
+            reaper_backlog_flush(maintenance->backlog, i);
 }
 
-int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer)
+int maintenance_reclaim(struct maintenance *maintenance, const char *consumer)
 {
     int r = 0;
 
-    for (size_t i = 0; i < keeper->options->queue_count && r == 0; i++)
-        r = reclaim_add(keeper->reclaim, i, consumer, RECLAIM_ASKED, 0);
-    census_note_gone(keeper->census, consumer);
-    tidy(keeper);
+    for (size_t i = 0; i < maintenance->options->queue_count && r == 0; i++)
+        r = reaper_backlog_add(maintenance->backlog, i, consumer, RECLAIM_ASKED, 0);
+    reaper_note_gone(maintenance->reaper, consumer);
+    tidy(maintenance);
     return r;
 }
 
-int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement)
+int maintenance_settle(struct maintenance *maintenance, const struct settlement *settlement)
 {
-    for (size_t i = 0; i < keeper->options->queue_count; i++)
-        if (strcmp(keeper->options->queues[i].name, settlement->job->queue) == 0)
-            return settle_add(keeper->settle, i, settlement);
+    for (size_t i = 0; i < maintenance->options->queue_count; i++)
+        if (strcmp(maintenance->options->queues[i].name, settlement->job->queue) == 0)
+            return settle_add(maintenance->settle, i, settlement);
     return -EINVAL;
 }
 
-bool queue_keeper_is_idle(const struct queue_keeper *keeper)
+bool maintenance_is_idle(const struct maintenance *maintenance)
 {
-    return settle_is_empty(keeper->settle) && reclaim_is_empty(keeper->reclaim);
+    return settle_is_empty(maintenance->settle) && reaper_backlog_is_empty(maintenance->backlog);
 }
 
-void queue_keeper_sample(struct queue_keeper *keeper, size_t queues)
+void maintenance_sample(struct maintenance *maintenance, size_t queues)
 {
-    if (keeper->up)
-        sampler_ask(keeper->sampler, queues);
+    if (maintenance->up)
+        sampler_ask(maintenance->sampler, queues);
 }
 
 static void on_settling(void *user)
@@ -306,122 +307,125 @@ static void on_settling(void *user)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct queue_keeper *keeper = arg;
+    struct maintenance *maintenance = arg;
 
     (void)fd;
     (void)what;
-    tidy(keeper);
-    promote(keeper);
+    tidy(maintenance);
+    promote(maintenance);
 }
 
 static void on_groups_made(void *user)
 {
-    struct queue_keeper *keeper = user;
+    struct maintenance *maintenance = user;
 
-    keeper->up = true;
-    if (!keeper->met) {
-        keeper->met = true;
-        keeper->events->ready(keeper->user);
+    maintenance->up = true;
+    if (!maintenance->met) {
+        maintenance->met = true;
+        maintenance->events->ready(maintenance->user);
     }
-    census_start(keeper->census);
-    keeper->promotion.to_sweep = keeper->options->queue_count;
-    keeper->promotion.due_count = 0;
-    look_in(keeper, 0);
+    reaper_start(maintenance->reaper);
+    maintenance->promotion.to_sweep = maintenance->options->queue_count;
+    maintenance->promotion.due_count = 0;
+    look_in(maintenance, 0);
 }
 
 static void on_up(void *user)
 {
-    struct queue_keeper *keeper = user;
+    struct maintenance *maintenance = user;
 
-    if (group_maker_start(keeper->groups) < 0)
-        redis_fail(keeper->redis, strerror(ENOMEM));
+    if (group_maker_start(maintenance->groups) < 0)
+        redis_fail(maintenance->redis, strerror(ENOMEM));
 }
 
 static void on_down(void *user)
 {
-    struct queue_keeper *keeper = user;
+    struct maintenance *maintenance = user;
 
-    keeper->up = false;
+    maintenance->up = false;
 }
 
 static const struct group_events group_events = {.answered = on_groups_made};
 static const struct redis_events redis_events = {on_up, on_down};
 
-static int make_parts(struct queue_keeper *keeper, struct event_base *base)
+static int make_parts(struct maintenance *maintenance, struct event_base *base)
 {
-    const struct queue_options *options = keeper->options;
-    struct trouble *trouble = &keeper->trouble;
-    int r = consumer_format(keeper->consumer, sizeof(keeper->consumer), options->node, 0, 0, getpid(), getpid());
+    const struct queue_options *options = maintenance->options;
+    struct health *health = &maintenance->health;
+    int r =
+        consumer_format(maintenance->consumer, sizeof(maintenance->consumer), options->node, 0, 0, getpid(), getpid());
 
     if (r == 0)
-        r = queue_keys_new_all(options, &keeper->keys);
+        r = queue_keys_new_all(options, &maintenance->keys);
     if (r == 0)
-        r = redis_new(base, options, "weft-keeper", trouble, &redis_events, keeper, &keeper->redis);
+        r = redis_new(base, options, "weft-keeper", health, &redis_events, maintenance, &maintenance->redis);
     if (r == 0)
-        r = group_maker_new(keeper->redis, keeper->keys, options->queue_count, &group_events, keeper, &keeper->groups);
+        r = group_maker_new(maintenance->redis, maintenance->keys, options->queue_count, &group_events, maintenance,
+                            &maintenance->groups);
     if (r == 0)
         r = settle_new(&(struct settle_setup){.base = base,
-                                              .redis = keeper->redis,
-                                              .trouble = trouble,
+                                              .redis = maintenance->redis,
+                                              .health = health,
                                               .options = options,
-                                              .keys = keeper->keys,
-                                              .consumer = keeper->consumer,
-                                              .held = &keeper->held,
+                                              .keys = maintenance->keys,
+                                              .consumer = maintenance->consumer,
+                                              .held = &maintenance->held,
                                               .wake = on_settling,
-                                              .user = keeper},
-                       &keeper->settle);
+                                              .user = maintenance},
+                       &maintenance->settle);
     if (r == 0)
-        r = reclaim_new(keeper->redis, keeper->keys, options->queue_count, trouble, keeper->events, keeper->user,
-                        &keeper->reclaim);
+        r = reaper_backlog_new(maintenance->redis, maintenance->keys, options->queue_count, health, maintenance->events,
+                               maintenance->user, &maintenance->backlog);
     if (r == 0)
-        r = sampler_new(keeper->redis, keeper->keys, options->queue_count, keeper->events->sampled, keeper->user,
-                        &keeper->sampler);
+        r = sampler_new(maintenance->redis, maintenance->keys, options->queue_count, maintenance->events->sampled,
+                        maintenance->user, &maintenance->sampler);
     if (r == 0)
-        r = census_new(base, keeper->redis, options, keeper->keys, keeper->reclaim, &keeper->census);
+        r = reaper_new(base, maintenance->redis, options, maintenance->keys, maintenance->backlog,
+                       &maintenance->reaper);
     return r;
 }
 
-int queue_keeper_new(struct event_base *base, const struct queue_options *options,
-                     const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper)
+int maintenance_new(struct event_base *base, const struct queue_options *options,
+                    const struct maintenance_events *events, void *user, struct maintenance **ret_maintenance)
 {
-    struct queue_keeper *keeper;
+    struct maintenance *maintenance;
     int r;
 
     if (options->queue_count == 0)
         return -EINVAL;
-    keeper = calloc(1, sizeof(*keeper));
-    if (!keeper)
+    maintenance = calloc(1, sizeof(*maintenance));
+    if (!maintenance)
         return -ENOMEM;
-    keeper->options = options;
-    keeper->events = events;
-    keeper->user = user;
-    trouble_init(&keeper->trouble, options, events->redis_state, user);
-    keeper->promotion =
-        (struct promotion){.request = {on_promoted}, .keeper = keeper, .trouble = {.trouble = &keeper->trouble}};
-    keeper->timer = event_new(base, -1, 0, on_timer, keeper);
-    r = keeper->timer ? make_parts(keeper, base) : -ENOMEM;
+    maintenance->options = options;
+    maintenance->events = events;
+    maintenance->user = user;
+    health_init(&maintenance->health, options, events->redis_state, user);
+    maintenance->promotion = (struct promotion){
+        .request = {on_promoted}, .maintenance = maintenance, .health = {.health = &maintenance->health}};
+    maintenance->timer = event_new(base, -1, 0, on_timer, maintenance);
+    r = maintenance->timer ? make_parts(maintenance, base) : -ENOMEM;
     if (r < 0) {
-        queue_keeper_free(keeper);
+        maintenance_free(maintenance);
         return r;
     }
-    *ret_keeper = keeper;
+    *ret_maintenance = maintenance;
     return 0;
 }
 
-struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper)
+struct maintenance *maintenance_free(struct maintenance *maintenance)
 {
-    if (!keeper)
+    if (!maintenance)
         return NULL;
-    redis_free(keeper->redis);
-    group_maker_free(keeper->groups);
-    census_free(keeper->census);
-    reclaim_free(keeper->reclaim);
-    settle_free(keeper->settle);
-    sampler_free(keeper->sampler);
-    queue_keys_free_all(keeper->keys, keeper->options->queue_count);
-    if (keeper->timer)
-        event_free(keeper->timer);
-    words_done(&keeper->words);
-    free(keeper);
+    redis_free(maintenance->redis);
+    group_maker_free(maintenance->groups);
+    reaper_free(maintenance->reaper);
+    reaper_backlog_free(maintenance->backlog);
+    settle_free(maintenance->settle);
+    sampler_free(maintenance->sampler);
+    queue_keys_free_all(maintenance->keys, maintenance->options->queue_count);
+    if (maintenance->timer)
+        event_free(maintenance->timer);
+    command_done(&maintenance->command);
+    free(maintenance);
     return NULL;
 }

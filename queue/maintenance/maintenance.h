@@ -14,47 +14,48 @@
 #include "context/macros.h"
 #include "queue/options.h"
 
-struct queue_keeper;
+struct maintenance;
 struct queue_sample;
 struct settlement;
 
 /* Why a consumer's jobs were given back. */
 enum reclaim_reason {
-    RECLAIM_ASKED,   /* by queue_keeper_reclaim() */
+    RECLAIM_ASKED,   /* by maintenance_reclaim() */
     RECLAIM_DEAD,    /* its processes are dead */
     RECLAIM_EXPIRED, /* its lease is over */
 };
 
-struct queue_keeper_events {
+struct maintenance_events {
     /* The first Redis round trip has succeeded (once). */
     void (*ready)(void *user);
     /* As in queue_events. */
     void (*redis_state)(const char *problem, void *user);
     /* A dead consumer's jobs are back in the queue `queue`: `count` of them. */
     void (*reclaimed)(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user);
-    /* What queue_keeper_sample() has asked for: a sample of each queue, in the order of the options, and how long Redis
+    /* What maintenance_sample() has asked for: a sample of each queue, in the order of the options, and how long Redis
      * took to answer. May be NULL if it is never called. */
     void (*sampled)(const struct queue_sample *samples, int64_t round_trip_us, void *user);
 };
 
-int queue_keeper_new(struct event_base *base, const struct queue_options *options,
-                     const struct queue_keeper_events *events, void *user, struct queue_keeper **ret_keeper) MUST_CHECK;
-struct queue_keeper *queue_keeper_free(struct queue_keeper *keeper);
+int maintenance_new(struct event_base *base, const struct queue_options *options,
+                    const struct maintenance_events *events, void *user,
+                    struct maintenance **ret_maintenance) MUST_CHECK;
+struct maintenance *maintenance_free(struct maintenance *maintenance);
 
 /* Gives back to their queues all jobs that `consumer` held, uncharged, and deletes the consumer, in slices, each
  * of which is one atomic step. Kept and done later while Redis is away. Consumers that are dead are found and reclaimed
  * without being asked for: at once if neither they nor their supervisor live on this host, else when their lease is
  * over. Errors: -ENOMEM.
  */
-int queue_keeper_reclaim(struct queue_keeper *keeper, const char *consumer) MUST_CHECK;
+int maintenance_reclaim(struct maintenance *maintenance, const char *consumer) MUST_CHECK;
 
 /* Settles a job for a worker that cannot do it any more, as queue_client_settle() would have; copied, and written to
  * Redis before anything is reclaimed that was asked for later. Errors: -ENOMEM; -EINVAL: its queue is not one of ours.
  */
-int queue_keeper_settle(struct queue_keeper *keeper, const struct settlement *settlement) MUST_CHECK;
+int maintenance_settle(struct maintenance *maintenance, const struct settlement *settlement) MUST_CHECK;
 
 /* Asks how full the next `queues` queues are, in turn; nothing comes of it where Redis is away. */
-void queue_keeper_sample(struct queue_keeper *keeper, size_t queues);
+void maintenance_sample(struct maintenance *maintenance, size_t queues);
 
 /* Whether all has been done: every dead consumer's jobs have been given back, and what was settled is written. */
-bool queue_keeper_is_idle(const struct queue_keeper *keeper);
+bool maintenance_is_idle(const struct maintenance *maintenance);

@@ -17,24 +17,24 @@
 #define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
 
 /* A consumer of a queue whose lease seems to be over. */
-struct census_sighting {
-    struct census_sighting *next;
+struct reaper_sighting {
+    struct reaper_sighting *next;
     int64_t since_ms; /* steady time of the first look at which it did */
     bool again;       /* at the look that is being read */
     char consumer[];
 };
 
-struct census_look {
+struct reaper_look {
     struct redis_request request; /* first, so that the one is found from the other */
-    struct census *census;
+    struct reaper *reaper;
     size_t queue;
     bool sent;
-    struct census_sighting *sightings;
+    struct reaper_sighting *sightings;
 };
 
 /* A worker that is dead, or seems to be, by the set of workers. */
-struct census_absentee {
-    struct census_absentee *next;
+struct reaper_absentee {
+    struct reaper_absentee *next;
     int64_t since_ms; /* steady time of the first look at which it was */
     bool again;       /* at the look that is being read */
     bool noted;       /* all queues are to give back what it holds */
@@ -42,42 +42,42 @@ struct census_absentee {
 };
 
 /* A look at the set of workers. */
-struct census_roll {
+struct reaper_roll {
     struct redis_request request; /* first, so that the one is found from the other */
-    struct census *census;
+    struct reaper *reaper;
     bool sent;
     bool with_source;
-    struct census_absentee *absentees;
+    struct reaper_absentee *absentees;
 };
 
-struct census {
+struct reaper {
     struct redis_request delisting; /* first, so that the one is found from the other; of all */
     struct redis *redis;
     const struct queue_options *options;
     const struct queue_keys *keys;
-    struct reclaim *reclaim;
+    struct reaper_backlog *backlog;
     uint32_t host;
-    struct words words;
+    struct command command;
     struct event *timer;
     char gone[GONE_MAX][CONSUMER_NAME_SIZE];
     size_t gone_count; /* ever */
-    struct census_roll roll;
+    struct reaper_roll roll;
     size_t swept;               /* the queue at which the sweep goes on */
-    struct census_look looks[]; /* at each queue */
+    struct reaper_look looks[]; /* at each queue */
 };
 
 /* What Redis says of a consumer. */
-struct census_row {
+struct reaper_row {
     const char *name;
     int64_t idle_ms; /* since it was heard of */
 };
 
 /* ---- Sightings ---- */
 
-static struct census_sighting *note_sighting(struct census_look *look, const char *consumer, int64_t now_ms)
+static struct reaper_sighting *note_sighting(struct reaper_look *look, const char *consumer, int64_t now_ms)
 {
     size_t size = strlen(consumer) + 1;
-    struct census_sighting *sighting = look->sightings;
+    struct reaper_sighting *sighting = look->sightings;
 
     while (sighting && strcmp(sighting->consumer, consumer) != 0)
         sighting = sighting->next;
@@ -95,12 +95,12 @@ static struct census_sighting *note_sighting(struct census_look *look, const cha
 }
 
 /* Keeps those of the look that has been read. */
-static void sift_sightings(struct census_look *look)
+static void sift_sightings(struct reaper_look *look)
 {
-    struct census_sighting **link = &look->sightings;
+    struct reaper_sighting **link = &look->sightings;
 
     while (*link) {
-        struct census_sighting *sighting = *link;
+        struct reaper_sighting *sighting = *link;
 
         if (sighting->again) {
             sighting->again = false;
@@ -114,12 +114,12 @@ static void sift_sightings(struct census_look *look)
 
 /* ---- Judging ---- */
 
-static bool is_expired(struct census_look *look, const struct census_row *row)
+static bool is_expired(struct reaper_look *look, const struct reaper_row *row)
 {
-    int64_t lease_ms = look->census->options->lease_ms;
+    int64_t lease_ms = look->reaper->options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
     int64_t now_ms = clock_steady_ms();
-    const struct census_sighting *sighting;
+    const struct reaper_sighting *sighting;
 
     if (row->idle_ms <= LEASE_SILENCE_MS(lease_ms))
         return false;
@@ -127,41 +127,41 @@ static bool is_expired(struct census_look *look, const struct census_row *row)
     return sighting && now_ms - sighting->since_ms >= gap_ms;
 }
 
-static bool is_gone(const struct census *census, const char *consumer)
+static bool is_gone(const struct reaper *reaper, const char *consumer)
 {
-    for (size_t i = 0; i < GONE_MAX && i < census->gone_count; i++)
-        if (strcmp(census->gone[i], consumer) == 0)
+    for (size_t i = 0; i < GONE_MAX && i < reaper->gone_count; i++)
+        if (strcmp(reaper->gone[i], consumer) == 0)
             return true;
     return false;
 }
 
 /* Where nobody else can use this Redis, whoever is not of this host was, before it was restarted. */
-static bool is_dead(const struct census *census, const struct census_row *row)
+static bool is_dead(const struct reaper *reaper, const struct reaper_row *row)
 {
-    enum consumer_life life = consumer_look(row->name, census->host);
+    enum consumer_life life = consumer_look(row->name, reaper->host);
 
-    return life == CONSUMER_DEAD || is_gone(census, row->name) ||
-           (life == CONSUMER_ELSEWHERE && census->options->exclusive);
+    return life == CONSUMER_DEAD || is_gone(reaper, row->name) ||
+           (life == CONSUMER_ELSEWHERE && reaper->options->exclusive);
 }
 
-static int judge(struct census_look *look, const struct census_row *row)
+static int judge(struct reaper_look *look, const struct reaper_row *row)
 {
-    struct census *census = look->census;
-    int64_t silence_ms = LEASE_SILENCE_MS(census->options->lease_ms);
+    struct reaper *reaper = look->reaper;
+    int64_t silence_ms = LEASE_SILENCE_MS(reaper->options->lease_ms);
 
-    if (is_dead(census, row))
-        return reclaim_add(census->reclaim, look->queue, row->name, RECLAIM_DEAD, 0);
+    if (is_dead(reaper, row))
+        return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_DEAD, 0);
     if (is_expired(look, row))
-        return reclaim_add(census->reclaim, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
+        return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
     return 0;
 }
 
 /* ---- Looking ---- */
 
 /* By the names of fields: later versions of Redis have more of them. */
-static bool read_row(const redisReply *fields, struct census_row *ret_row)
+static bool read_row(const redisReply *fields, struct reaper_row *ret_row)
 {
-    struct census_row row = {.idle_ms = -1};
+    struct reaper_row row = {.idle_ms = -1};
 
     for (size_t i = 0; fields->type == REDIS_REPLY_ARRAY && i + 1 < fields->elements; i += 2) {
         const redisReply *name = fields->element[i], *value = fields->element[i + 1];
@@ -183,14 +183,14 @@ static bool read_row(const redisReply *fields, struct census_row *ret_row)
  * again by the next look. */
 static void on_looked(struct redis_request *request, const redisReply *reply)
 {
-    struct census_look *look = (struct census_look *)request;
-    struct census_row row;
+    struct reaper_look *look = (struct reaper_look *)request;
+    struct reaper_row row;
 
     look->sent = false;
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(look->census->redis, reply->str);
+        redis_fail(look->reaper->redis, reply->str);
         return;
     }
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
@@ -199,42 +199,43 @@ static void on_looked(struct redis_request *request, const redisReply *reply)
     sift_sightings(look);
 }
 
-static void look_at(struct census *census, size_t queue)
+static void look_at(struct reaper *reaper, size_t queue)
 {
-    struct census_look *look = &census->looks[queue];
+    struct reaper_look *look = &reaper->looks[queue];
 
     if (look->sent)
         return;
-    words_start(&census->words, "XINFO", "CONSUMERS", census->keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP, NULL);
-    look->sent = redis_send(census->redis, &census->words, &look->request) == 0;
+    command_start(&reaper->command, "XINFO", "CONSUMERS", reaper->keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
+                  NULL);
+    look->sent = redis_send(reaper->redis, &reaper->command, &look->request) == 0;
 }
 
 /* Where somebody seems to be silent, each second, so that a sign of life is not missed. */
-static void sweep(struct census *census)
+static void sweep(struct reaper *reaper)
 {
-    size_t count = census->options->queue_count;
+    size_t count = reaper->options->queue_count;
 
     for (size_t i = 0; i < SWEEP && i < count; i++) {
-        look_at(census, census->swept);
-        census->swept = (census->swept + 1) % count;
+        look_at(reaper, reaper->swept);
+        reaper->swept = (reaper->swept + 1) % count;
     }
     for (size_t i = 0; i < count; i++)
-        if (census->looks[i].sightings)
-            look_at(census, i);
+        if (reaper->looks[i].sightings)
+            look_at(reaper, i);
 }
 
-static void look_at_all(struct census *census)
+static void look_at_all(struct reaper *reaper)
 {
-    for (size_t i = 0; i < census->options->queue_count; i++)
-        look_at(census, i);
+    for (size_t i = 0; i < reaper->options->queue_count; i++)
+        look_at(reaper, i);
 }
 
 /* ---- The set of workers ---- */
 
-static struct census_absentee *note_absentee(struct census_roll *roll, const char *name, int64_t now_ms)
+static struct reaper_absentee *note_absentee(struct reaper_roll *roll, const char *name, int64_t now_ms)
 {
     size_t size = strlen(name) + 1;
-    struct census_absentee *absentee = roll->absentees;
+    struct reaper_absentee *absentee = roll->absentees;
 
     while (absentee && strcmp(absentee->name, name) != 0)
         absentee = absentee->next;
@@ -252,12 +253,12 @@ static struct census_absentee *note_absentee(struct census_roll *roll, const cha
 }
 
 /* Keeps those of the look that has been read. */
-static void sift_absentees(struct census_roll *roll)
+static void sift_absentees(struct reaper_roll *roll)
 {
-    struct census_absentee **link = &roll->absentees;
+    struct reaper_absentee **link = &roll->absentees;
 
     while (*link) {
-        struct census_absentee *absentee = *link;
+        struct reaper_absentee *absentee = *link;
 
         if (absentee->again) {
             absentee->again = false;
@@ -271,57 +272,57 @@ static void sift_absentees(struct census_roll *roll)
 
 static void on_delisted(struct redis_request *request, const redisReply *reply)
 {
-    struct census *census = (struct census *)request;
+    struct reaper *reaper = (struct reaper *)request;
 
     if (reply && reply_blames_server(reply))
-        redis_fail(census->redis, reply->str);
+        redis_fail(reaper->redis, reply->str);
 }
 
 /* Whoever serves other queues, too, leaves that to somebody who has them all. */
-static void delist(struct census *census, const char *name)
+static void delist(struct reaper *reaper, const char *name)
 {
-    if (!enlist_has_queues(name, census->options))
+    if (!enlist_has_queues(name, reaper->options))
         return;
-    words_start(&census->words, "ZREM", census->keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
-    if (redis_send(census->redis, &census->words, &census->delisting) < 0)
+    command_start(&reaper->command, "ZREM", reaper->keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
+    if (redis_send(reaper->redis, &reaper->command, &reaper->delisting) < 0)
         return;
 }
 
-static int note_everywhere(struct census *census, const char *consumer, enum reclaim_reason reason, int64_t silence_ms)
+static int note_everywhere(struct reaper *reaper, const char *consumer, enum reclaim_reason reason, int64_t silence_ms)
 {
     int r = 0;
 
-    for (size_t i = 0; i < census->options->queue_count && r == 0; i++)
-        r = reclaim_add(census->reclaim, i, consumer, reason, silence_ms);
+    for (size_t i = 0; i < reaper->options->queue_count && r == 0; i++)
+        r = reaper_backlog_add(reaper->backlog, i, consumer, reason, silence_ms);
     return r;
 }
 
 /* By the set alone a lease is over only after all of it: then each queue has been silent for long enough, too, whatever
  * was read there between the worker's last sign of life and its end. */
-static void judge_absentee(struct census *census, const char *name, const char *consumer, int64_t silent_ms)
+static void judge_absentee(struct reaper *reaper, const char *name, const char *consumer, int64_t silent_ms)
 {
-    int64_t lease_ms = census->options->lease_ms;
+    int64_t lease_ms = reaper->options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
     int64_t now_ms = clock_steady_ms();
-    bool dead = is_dead(census, &(struct census_row){.name = consumer});
-    struct census_absentee *absentee;
+    bool dead = is_dead(reaper, &(struct reaper_row){.name = consumer});
+    struct reaper_absentee *absentee;
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
         return;
-    absentee = note_absentee(&census->roll, name, now_ms);
+    absentee = note_absentee(&reaper->roll, name, now_ms);
     if (!absentee)
         return;
     if (absentee->noted) {
-        if (!reclaim_has(census->reclaim, consumer))
-            delist(census, name);
+        if (!reaper_backlog_has(reaper->backlog, consumer))
+            delist(reaper, name);
     } else if (dead) {
-        absentee->noted = note_everywhere(census, consumer, RECLAIM_DEAD, 0) == 0;
+        absentee->noted = note_everywhere(reaper, consumer, RECLAIM_DEAD, 0) == 0;
     } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms) {
-        absentee->noted = note_everywhere(census, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
+        absentee->noted = note_everywhere(reaper, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
     }
 }
 
-static void read_roll(struct census *census, const redisReply *reply)
+static void read_roll(struct reaper *reaper, const redisReply *reply)
 {
     const redisReply *workers = reply->element[1];
     int64_t redis_ms = strtoll(reply->element[0]->str, NULL, 10);
@@ -331,99 +332,99 @@ static void read_roll(struct census *census, const redisReply *reply)
         const redisReply *name = workers->element[i], *seen = workers->element[i + 1];
 
         if (name->str && seen->str && enlist_read(name->str, consumer, sizeof(consumer)))
-            judge_absentee(census, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
+            judge_absentee(reaper, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
     }
-    sift_absentees(&census->roll);
+    sift_absentees(&reaper->roll);
 }
 
 /* A set that cannot be read leaves it to the sweep to find who is dead. */
 static void on_called(struct redis_request *request, const redisReply *reply)
 {
-    struct census_roll *roll = (struct census_roll *)request;
+    struct reaper_roll *roll = (struct reaper_roll *)request;
 
     roll->sent = false;
     if (!reply)
         return;
     roll->with_source = reply_is_error(reply, "NOSCRIPT");
     if (reply_blames_server(reply))
-        redis_fail(roll->census->redis, reply->str);
+        redis_fail(roll->reaper->redis, reply->str);
     else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
-        read_roll(roll->census, reply);
+        read_roll(roll->reaper, reply);
 }
 
-static void call_roll(struct census *census)
+static void call_roll(struct reaper *reaper)
 {
-    struct census_roll *roll = &census->roll;
-    const struct queue_keys *keys = &census->keys[0];
+    struct reaper_roll *roll = &reaper->roll;
+    const struct queue_keys *keys = &reaper->keys[0];
 
     if (roll->sent)
         return;
-    call_start_keys(&census->words, &queue_script_roll, roll->with_source, 1);
-    words_add(&census->words, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
-    roll->sent = redis_send(census->redis, &census->words, &roll->request) == 0;
+    call_start_keys(&reaper->command, &queue_script_roll, roll->with_source, 1);
+    command_add(&reaper->command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    roll->sent = redis_send(reaper->redis, &reaper->command, &roll->request) == 0;
 }
 
 /* ---- For the owner ---- */
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct census *census = arg;
+    struct reaper *reaper = arg;
 
     (void)fd;
     (void)what;
-    call_roll(census);
-    sweep(census);
+    call_roll(reaper);
+    sweep(reaper);
 }
 
-void census_note_gone(struct census *census, const char *consumer)
+void reaper_note_gone(struct reaper *reaper, const char *consumer)
 {
-    (void)snprintf(census->gone[census->gone_count++ % GONE_MAX], CONSUMER_NAME_SIZE, "%s", consumer);
+    (void)snprintf(reaper->gone[reaper->gone_count++ % GONE_MAX], CONSUMER_NAME_SIZE, "%s", consumer);
 }
 
-void census_start(struct census *census)
+void reaper_start(struct reaper *reaper)
 {
-    for (size_t i = 0; i < census->options->queue_count; i++)
-        sift_sightings(&census->looks[i]);
-    sift_absentees(&census->roll);
-    call_roll(census);
-    look_at_all(census);
-    event_add(census->timer, &(struct timeval){.tv_sec = PERIOD_S});
+    for (size_t i = 0; i < reaper->options->queue_count; i++)
+        sift_sightings(&reaper->looks[i]);
+    sift_absentees(&reaper->roll);
+    call_roll(reaper);
+    look_at_all(reaper);
+    event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 
-int census_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census)
+int reaper_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
+               const struct queue_keys *keys, struct reaper_backlog *backlog, struct reaper **ret_reaper)
 {
-    struct census *census = calloc(1, sizeof(*census) + options->queue_count * sizeof(census->looks[0]));
+    struct reaper *reaper = calloc(1, sizeof(*reaper) + options->queue_count * sizeof(reaper->looks[0]));
 
-    if (!census)
+    if (!reaper)
         return -ENOMEM;
-    census->redis = redis;
-    census->options = options;
-    census->keys = keys;
-    census->reclaim = reclaim;
-    census->host = consumer_host();
-    census->delisting.done = on_delisted;
-    census->roll = (struct census_roll){.request = {on_called}, .census = census};
+    reaper->redis = redis;
+    reaper->options = options;
+    reaper->keys = keys;
+    reaper->backlog = backlog;
+    reaper->host = consumer_host();
+    reaper->delisting.done = on_delisted;
+    reaper->roll = (struct reaper_roll){.request = {on_called}, .reaper = reaper};
     for (size_t i = 0; i < options->queue_count; i++)
-        census->looks[i] = (struct census_look){.request = {on_looked}, .census = census, .queue = i};
-    census->timer = event_new(base, -1, EV_PERSIST, on_timer, census);
-    if (!census->timer) {
-        free(census);
+        reaper->looks[i] = (struct reaper_look){.request = {on_looked}, .reaper = reaper, .queue = i};
+    reaper->timer = event_new(base, -1, EV_PERSIST, on_timer, reaper);
+    if (!reaper->timer) {
+        free(reaper);
         return -ENOMEM;
     }
-    *ret_census = census;
+    *ret_reaper = reaper;
     return 0;
 }
 
-struct census *census_free(struct census *census)
+struct reaper *reaper_free(struct reaper *reaper)
 {
-    if (!census)
+    if (!reaper)
         return NULL;
-    event_free(census->timer);
-    for (size_t i = 0; i < census->options->queue_count; i++)
-        sift_sightings(&census->looks[i]);
-    sift_absentees(&census->roll);
-    words_done(&census->words);
-    free(census);
+    event_free(reaper->timer);
+    for (size_t i = 0; i < reaper->options->queue_count; i++)
+        sift_sightings(&reaper->looks[i]);
+    sift_absentees(&reaper->roll);
+    command_done(&reaper->command);
+    free(reaper);
     return NULL;
 }

@@ -17,19 +17,19 @@
 #include "context/macros.h"
 #include "queue/maintenance/reaper_backlog.h"
 
-struct census;
+struct reaper;
 
-/* What is given is borrowed and must outlive it; who is dead is noted in `reclaim`. Errors: -ENOMEM. */
-int census_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-               const struct queue_keys *keys, struct reclaim *reclaim, struct census **ret_census) MUST_CHECK;
+/* What is given is borrowed and must outlive it; who is dead is noted in `backlog`. Errors: -ENOMEM. */
+int reaper_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
+               const struct queue_keys *keys, struct reaper_backlog *backlog, struct reaper **ret_reaper) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
-struct census *census_free(struct census *census);
+struct reaper *reaper_free(struct reaper *reaper);
 
 /* The connection is up: forgets what was seen over the last one, looks now, and from time to time. */
-void census_start(struct census *census);
+void reaper_start(struct reaper *reaper);
 
 /* The jobs of `consumer`, whose process is dead, have been given back: should Redis yet come to know it again, from a
  * read of the dead process that it had not noticed the end of, then nobody is to deal with it any more but the census.
  */
-void census_note_gone(struct census *census, const char *consumer);
+void reaper_note_gone(struct reaper *reaper, const char *consumer);

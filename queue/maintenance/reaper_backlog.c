@@ -11,10 +11,10 @@
 #define IN_FLIGHT_MAX 4
 
 /* A consumer of one queue. */
-struct reclaim_call {
+struct reaper_call {
     struct redis_request request; /* first, so that the one is found from the other */
-    struct reclaim *reclaim;
-    struct reclaim_call *next;
+    struct reaper_backlog *backlog;
+    struct reaper_call *next;
     size_t queue;
     enum reclaim_reason reason;
     int64_t silence_ms;
@@ -25,20 +25,20 @@ struct reclaim_call {
     char consumer[];
 };
 
-struct reclaim {
+struct reaper_backlog {
     struct redis *redis;
     const struct queue_keys *keys;
-    const struct queue_keeper_events *events;
+    const struct maintenance_events *events;
     void *user;
-    struct words words;
-    struct reclaim_call *calls; /* the oldest first */
+    struct command command;
+    struct reaper_call *calls; /* the oldest first */
     unsigned in_flight;
-    struct trouble_subject subjects[];
+    struct health_subject subjects[];
 };
 
-static void remove_call(struct reclaim_call *call)
+static void remove_call(struct reaper_call *call)
 {
-    struct reclaim_call **link = &call->reclaim->calls;
+    struct reaper_call **link = &call->backlog->calls;
 
     while (*link != call)
         link = &(*link)->next;
@@ -46,30 +46,30 @@ static void remove_call(struct reclaim_call *call)
     free(call);
 }
 
-static void send_call(struct reclaim_call *call)
+static void send_call(struct reaper_call *call)
 {
-    struct reclaim *reclaim = call->reclaim;
-    struct words *words = &reclaim->words;
+    struct reaper_backlog *backlog = call->backlog;
+    struct command *command = &backlog->command;
 
-    call_start(words, &queue_script_reclaim, call->with_source, 1);
-    call_add_keys(words, &reclaim->keys[call->queue]);
-    words_add_text(words, call->consumer);
-    words_add_number(words, call->silence_ms);
-    call->sent = redis_send(reclaim->redis, words, &call->request) == 0;
-    reclaim->in_flight += call->sent;
+    script_call_start(command, &queue_script_reclaim, call->with_source, 1);
+    script_call_add_keys(command, &backlog->keys[call->queue]);
+    command_add_text(command, call->consumer);
+    command_add_number(command, call->silence_ms);
+    call->sent = redis_send(backlog->redis, command, &call->request) == 0;
+    backlog->in_flight += call->sent;
 }
 
-static void send_calls(struct reclaim *reclaim)
+static void send_calls(struct reaper_backlog *backlog)
 {
-    for (struct reclaim_call *call = reclaim->calls; call && reclaim->in_flight < IN_FLIGHT_MAX; call = call->next)
+    for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next)
         if (call->may_follow && !call->sent)
             send_call(call);
 }
 
 /* Those that wait come first, so that a consumer which held much does not hold up the others. */
-static void move_to_end(struct reclaim_call *call)
+static void move_to_end(struct reaper_call *call)
 {
-    struct reclaim_call **link = &call->reclaim->calls;
+    struct reaper_call **link = &call->backlog->calls;
 
     while (*link != call)
         link = &(*link)->next;
@@ -81,39 +81,40 @@ static void move_to_end(struct reclaim_call *call)
 }
 
 /* What failed is sent again by the next flush. */
-static void act_on_error(struct reclaim_call *call, const redisReply *reply)
+static void act_on_error(struct reaper_call *call, const redisReply *reply)
 {
-    struct reclaim *reclaim = call->reclaim;
+    struct reaper_backlog *backlog = call->backlog;
 
     call->with_source = reply_is_error(reply, "NOSCRIPT");
     if (call->with_source)
         return;
     call->may_follow = false;
     if (reply_blames_server(reply))
-        redis_fail(reclaim->redis, reply->str);
+        redis_fail(backlog->redis, reply->str);
     else
-        trouble_begin(&reclaim->subjects[call->queue], "does not give back the jobs of dead workers to queue %s: %s",
-                      reclaim->keys[call->queue].queue, reply->str);
+        health_set_problem(&backlog->subjects[call->queue],
+                           "does not give back the jobs of dead workers to queue %s: %s",
+                           backlog->keys[call->queue].queue, reply->str);
 }
 
 /* A slice has gone back, which is all, or the consumer was heard of again and keeps the rest. */
-static void finish_call(struct reclaim_call *call)
+static void finish_call(struct reaper_call *call)
 {
-    struct reclaim *reclaim = call->reclaim;
+    struct reaper_backlog *backlog = call->backlog;
 
     if (call->count > 0)
-        reclaim->events->reclaimed(reclaim->keys[call->queue].queue, call->consumer, call->count, call->reason,
-                                   reclaim->user);
+        backlog->events->reclaimed(backlog->keys[call->queue].queue, call->consumer, call->count, call->reason,
+                                   backlog->user);
     remove_call(call);
 }
 
 /* Where the connection is lost in between, the next call goes on from what Redis has. */
-static void note_slice(struct reclaim_call *call, const redisReply *reply)
+static void note_slice(struct reaper_call *call, const redisReply *reply)
 {
     bool is_slice = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
                     reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[1]->type == REDIS_REPLY_INTEGER;
 
-    trouble_end(&call->reclaim->subjects[call->queue]);
+    health_clear_problem(&call->backlog->subjects[call->queue]);
     if (is_slice)
         call->count += (long)reply->element[0]->integer;
     if (is_slice && reply->element[1]->integer != 0)
@@ -124,11 +125,11 @@ static void note_slice(struct reclaim_call *call, const redisReply *reply)
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct reclaim_call *call = (struct reclaim_call *)request;
-    struct reclaim *reclaim = call->reclaim;
+    struct reaper_call *call = (struct reaper_call *)request;
+    struct reaper_backlog *backlog = call->backlog;
 
     call->sent = false;
-    reclaim->in_flight--;
+    backlog->in_flight--;
     if (!reply) {
         call->may_follow = false;
         return;
@@ -137,30 +138,30 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
         act_on_error(call, reply);
     else
         note_slice(call, reply);
-    if (redis_is_up(reclaim->redis))
-        send_calls(reclaim);
+    if (redis_is_up(backlog->redis))
+        send_calls(backlog);
 }
 
-void reclaim_flush(struct reclaim *reclaim, size_t queue)
+void reaper_backlog_flush(struct reaper_backlog *backlog, size_t queue)
 {
-    for (struct reclaim_call *call = reclaim->calls; call; call = call->next)
+    for (struct reaper_call *call = backlog->calls; call; call = call->next)
         if (call->queue == queue)
             call->may_follow = true;
-    send_calls(reclaim);
+    send_calls(backlog);
 }
 
 /* ---- What is noted ---- */
 
-static bool is_for(const struct reclaim_call *call, size_t queue, const char *consumer)
+static bool is_for(const struct reaper_call *call, size_t queue, const char *consumer)
 {
     return call->queue == queue && strcmp(call->consumer, consumer) == 0;
 }
 
 /* Whether one call that was noted does as much as is wanted, maybe because it can still be told to. */
-static bool join_call(struct reclaim *reclaim, size_t queue, const char *consumer, enum reclaim_reason reason,
+static bool join_call(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
                       int64_t silence_ms)
 {
-    for (struct reclaim_call *call = reclaim->calls; call; call = call->next) {
+    for (struct reaper_call *call = backlog->calls; call; call = call->next) {
         if (!is_for(call, queue, consumer))
             continue;
         if (call->silence_ms > silence_ms && !call->sent) {
@@ -173,20 +174,20 @@ static bool join_call(struct reclaim *reclaim, size_t queue, const char *consume
     return false;
 }
 
-int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enum reclaim_reason reason,
-                int64_t silence_ms)
+int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
+                       int64_t silence_ms)
 {
     size_t size = strlen(consumer) + 1;
-    struct reclaim_call **link = &reclaim->calls;
-    struct reclaim_call *call;
+    struct reaper_call **link = &backlog->calls;
+    struct reaper_call *call;
 
-    if (join_call(reclaim, queue, consumer, reason, silence_ms))
+    if (join_call(backlog, queue, consumer, reason, silence_ms))
         return 0;
     call = calloc(1, sizeof(*call) + size);
     if (!call)
         return -ENOMEM;
     call->request.done = on_reply;
-    call->reclaim = reclaim;
+    call->backlog = backlog;
     call->queue = queue;
     call->reason = reason;
     call->silence_ms = silence_ms;
@@ -197,45 +198,45 @@ int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enu
     return 0;
 }
 
-bool reclaim_has(const struct reclaim *reclaim, const char *consumer)
+bool reaper_backlog_has(const struct reaper_backlog *backlog, const char *consumer)
 {
-    for (const struct reclaim_call *call = reclaim->calls; call; call = call->next)
+    for (const struct reaper_call *call = backlog->calls; call; call = call->next)
         if (strcmp(call->consumer, consumer) == 0)
             return true;
     return false;
 }
 
-bool reclaim_is_empty(const struct reclaim *reclaim)
+bool reaper_backlog_is_empty(const struct reaper_backlog *backlog)
 {
-    return reclaim->calls == NULL;
+    return backlog->calls == NULL;
 }
 
 /* ---- Life ---- */
 
-int reclaim_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct trouble *trouble,
-                const struct queue_keeper_events *events, void *user, struct reclaim **ret_reclaim)
+int reaper_backlog_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct health *health,
+                       const struct maintenance_events *events, void *user, struct reaper_backlog **ret_backlog)
 {
-    struct reclaim *reclaim = calloc(1, sizeof(*reclaim) + queue_count * sizeof(reclaim->subjects[0]));
+    struct reaper_backlog *backlog = calloc(1, sizeof(*backlog) + queue_count * sizeof(backlog->subjects[0]));
 
-    if (!reclaim)
+    if (!backlog)
         return -ENOMEM;
-    reclaim->redis = redis;
-    reclaim->keys = keys;
-    reclaim->events = events;
-    reclaim->user = user;
+    backlog->redis = redis;
+    backlog->keys = keys;
+    backlog->events = events;
+    backlog->user = user;
     for (size_t i = 0; i < queue_count; i++)
-        reclaim->subjects[i].trouble = trouble;
-    *ret_reclaim = reclaim;
+        backlog->subjects[i].health = health;
+    *ret_backlog = backlog;
     return 0;
 }
 
-struct reclaim *reclaim_free(struct reclaim *reclaim)
+struct reaper_backlog *reaper_backlog_free(struct reaper_backlog *backlog)
 {
-    if (!reclaim)
+    if (!backlog)
         return NULL;
-    while (reclaim->calls)
-        remove_call(reclaim->calls);
-    words_done(&reclaim->words);
-    free(reclaim);
+    while (backlog->calls)
+        remove_call(backlog->calls);
+    command_done(&backlog->command);
+    free(backlog);
     return NULL;
 }

@@ -14,27 +14,28 @@
 #include "queue/maintenance/maintenance.h"
 #include "queue/redis/connection.h"
 
-struct reclaim;
+struct reaper_backlog;
 
 /* Tells of jobs that went back by `events->reclaimed`. What is given is borrowed and must outlive it. Errors: -ENOMEM.
  */
-int reclaim_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct trouble *trouble,
-                const struct queue_keeper_events *events, void *user, struct reclaim **ret_reclaim) MUST_CHECK;
+int reaper_backlog_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct health *health,
+                       const struct maintenance_events *events, void *user,
+                       struct reaper_backlog **ret_backlog) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
-struct reclaim *reclaim_free(struct reclaim *reclaim);
+struct reaper_backlog *reaper_backlog_free(struct reaper_backlog *backlog);
 
 /* Notes that a consumer of a queue is to go, unless Redis then has heard of it within `silence_ms`; 0: whatever Redis
  * has heard. That is asked again at each slice: one that comes back keeps the rest. One that is noted already is not
  * noted twice. Errors: -ENOMEM. */
-int reclaim_add(struct reclaim *reclaim, size_t queue, const char *consumer, enum reclaim_reason reason,
-                int64_t silence_ms) MUST_CHECK;
+int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
+                       int64_t silence_ms) MUST_CHECK;
 
 /* Sends what has not been sent for a queue, or has failed, as far as Redis is up and not busy with earlier slices. */
-void reclaim_flush(struct reclaim *reclaim, size_t queue);
+void reaper_backlog_flush(struct reaper_backlog *backlog, size_t queue);
 
 /* Whether a consumer of any queue is still to go. */
-bool reclaim_has(const struct reclaim *reclaim, const char *consumer);
+bool reaper_backlog_has(const struct reaper_backlog *backlog, const char *consumer);
 
 /* Whether all that was noted has been done. */
-bool reclaim_is_empty(const struct reclaim *reclaim);
+bool reaper_backlog_is_empty(const struct reaper_backlog *backlog);

@@ -16,7 +16,7 @@ struct sampler {
     size_t queue_count;
     sampled_fn *sampled;
     void *user;
-    struct words words;
+    struct command command;
     bool sent;
     bool with_source;
     int64_t sent_us;
@@ -63,18 +63,18 @@ static void on_sampled(struct redis_request *request, const redisReply *reply)
 
 void sampler_ask(struct sampler *sampler, size_t queues)
 {
-    struct words *words = &sampler->words;
+    struct command *command = &sampler->command;
 
     if (sampler->sent)
         return;
     sampler->first = sampler->next;
     sampler->count = queues < sampler->queue_count ? queues : sampler->queue_count;
-    call_start(words, &queue_script_sample, sampler->with_source, sampler->count);
+    script_call_start(command, &queue_script_sample, sampler->with_source, sampler->count);
     for (size_t i = 0; i < sampler->count; i++)
-        call_add_keys(words, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
-    words_add_number(words, QUEUE_KEY_COUNT);
+        script_call_add_keys(command, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
+    command_add_number(command, QUEUE_KEY_COUNT);
     sampler->sent_us = timer_now_us();
-    sampler->sent = redis_send(sampler->redis, words, &sampler->request) == 0;
+    sampler->sent = redis_send(sampler->redis, command, &sampler->request) == 0;
     if (sampler->sent)
         sampler->next = (sampler->first + sampler->count) % sampler->queue_count;
 }
@@ -102,7 +102,7 @@ struct sampler *sampler_free(struct sampler *sampler)
 {
     if (!sampler)
         return NULL;
-    words_done(&sampler->words);
+    command_done(&sampler->command);
     free(sampler);
     return NULL;
 }

@@ -120,20 +120,20 @@ enum instruction instruction_find(const char *name, size_t size)
     return INSTRUCTION_NONE;
 }
 
-static void refuse_value(const struct row *row, const struct message_field *field, struct message_refusal *refusal)
+static void refuse_value(const struct row *row, const struct message_field *field, struct message_rejection *rejection)
 {
-    struct refusal_quote quote = refusal_quote(field->value, field->value_size);
+    struct rejection_quote quote = rejection_quote(field->value, field->value_size);
 
-    refusal_write_reason(refusal, "%s %s is not %s", row->name, quote.text, row->expected);
+    rejection_write_reason(rejection, "%s %s is not %s", row->name, quote.text, row->expected);
 }
 
-int instructions_read(struct instructions *instructions, struct message_refusal *refusal)
+int instructions_read(struct instructions *instructions, struct message_rejection *rejection)
 {
     for (unsigned i = 0; i < INSTRUCTION_COUNT; i++) {
         const struct message_field *field = instructions->given[i];
 
         if (field && !rows[i].read(&rows[i], field->value, field->value_size, &instructions->numbers[i])) {
-            refuse_value(&rows[i], field, refusal);
+            refuse_value(&rows[i], field, rejection);
             return -EBADMSG;
         }
     }

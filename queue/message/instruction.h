@@ -42,5 +42,5 @@ struct instructions {
 enum instruction instruction_find(const char *name, size_t size);
 
 /* Checks all that were given and reads their numbers; `type` is not required here. On an error (-EBADMSG) the reason
- * is written into `refusal`. */
-int instructions_read(struct instructions *instructions, struct message_refusal *refusal) MUST_CHECK;
+ * is written into `rejection`. */
+int instructions_read(struct instructions *instructions, struct message_rejection *rejection) MUST_CHECK;

@@ -55,87 +55,90 @@ static void copy_name(char *target, const struct message_field *field)
     target[field->value_size] = '\0';
 }
 
-static int check_type(const struct draft *draft, const struct message_limits *limits, struct message_refusal *refusal)
+static int check_type(const struct draft *draft, const struct message_limits *limits,
+                      struct message_rejection *rejection)
 {
     const struct message_field *field = draft->instructions.given[INSTRUCTION_TYPE];
     char type[NAME_SIZE_MAX + 1];
 
     if (!field) {
-        refusal_write_reason(refusal, "the message has no type; add a field \"type\" that names a job type");
+        rejection_write_reason(rejection, "the message has no type; add a field \"type\" that names a job type");
         return -EBADMSG;
     }
     copy_name(type, field);
     if (limits->type_known && !limits->type_known(type, limits->user)) {
-        struct refusal_quote quote = refusal_quote(type, field->value_size);
+        struct rejection_quote quote = rejection_quote(type, field->value_size);
 
-        refusal_write_reason(refusal, "type %s is not configured; add it under jobs: or correct the message",
-                             quote.text);
+        rejection_write_reason(rejection, "type %s is not configured; add it under jobs: or correct the message",
+                               quote.text);
         return -EBADMSG;
     }
     return 0;
 }
 
-static int check_combinations(const struct draft *draft, struct message_refusal *refusal)
+static int check_combinations(const struct draft *draft, struct message_rejection *rejection)
 {
     const struct message_field *const *given = draft->instructions.given;
 
     if (given[INSTRUCTION_DELAY] && given[INSTRUCTION_AT]) {
-        refusal_write_reason(refusal, "the message has both delay and at; send only one of them");
+        rejection_write_reason(rejection, "the message has both delay and at; send only one of them");
         return -EBADMSG;
     }
     if (given[INSTRUCTION_UNIQUE_FOR] && !given[INSTRUCTION_UNIQUE]) {
-        refusal_write_reason(refusal, "the message has unique_for but no unique; add unique or leave unique_for out");
+        rejection_write_reason(rejection,
+                               "the message has unique_for but no unique; add unique or leave unique_for out");
         return -EBADMSG;
     }
     return 0;
 }
 
 static int check_payload(const struct draft *draft, const struct message_limits *limits,
-                         struct message_refusal *refusal)
+                         struct message_rejection *rejection)
 {
     const struct message_field *payload = draft->instructions.given[INSTRUCTION_PAYLOAD];
 
     if (payload && payload->value_size > (uint64_t)limits->payload_max) {
-        refusal_write_reason(refusal, "the payload takes %zu bytes; send at most %" PRId64 " or raise limits.payload",
-                             payload->value_size, limits->payload_max);
+        rejection_write_reason(rejection,
+                               "the payload takes %zu bytes; send at most %" PRId64 " or raise limits.payload",
+                               payload->value_size, limits->payload_max);
         return -EBADMSG;
     }
     return 0;
 }
 
-static int check(struct draft *draft, const struct message_limits *limits, struct message_refusal *refusal)
+static int check(struct draft *draft, const struct message_limits *limits, struct message_rejection *rejection)
 {
-    int r = instructions_read(&draft->instructions, refusal);
+    int r = instructions_read(&draft->instructions, rejection);
 
     if (r == 0)
-        r = check_type(draft, limits, refusal);
+        r = check_type(draft, limits, rejection);
     if (r == 0)
-        r = check_combinations(draft, refusal);
+        r = check_combinations(draft, rejection);
     if (r == 0)
-        r = metadata_check(&draft->metadata, refusal);
+        r = metadata_check(&draft->metadata, rejection);
     if (r == 0)
-        r = check_payload(draft, limits, refusal);
+        r = check_payload(draft, limits, rejection);
     return r;
 }
 
 /* ---- What a refusal is about ---- */
 
-static void write_identity(const struct draft *draft, struct message_refusal *refusal)
+static void write_identity(const struct draft *draft, struct message_rejection *rejection)
 {
     const struct message_field *own = draft->instructions.given[INSTRUCTION_WEFT_ID];
     const struct message_field *id = draft->instructions.given[INSTRUCTION_ID];
     const struct message_field *type = draft->instructions.given[INSTRUCTION_TYPE];
 
     if (own && name_is_job_id(own->value, own->value_size))
-        copy_name(refusal->id, own);
+        copy_name(rejection->id, own);
     else if (id && name_is_job_id(id->value, id->value_size))
-        copy_name(refusal->id, id);
+        copy_name(rejection->id, id);
     else
-        snprintf(refusal->id, sizeof(refusal->id), "%s", draft->entry_id);
+        snprintf(rejection->id, sizeof(rejection->id), "%s", draft->entry_id);
 
-    refusal->type[0] = '\0';
+    rejection->type[0] = '\0';
     if (type && name_is_valid(type->value, type->value_size))
-        copy_name(refusal->type, type);
+        copy_name(rejection->type, type);
 }
 
 /* ---- Making the record ---- */
@@ -291,7 +294,7 @@ static int make_job(struct draft *draft, struct job **ret_job)
 
 int message_parse(const char *queue, const char *entry_id, const struct message_field *fields, size_t count,
                   int64_t now_ms, const struct message_limits *limits, struct job **ret_job,
-                  struct message_refusal *ret_refusal)
+                  struct message_rejection *ret_rejection)
 {
     struct draft draft;
     int r;
@@ -305,9 +308,9 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
     metadata_init(&draft.metadata);
 
     classify_fields(&draft, fields, count);
-    r = check(&draft, limits, ret_refusal);
+    r = check(&draft, limits, ret_rejection);
     if (r < 0) {
-        write_identity(&draft, ret_refusal);
+        write_identity(&draft, ret_rejection);
         return r;
     }
     add_identity(&draft);

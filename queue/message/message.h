@@ -29,8 +29,8 @@ struct message_limits {
 /* Reads the entry `entry_id` (as Redis gave it: `MS-SEQ`) of the queue `queue`. `now_ms` is Unix time; what is due by
  * then gets a `due_ms` of 0. Everything is borrowed for the call; the record is one block that owns all it points to.
  *
- * Gives 0 and the record, which is the caller's, to be given to job_free(). Errors: -EBADMSG, and `*ret_refusal` is
+ * Gives 0 and the record, which is the caller's, to be given to job_free(). Errors: -EBADMSG, and `*ret_rejection` is
  * written; -ENOMEM. */
 int message_parse(const char *queue, const char *entry_id, const struct message_field *fields, size_t count,
                   int64_t now_ms, const struct message_limits *limits, struct job **ret_job,
-                  struct message_refusal *ret_refusal) MUST_CHECK;
+                  struct message_rejection *ret_rejection) MUST_CHECK;

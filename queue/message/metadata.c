@@ -66,27 +66,27 @@ static size_t count_bytes(const struct metadata *metadata)
     return bytes;
 }
 
-int metadata_check(const struct metadata *metadata, struct message_refusal *refusal)
+int metadata_check(const struct metadata *metadata, struct message_rejection *rejection)
 {
     size_t bytes = count_bytes(metadata);
 
     if (metadata->bad_name) {
-        struct refusal_quote quote = refusal_quote(metadata->bad_name->name, metadata->bad_name->name_size);
+        struct rejection_quote quote = rejection_quote(metadata->bad_name->name, metadata->bad_name->name_size);
 
-        refusal_write_reason(refusal, "the field name %s is not " NAME_ALPHABET, quote.text);
+        rejection_write_reason(rejection, "the field name %s is not " NAME_ALPHABET, quote.text);
         return -EBADMSG;
     }
     if (metadata->too_many) {
-        refusal_write_reason(refusal,
-                             "the message has more than %d metadata fields; send at most %d, and the rest as payload",
-                             JOB_METADATA_MAX, JOB_METADATA_MAX);
+        rejection_write_reason(rejection,
+                               "the message has more than %d metadata fields; send at most %d, and the rest as payload",
+                               JOB_METADATA_MAX, JOB_METADATA_MAX);
         return -EBADMSG;
     }
     if (bytes > JOB_METADATA_BYTES) {
-        refusal_write_reason(refusal,
-                             "the metadata takes %zu bytes, names and values together; send at most %d, and the rest "
-                             "as payload",
-                             bytes, JOB_METADATA_BYTES);
+        rejection_write_reason(rejection,
+                               "the metadata takes %zu bytes, names and values together; send at most %d, and the rest "
+                               "as payload",
+                               bytes, JOB_METADATA_BYTES);
         return -EBADMSG;
     }
     return 0;

@@ -26,5 +26,5 @@ void metadata_init(struct metadata *metadata);
 /* Takes a field that is not an instruction. Those of weft's own (`weft.*`) are passed over. */
 void metadata_add(struct metadata *metadata, const struct message_field *field);
 
-/* Whether what was added may stay; on an error (-EBADMSG) the reason is written into `refusal`. */
-int metadata_check(const struct metadata *metadata, struct message_refusal *refusal) MUST_CHECK;
+/* Whether what was added may stay; on an error (-EBADMSG) the reason is written into `rejection`. */
+int metadata_check(const struct metadata *metadata, struct message_rejection *rejection) MUST_CHECK;

@@ -6,10 +6,10 @@
 
 #include "context/escape.h"
 
-struct refusal_quote refusal_quote(const char *bytes, size_t size)
+struct rejection_quote rejection_quote(const char *bytes, size_t size)
 {
-    struct refusal_quote quote;
-    size_t shown = size < REFUSAL_QUOTE_MAX ? size : REFUSAL_QUOTE_MAX;
+    struct rejection_quote quote;
+    size_t shown = size < REJECTION_QUOTE_MAX ? size : REJECTION_QUOTE_MAX;
     char *end = quote.text;
 
     *end++ = '"';
@@ -28,11 +28,11 @@ struct refusal_quote refusal_quote(const char *bytes, size_t size)
     return quote;
 }
 
-void refusal_write_reason(struct message_refusal *refusal, const char *format, ...)
+void rejection_write_reason(struct message_rejection *rejection, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    vsnprintf(refusal->reason, sizeof(refusal->reason), format, args);
+    vsnprintf(rejection->reason, sizeof(rejection->reason), format, args);
     va_end(args);
 }

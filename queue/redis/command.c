@@ -7,71 +7,71 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool grow(struct words *words)
+static bool grow(struct command *command)
 {
-    size_t capacity = words->capacity ? 2 * words->capacity : 64;
-    const char **bytes = reallocarray(words->bytes, capacity, sizeof(*bytes));
+    size_t capacity = command->capacity ? 2 * command->capacity : 64;
+    const char **bytes = reallocarray(command->bytes, capacity, sizeof(*bytes));
     size_t *sizes;
 
     if (!bytes)
         return false;
-    words->bytes = bytes;
-    sizes = reallocarray(words->sizes, capacity, sizeof(*sizes));
+    command->bytes = bytes;
+    sizes = reallocarray(command->sizes, capacity, sizeof(*sizes));
     if (!sizes)
         return false;
-    words->sizes = sizes;
-    words->capacity = capacity;
+    command->sizes = sizes;
+    command->capacity = capacity;
     return true;
 }
 
-void words_clear(struct words *words)
+void command_clear(struct command *command)
 {
-    words->count = 0;
-    words->number_count = 0;
-    words->failed = false;
+    command->count = 0;
+    command->number_count = 0;
+    command->failed = false;
 }
 
-void words_add(struct words *words, const char *bytes, size_t size)
+void command_add(struct command *command, const char *bytes, size_t size)
 {
-    if (words->count == words->capacity && !grow(words)) {
-        words->failed = true;
+    if (command->count == command->capacity && !grow(command)) {
+        command->failed = true;
         return;
     }
-    words->bytes[words->count] = bytes;
-    words->sizes[words->count] = size;
-    words->count++;
+    command->bytes[command->count] = bytes;
+    command->sizes[command->count] = size;
+    command->count++;
 }
 
-void words_add_text(struct words *words, const char *text)
+void command_add_text(struct command *command, const char *text)
 {
-    words_add(words, text, strlen(text));
+    command_add(command, text, strlen(text));
 }
 
-void words_add_number(struct words *words, int64_t number)
+void command_add_number(struct command *command, int64_t number)
 {
-    char *text = words->numbers[words->number_count];
+    char *text = command->numbers[command->number_count];
     int size;
 
-    assert(words->number_count < WORDS_NUMBERS_MAX);
-    words->number_count++;
-    size = snprintf(text, sizeof(words->numbers[0]), "%" PRId64, number);
-    words_add(words, text, (size_t)size);
+    assert(command->number_count < COMMAND_NUMBERS_MAX);
+    command->number_count++;
+    size = snprintf(text, sizeof(command->numbers[0]), "%" PRId64, number);
+    command_add(command, text, (size_t)size);
 }
 
-void words_start(struct words *words, const char *text, ...)
+void command_start(struct command *command, const char *text, ...)
 {
     va_list more;
 
-    words_clear(words);
+    command_clear(command);
     va_start(more, text);
     for (; text; text = va_arg(more, const char *))
-        words_add_text(words, text);
+        command_add_text(command, text);
     va_end(more);
 }
 
-void words_done(struct words *words)
+void command_done(struct command *command)
 {
-    free(words->bytes);
-    free(words->sizes);
-    *words = (struct words){0};
+    free(command->bytes);
+    free(command->sizes);
+    *command = (struct command){0};
 }

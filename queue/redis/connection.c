@@ -24,7 +24,7 @@
 enum redis_state {
     REDIS_PAUSING,    /* until the timer fires */
     REDIS_CONNECTING, /* until the socket is connected */
-    REDIS_GREETING,   /* until the replies to AUTH and the like are there */
+    REDIS_HANDSHAKE,  /* until the replies to AUTH and the like are there */
     REDIS_UP,
     REDIS_CLOSING, /* until hiredis has let go of the context */
 };
@@ -35,14 +35,14 @@ enum redis_state {
  *     +-------------+-------------+--------+---------+
  */
 static const char *const state_names[] = {
-    [REDIS_PAUSING] = "pausing", [REDIS_CONNECTING] = "connecting", [REDIS_GREETING] = "connected",
+    [REDIS_PAUSING] = "pausing", [REDIS_CONNECTING] = "connecting", [REDIS_HANDSHAKE] = "connected",
     [REDIS_UP] = "up",           [REDIS_CLOSING] = "closing",
 };
 
-struct greeting {
+struct handshake {
     struct redis_request request;
     struct redis *redis;
-    enum greeting_step step;
+    enum handshake_step step;
 };
 
 struct redis {
@@ -51,7 +51,7 @@ struct redis {
     const struct redis_events *events;
     void *user;
     char *name;
-    struct trouble_subject trouble;
+    struct health_subject health;
 
     enum redis_state state;
     redisAsyncContext *context; /* NULL while pausing */
@@ -61,8 +61,8 @@ struct redis {
     int64_t quiet_since_ms; /* steady time of the last sign of life */
     size_t outstanding;     /* replies */
     long long client_id;
-    struct greeting greetings[GREETING_STEPS];
-    size_t greetings_outstanding;
+    struct handshake handshakes[HANDSHAKE_STEPS];
+    size_t handshakes_outstanding;
 };
 
 static void connect_now(struct redis *redis);
@@ -76,7 +76,7 @@ static void note_reply(struct redis *redis, const redisReply *reply)
     if (reply_blames_server(reply))
         return;
     redis->pause_ms = PAUSE_MIN_MS;
-    trouble_end(&redis->trouble);
+    health_clear_problem(&redis->health);
 }
 
 /* ---- The state and its timer ---- */
@@ -124,7 +124,7 @@ static void close_context(struct redis *redis)
 {
     redisAsyncContext *context = redis->context;
     assert(context && redis->state != REDIS_PAUSING && redis->state != REDIS_CLOSING);
-    bool connected = redis->state == REDIS_GREETING || redis->state == REDIS_UP;
+    bool connected = redis->state == REDIS_HANDSHAKE || redis->state == REDIS_UP;
 
     if (redis->state == REDIS_UP)
         set_state(redis, REDIS_CLOSING);
@@ -135,11 +135,11 @@ static void close_context(struct redis *redis)
         pause_then_connect(redis);
 }
 
-void redis_fail(struct redis *redis, const char *words)
+void redis_fail(struct redis *redis, const char *command)
 {
-    if (redis->state != REDIS_GREETING && redis->state != REDIS_UP)
+    if (redis->state != REDIS_HANDSHAKE && redis->state != REDIS_UP)
         return;
-    trouble_begin(&redis->trouble, "cannot serve: %s", words);
+    health_set_problem(&redis->health, "cannot serve: %s", command);
     close_context(redis);
 }
 
@@ -149,7 +149,7 @@ static void watch_silence(struct redis *redis)
     int64_t quiet_ms = time_steady_ms() - redis->quiet_since_ms;
 
     if (quiet_ms >= limit_ms && (redis->state != REDIS_UP || redis->outstanding > 0)) {
-        trouble_begin(&redis->trouble, "does not answer");
+        health_set_problem(&redis->health, "does not answer");
         close_context(redis);
         return;
     }
@@ -167,7 +167,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         connect_now(redis);
         break;
     case REDIS_CONNECTING:
-    case REDIS_GREETING:
+    case REDIS_HANDSHAKE:
     case REDIS_UP:
         watch_silence(redis);
         break;
@@ -208,17 +208,17 @@ static int finish_send(struct redis *redis, int result)
     return 0;
 }
 
-static int send_words(struct redis *redis, const struct words *words, struct redis_request *request)
+static int send_command(struct redis *redis, const struct command *command, struct redis_request *request)
 {
-    if (words->failed)
+    if (command->failed)
         return -ENOMEM;
-    return finish_send(
-        redis, redisAsyncCommandArgv(redis->context, on_reply, request, (int)words->count, words->bytes, words->sizes));
+    return finish_send(redis, redisAsyncCommandArgv(redis->context, on_reply, request, (int)command->count,
+                                                    command->bytes, command->sizes));
 }
 
-int redis_send(struct redis *redis, const struct words *words, struct redis_request *request)
+int redis_send(struct redis *redis, const struct command *command, struct redis_request *request)
 {
-    return redis->state == REDIS_UP ? send_words(redis, words, request) : -ENOTCONN;
+    return redis->state == REDIS_UP ? send_command(redis, command, request) : -ENOTCONN;
 }
 
 int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request)
@@ -240,41 +240,41 @@ void redis_flush(struct redis *redis)
 
 /* ---- Greeting ---- */
 
-static void on_greeting(struct redis_request *request, const redisReply *reply)
+static void on_handshake(struct redis_request *request, const redisReply *reply)
 {
-    struct greeting *greeting = container_of(request, struct greeting, request);
-    struct redis *redis = greeting->redis;
+    struct handshake *handshake = container_of(request, struct handshake, request);
+    struct redis *redis = handshake->redis;
 
     if (!reply)
         return;
-    if (reply_is_error(reply, NULL) && (greeting_is_vital(greeting->step) || reply_blames_server(reply))) {
+    if (reply_is_error(reply, NULL) && (handshake_is_vital(handshake->step) || reply_blames_server(reply))) {
         redis_fail(redis, reply->str);
         return;
     }
-    if (greeting->step == GREETING_ID && reply->type == REDIS_REPLY_INTEGER)
+    if (handshake->step == HANDSHAKE_ID && reply->type == REDIS_REPLY_INTEGER)
         redis->client_id = reply->integer;
-    if (--redis->greetings_outstanding > 0 || redis->state != REDIS_GREETING)
+    if (--redis->handshakes_outstanding > 0 || redis->state != REDIS_HANDSHAKE)
         return;
     set_state(redis, REDIS_UP);
     redis->events->up(redis->user);
 }
 
-static int send_greetings(struct redis *redis)
+static int send_handshakes(struct redis *redis)
 {
-    struct words words = {0};
+    struct command command = {0};
     int r = 0;
 
-    redis->greetings_outstanding = 0;
-    for (unsigned step = 0; step < GREETING_STEPS && r == 0; step++) {
-        greeting_write(step, redis->options, redis->name, &words);
-        if (words.count == 0 && !words.failed)
+    redis->handshakes_outstanding = 0;
+    for (unsigned step = 0; step < HANDSHAKE_STEPS && r == 0; step++) {
+        handshake_write(step, redis->options, redis->name, &command);
+        if (command.count == 0 && !command.failed)
             continue;
-        redis->greetings[step] = (struct greeting){{on_greeting}, redis, step};
-        r = send_words(redis, &words, &redis->greetings[step].request);
+        redis->handshakes[step] = (struct handshake){{on_handshake}, redis, step};
+        r = send_command(redis, &command, &redis->handshakes[step].request);
         if (r == 0)
-            redis->greetings_outstanding++;
+            redis->handshakes_outstanding++;
     }
-    words_done(&words);
+    command_done(&command);
     return r;
 }
 
@@ -287,37 +287,37 @@ static void on_connected(const redisAsyncContext *context, int status)
     if (!redis)
         return;
     if (status != REDIS_OK) {
-        trouble_begin(&redis->trouble, "cannot be reached: %s", context->errstr);
+        health_set_problem(&redis->health, "cannot be reached: %s", context->errstr);
         pause_then_connect(redis);
         return;
     }
-    set_state(redis, REDIS_GREETING);
+    set_state(redis, REDIS_HANDSHAKE);
     /* Out of memory here means a greeting that never ends, which the timer finds. */
-    (void)send_greetings(redis);
+    (void)send_handshakes(redis);
 }
 
 /* Where a server turns a connection down, it says why and closes, which may come before our first words are written:
  * then there is an error, but there are words to be read as well. */
-static bool read_last_words(const redisAsyncContext *context, char *words, size_t size)
+static bool read_last_words(const redisAsyncContext *context, char *command, size_t size)
 {
-    ssize_t got = recv(context->c.fd, words, size - 1, MSG_DONTWAIT);
+    ssize_t got = recv(context->c.fd, command, size - 1, MSG_DONTWAIT);
 
-    words[got > 0 ? got : 0] = '\0';
-    words[strcspn(words, "\r\n")] = '\0';
-    return words[0] == '-';
+    command[got > 0 ? got : 0] = '\0';
+    command[strcspn(command, "\r\n")] = '\0';
+    return command[0] == '-';
 }
 
 static void on_disconnected(const redisAsyncContext *context, int status)
 {
     struct redis *redis = context->data;
-    char words[256];
+    char command[256];
 
     if (!redis)
         return;
-    if (status != REDIS_OK && redis->state == REDIS_GREETING && read_last_words(context, words, sizeof(words)))
-        trouble_begin(&redis->trouble, "cannot serve: %s", words + 1);
+    if (status != REDIS_OK && redis->state == REDIS_HANDSHAKE && read_last_words(context, command, sizeof(command)))
+        health_set_problem(&redis->health, "cannot serve: %s", command + 1);
     else if (status != REDIS_OK)
-        trouble_begin(&redis->trouble, "has ended the connection: %s", context->errstr);
+        health_set_problem(&redis->health, "has ended the connection: %s", context->errstr);
     pause_then_connect(redis);
 }
 
@@ -332,7 +332,7 @@ static redisAsyncContext *open_context(struct redis *redis)
     else
         context = redisAsyncConnect(options->host, options->port);
     if (!context || context->err) {
-        trouble_begin(&redis->trouble, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
+        health_set_problem(&redis->health, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
         if (context)
             redisAsyncFree(context);
         return NULL;
@@ -361,7 +361,7 @@ static void connect_now(struct redis *redis)
     set_timer(redis, WATCH_PERIOD_MS);
 }
 
-int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct trouble *trouble,
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct health *health,
               const struct redis_events *events, void *user, struct redis **ret_redis)
 {
     struct redis *redis = calloc(1, sizeof(*redis));
@@ -370,11 +370,11 @@ int redis_new(struct event_base *base, const struct queue_options *options, cons
         return -ENOMEM;
     redis->base = base;
     redis->options = options;
-    redis->trouble.trouble = trouble;
+    redis->health.health = health;
     redis->events = events;
     redis->user = user;
     redis->pause_ms = PAUSE_MIN_MS;
-    redis->name = greeting_make_name(name);
+    redis->name = handshake_make_name(name);
     redis->timer = event_new(base, -1, 0, on_timer, redis);
     if (!redis->name || !redis->timer) {
         redis_free(redis);

@@ -32,10 +32,10 @@ struct redis_request {
     void (*done)(struct redis_request *request, const redisReply *reply);
 };
 
-/* Starts connecting. `name` is shown by CLIENT LIST. `trouble` hears of what is wrong with the connection, which is
+/* Starts connecting. `name` is shown by CLIENT LIST. `health` hears of what is wrong with the connection, which is
  * well again with the first reply that is not an error. What is given is borrowed and must outlive it. Errors: -ENOMEM.
  */
-int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct trouble *trouble,
+int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct health *health,
               const struct redis_events *events, void *user, struct redis **ret_redis) MUST_CHECK;
 
 /* Closes at once; outstanding requests are forgotten, not answered. Takes NULL, gives NULL. */
@@ -49,7 +49,7 @@ long long redis_client_id(const struct redis *redis);
 
 /* Sends a command, with others in one write when the event loop comes round. Errors: -ENOTCONN, -ENOMEM; then the
  * request is not answered. */
-int redis_send(struct redis *redis, const struct words *words, struct redis_request *request) MUST_CHECK;
+int redis_send(struct redis *redis, const struct command *command, struct redis_request *request) MUST_CHECK;
 
 /* The same for a command that is written already, as redisFormatCommandArgv() does it; copied. */
 int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request) MUST_CHECK;
@@ -57,5 +57,5 @@ int redis_send_raw(struct redis *redis, const char *command, size_t size, struct
 /* Writes now what has been sent, as far as the socket takes it. */
 void redis_flush(struct redis *redis);
 
-/* The server cannot serve us, in its own `words`: says that, closes, and connects again after a pause. */
-void redis_fail(struct redis *redis, const char *words);
+/* The server cannot serve us, in its own `command`: says that, closes, and connects again after a pause. */
+void redis_fail(struct redis *redis, const char *command);

@@ -2,49 +2,50 @@
 
 #include <string.h>
 
-static void write_auth(const struct queue_options *options, struct words *words)
+static void write_auth(const struct queue_options *options, struct command *command)
 {
     if (!options->password)
         return;
     if (options->username)
-        words_start(words, "AUTH", options->username, options->password, NULL);
+        command_start(command, "AUTH", options->username, options->password, NULL);
     else
-        words_start(words, "AUTH", options->password, NULL);
+        command_start(command, "AUTH", options->password, NULL);
 }
 
-static void write_select(const struct queue_options *options, struct words *words)
+static void write_select(const struct queue_options *options, struct command *command)
 {
     if (options->database == 0)
         return;
-    words_start(words, "SELECT", NULL);
-    words_add_number(words, options->database);
+    command_start(command, "SELECT", NULL);
+    command_add_number(command, options->database);
 }
 
-void greeting_write(enum greeting_step step, const struct queue_options *options, const char *name, struct words *words)
+void handshake_write(enum handshake_step step, const struct queue_options *options, const char *name,
+                     struct command *command)
 {
-    words_clear(words);
+    command_clear(command);
     switch (step) {
-    case GREETING_AUTH:
-        write_auth(options, words);
+    case HANDSHAKE_AUTH:
+        write_auth(options, command);
         break;
-    case GREETING_SELECT:
-        write_select(options, words);
+    case HANDSHAKE_SELECT:
+        write_select(options, command);
         break;
-    case GREETING_NAME:
-        words_start(words, "CLIENT", "SETNAME", name, NULL);
+    case HANDSHAKE_NAME:
+        command_start(command, "CLIENT", "SETNAME", name, NULL);
         break;
-    case GREETING_ID:
-        words_start(words, "CLIENT", "ID", NULL);
+    case HANDSHAKE_ID:
+        command_start(command, "CLIENT", "ID", NULL);
         break;
     }
 }
 
-bool greeting_is_vital(enum greeting_step step)
+bool handshake_is_vital(enum handshake_step step)
 {
-    return step == GREETING_AUTH || step == GREETING_SELECT;
+    return step == HANDSHAKE_AUTH || step == HANDSHAKE_SELECT;
 }
 
-char *greeting_make_name(const char *name)
+char *handshake_make_name(const char *name)
 {
     char *copy = strdup(name);
 

@@ -6,55 +6,55 @@
 
 #include <weft/log.h>
 
-void trouble_init(struct trouble *trouble, const struct queue_options *options,
-                  void (*tell)(const char *problem, void *user), void *user)
+void health_init(struct health *health, const struct queue_options *options,
+                 void (*tell)(const char *problem, void *user), void *user)
 {
-    *trouble = (struct trouble){.tell = tell, .user = user};
+    *health = (struct health){.tell = tell, .user = user};
     if (options->socket_path)
-        snprintf(trouble->address, sizeof(trouble->address), "%s", options->socket_path);
+        snprintf(health->address, sizeof(health->address), "%s", options->socket_path);
     else
-        snprintf(trouble->address, sizeof(trouble->address), "%s:%d", options->host, options->port);
+        snprintf(health->address, sizeof(health->address), "%s:%d", options->host, options->port);
 }
 
-static bool was_told(const struct trouble *trouble, const char *text)
+static bool was_reported(const struct health *health, const char *text)
 {
-    for (size_t i = 0; i < TROUBLE_TOLD_MAX && i < trouble->told_count; i++)
-        if (strcmp(trouble->told[i], text) == 0)
+    for (size_t i = 0; i < HEALTH_REPORTED_MAX && i < health->reported_count; i++)
+        if (strcmp(health->reported[i], text) == 0)
             return true;
     return false;
 }
 
-void trouble_begin(struct trouble_subject *subject, const char *format, ...)
+void health_set_problem(struct health_subject *subject, const char *format, ...)
 {
-    struct trouble *trouble = subject->trouble;
-    char text[TROUBLE_TEXT_SIZE];
-    int size = snprintf(text, sizeof(text), "Redis at %s ", trouble->address);
+    struct health *health = subject->health;
+    char text[HEALTH_TEXT_SIZE];
+    int size = snprintf(text, sizeof(text), "Redis at %s ", health->address);
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text + size, sizeof(text) - (size_t)size, format, arguments);
     va_end(arguments);
     weft_debug("%s", text);
-    if (!subject->ailing) {
-        subject->ailing = true;
-        trouble->ailing++;
+    if (!subject->unhealthy) {
+        subject->unhealthy = true;
+        health->unhealthy++;
     }
-    if (was_told(trouble, text))
+    if (was_reported(health, text))
         return;
-    memcpy(trouble->told[trouble->told_count++ % TROUBLE_TOLD_MAX], text, sizeof(text));
-    trouble->tell(text, trouble->user);
+    memcpy(health->reported[health->reported_count++ % HEALTH_REPORTED_MAX], text, sizeof(text));
+    health->tell(text, health->user);
 }
 
-void trouble_end(struct trouble_subject *subject)
+void health_clear_problem(struct health_subject *subject)
 {
-    struct trouble *trouble = subject->trouble;
+    struct health *health = subject->health;
 
-    if (!subject->ailing)
+    if (!subject->unhealthy)
         return;
-    weft_debug("Redis at %s answers again", trouble->address);
-    subject->ailing = false;
-    if (--trouble->ailing > 0)
+    weft_debug("Redis at %s answers again", health->address);
+    subject->unhealthy = false;
+    if (--health->unhealthy > 0)
         return;
-    trouble->told_count = 0;
-    trouble->tell(NULL, trouble->user);
+    health->reported_count = 0;
+    health->tell(NULL, health->user);
 }

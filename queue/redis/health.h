@@ -10,33 +10,33 @@
 
 #include "queue/options.h"
 
-#define TROUBLE_TEXT_SIZE 512
-#define TROUBLE_TOLD_MAX  8
+#define HEALTH_TEXT_SIZE    512
+#define HEALTH_REPORTED_MAX 8
 
 /* Of one owner, in whose memory it is. */
-struct trouble {
+struct health {
     void (*tell)(const char *problem, void *user);
     void *user;
     char address[256];
-    size_t ailing; /* subjects */
-    char told[TROUBLE_TOLD_MAX]
-             [TROUBLE_TEXT_SIZE]; /* since all was well; the oldest is forgotten where they are many */
-    size_t told_count;
+    size_t unhealthy; /* subjects */
+    char reported[HEALTH_REPORTED_MAX]
+                 [HEALTH_TEXT_SIZE]; /* since all was well; the oldest is forgotten where they are many */
+    size_t reported_count;
 };
 
 /* Belongs to whoever can tell when it is well again. */
-struct trouble_subject {
-    struct trouble *trouble;
-    bool ailing;
+struct health_subject {
+    struct health *health;
+    bool unhealthy;
 };
 
 /* `tell` gets one sentence, or NULL when all is well again; it is called from inside the functions below, and only when
  * something changes. */
-void trouble_init(struct trouble *trouble, const struct queue_options *options,
-                  void (*tell)(const char *problem, void *user), void *user);
+void health_init(struct health *health, const struct queue_options *options,
+                 void (*tell)(const char *problem, void *user), void *user);
 
 /* A subject is not well; the text (printf's) follows "Redis at ADDRESS ". */
-void trouble_begin(struct trouble_subject *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void health_set_problem(struct health_subject *subject, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A subject is well; harmless where it was. */
-void trouble_end(struct trouble_subject *subject);
+void health_clear_problem(struct health_subject *subject);

@@ -15,25 +15,25 @@
 #define DIGITS_MAX      20
 
 /* Room for `size` more bytes, which are then part of the pack; NULL: no memory. */
-static char *extend(struct pack *pack, size_t size)
+static char *extend(struct msgpack *msgpack, size_t size)
 {
     char *bytes;
 
-    if (pack->capacity - pack->size < size) {
-        size_t capacity = pack->capacity ? pack->capacity : 4096;
+    if (msgpack->capacity - msgpack->size < size) {
+        size_t capacity = msgpack->capacity ? msgpack->capacity : 4096;
 
-        while (capacity - pack->size < size)
+        while (capacity - msgpack->size < size)
             capacity *= 2;
-        bytes = realloc(pack->bytes, capacity);
+        bytes = realloc(msgpack->bytes, capacity);
         if (!bytes) {
-            pack->failed = true;
+            msgpack->failed = true;
             return NULL;
         }
-        pack->bytes = bytes;
-        pack->capacity = capacity;
+        msgpack->bytes = bytes;
+        msgpack->capacity = capacity;
     }
-    bytes = pack->bytes + pack->size;
-    pack->size += size;
+    bytes = msgpack->bytes + msgpack->size;
+    msgpack->size += size;
     return bytes;
 }
 
@@ -45,7 +45,7 @@ static void write_header(char *bytes, uint8_t tag, uint32_t number, size_t width
         *bytes++ = (char)(uint8_t)(number >> (8 * width));
 }
 
-static void add_string_header(struct pack *pack, size_t size)
+static void add_string_header(struct msgpack *msgpack, size_t size)
 {
     uint8_t tag = TAG_STRING_32;
     size_t width = 4;
@@ -62,55 +62,55 @@ static void add_string_header(struct pack *pack, size_t size)
         tag = TAG_STRING_16;
         width = 2;
     }
-    bytes = extend(pack, 1 + width);
+    bytes = extend(msgpack, 1 + width);
     if (bytes)
         write_header(bytes, tag, (uint32_t)size, width);
 }
 
-size_t pack_begin_array(struct pack *pack)
+size_t msgpack_begin_array(struct msgpack *msgpack)
 {
-    size_t begin = pack->size;
+    size_t begin = msgpack->size;
 
-    (void)extend(pack, PACK_ARRAY_HEADER_SIZE);
+    (void)extend(msgpack, MSGPACK_ARRAY_HEADER_SIZE);
     return begin;
 }
 
-void pack_end_array(struct pack *pack, size_t begin, uint32_t elements)
+void msgpack_end_array(struct msgpack *msgpack, size_t begin, uint32_t elements)
 {
-    if (!pack->failed)
-        write_header(pack->bytes + begin, TAG_ARRAY_32, elements, PACK_ARRAY_HEADER_SIZE - 1);
+    if (!msgpack->failed)
+        write_header(msgpack->bytes + begin, TAG_ARRAY_32, elements, MSGPACK_ARRAY_HEADER_SIZE - 1);
 }
 
-size_t pack_begin_map(struct pack *pack)
+size_t msgpack_begin_map(struct msgpack *msgpack)
 {
-    size_t begin = pack->size;
+    size_t begin = msgpack->size;
 
-    (void)extend(pack, MAP_HEADER_SIZE);
+    (void)extend(msgpack, MAP_HEADER_SIZE);
     return begin;
 }
 
-void pack_end_map(struct pack *pack, size_t begin, uint16_t pairs)
+void msgpack_end_map(struct msgpack *msgpack, size_t begin, uint16_t pairs)
 {
-    if (!pack->failed)
-        write_header(pack->bytes + begin, TAG_MAP_16, pairs, MAP_HEADER_SIZE - 1);
+    if (!msgpack->failed)
+        write_header(msgpack->bytes + begin, TAG_MAP_16, pairs, MAP_HEADER_SIZE - 1);
 }
 
-void pack_add(struct pack *pack, const char *bytes, size_t size)
+void msgpack_add(struct msgpack *msgpack, const char *bytes, size_t size)
 {
     char *copy;
 
-    add_string_header(pack, size);
-    copy = extend(pack, size);
+    add_string_header(msgpack, size);
+    copy = extend(msgpack, size);
     if (copy && size > 0)
         memcpy(copy, bytes, size);
 }
 
-void pack_add_text(struct pack *pack, const char *text)
+void msgpack_add_text(struct msgpack *msgpack, const char *text)
 {
-    pack_add(pack, text, strlen(text));
+    msgpack_add(msgpack, text, strlen(text));
 }
 
-void pack_add_number(struct pack *pack, int64_t number)
+void msgpack_add_number(struct msgpack *msgpack, int64_t number)
 {
     char digits[DIGITS_MAX];
     char *first = digits + sizeof(digits);
@@ -122,17 +122,17 @@ void pack_add_number(struct pack *pack, int64_t number)
     } while (rest > 0);
     if (number < 0)
         *--first = '-';
-    pack_add(pack, first, (size_t)(digits + sizeof(digits) - first));
+    msgpack_add(msgpack, first, (size_t)(digits + sizeof(digits) - first));
 }
 
-void pack_truncate(struct pack *pack, size_t size)
+void msgpack_truncate(struct msgpack *msgpack, size_t size)
 {
-    pack->size = size;
-    pack->failed = false;
+    msgpack->size = size;
+    msgpack->failed = false;
 }
 
-void pack_done(struct pack *pack)
+void msgpack_done(struct msgpack *msgpack)
 {
-    free(pack->bytes);
-    *pack = (struct pack){0};
+    free(msgpack->bytes);
+    *msgpack = (struct msgpack){0};
 }

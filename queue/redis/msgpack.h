@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACK_ARRAY_HEADER_SIZE 5
+#define MSGPACK_ARRAY_HEADER_SIZE 5
 
-struct pack {
+struct msgpack {
     char *bytes;
     size_t size;
     size_t capacity;
@@ -20,20 +20,20 @@ struct pack {
 /* A pack that is all zero is empty and ready. */
 
 /* Begins an array or a map whose length is said at its end, and gives where it begins. */
-size_t pack_begin_array(struct pack *pack);
-void pack_end_array(struct pack *pack, size_t begin, uint32_t elements);
-size_t pack_begin_map(struct pack *pack);
-void pack_end_map(struct pack *pack, size_t begin, uint16_t pairs);
+size_t msgpack_begin_array(struct msgpack *msgpack);
+void msgpack_end_array(struct msgpack *msgpack, size_t begin, uint32_t elements);
+size_t msgpack_begin_map(struct msgpack *msgpack);
+void msgpack_end_map(struct msgpack *msgpack, size_t begin, uint16_t pairs);
 
 /* A string, of any bytes. */
-void pack_add(struct pack *pack, const char *bytes, size_t size);
-void pack_add_text(struct pack *pack, const char *text);
+void msgpack_add(struct msgpack *msgpack, const char *bytes, size_t size);
+void msgpack_add_text(struct msgpack *msgpack, const char *text);
 
 /* A number, as a string of digits: that is what commands take. */
-void pack_add_number(struct pack *pack, int64_t number);
+void msgpack_add_number(struct msgpack *msgpack, int64_t number);
 
 /* Takes back what was added behind `size`. */
-void pack_truncate(struct pack *pack, size_t size);
+void msgpack_truncate(struct msgpack *msgpack, size_t size);
 
 /* Frees the bytes. */
-void pack_done(struct pack *pack);
+void msgpack_done(struct msgpack *msgpack);

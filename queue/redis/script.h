@@ -10,10 +10,10 @@
 #include "queue/redis/command.h"
 #include "queue/scripts/scripts.h"
 
-/* Starts a call with the keys of `queues` queues, which call_add_keys() then adds, before the arguments. */
-void call_start(struct words *words, const struct queue_script *script, bool with_source, size_t queues);
+/* Starts a call with the keys of `queues` queues, which script_call_add_keys() then adds, before the arguments. */
+void script_call_start(struct command *command, const struct queue_script *script, bool with_source, size_t queues);
 
 /* The same with any keys, which the caller adds. */
-void call_start_keys(struct words *words, const struct queue_script *script, bool with_source, size_t keys);
+void call_start_keys(struct command *command, const struct queue_script *script, bool with_source, size_t keys);
 
-void call_add_keys(struct words *words, const struct queue_keys *keys);
+void script_call_add_keys(struct command *command, const struct queue_keys *keys);

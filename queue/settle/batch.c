@@ -14,7 +14,7 @@ struct mark {
 
 /* One of the other outcomes while it is written: a map, in which the report is a list of names and values. */
 struct record {
-    struct pack *pack;
+    struct msgpack *msgpack;
     size_t begin;
     uint16_t pairs;
     size_t report_begin;
@@ -23,9 +23,9 @@ struct record {
 
 void batch_done(struct batch *batch)
 {
-    pack_done(&batch->entries);
-    pack_done(&batch->values);
-    pack_done(&batch->others);
+    msgpack_done(&batch->entries);
+    msgpack_done(&batch->values);
+    msgpack_done(&batch->others);
 }
 
 bool batch_is_full(const struct batch *batch)
@@ -43,12 +43,12 @@ static bool is_complete(const struct batch *batch)
 
 int batch_clear(struct batch *batch)
 {
-    pack_truncate(&batch->entries, 0);
-    pack_truncate(&batch->values, 0);
-    pack_truncate(&batch->others, 0);
-    (void)pack_begin_array(&batch->entries);
-    (void)pack_begin_array(&batch->values);
-    (void)pack_begin_array(&batch->others);
+    msgpack_truncate(&batch->entries, 0);
+    msgpack_truncate(&batch->values, 0);
+    msgpack_truncate(&batch->others, 0);
+    (void)msgpack_begin_array(&batch->entries);
+    (void)msgpack_begin_array(&batch->values);
+    (void)msgpack_begin_array(&batch->others);
     batch->done_count = 0;
     batch->other_count = 0;
     batch->record_count = 0;
@@ -57,9 +57,9 @@ int batch_clear(struct batch *batch)
 
 int batch_end(struct batch *batch)
 {
-    pack_end_array(&batch->entries, 0, batch->done_count);
-    pack_end_array(&batch->values, 0, batch->done_count * DONE_VALUES);
-    pack_end_array(&batch->others, 0, batch->other_count);
+    msgpack_end_array(&batch->entries, 0, batch->done_count);
+    msgpack_end_array(&batch->values, 0, batch->done_count * DONE_VALUES);
+    msgpack_end_array(&batch->others, 0, batch->other_count);
     return is_complete(batch) ? 0 : -ENOMEM;
 }
 
@@ -74,9 +74,9 @@ static int finish_record(struct batch *batch, struct mark mark, const char *entr
     struct batch_record record = {.done = count == &batch->done_count};
 
     if (!is_complete(batch)) {
-        pack_truncate(&batch->entries, mark.entries);
-        pack_truncate(&batch->values, mark.values);
-        pack_truncate(&batch->others, mark.others);
+        msgpack_truncate(&batch->entries, mark.entries);
+        msgpack_truncate(&batch->values, mark.values);
+        msgpack_truncate(&batch->others, mark.others);
         return -ENOMEM;
     }
     record.outcome = entry && entry_id_parse(entry, &record.id) == 0;
@@ -91,21 +91,21 @@ static int finish_record(struct batch *batch, struct mark mark, const char *entr
 
 static void add_pair(struct record *record, const char *name, const char *value)
 {
-    pack_add_text(record->pack, name);
-    pack_add_text(record->pack, value);
+    msgpack_add_text(record->msgpack, name);
+    msgpack_add_text(record->msgpack, value);
     record->pairs++;
 }
 
 static void add_number_pair(struct record *record, const char *name, int64_t value)
 {
-    pack_add_text(record->pack, name);
-    pack_add_number(record->pack, value);
+    msgpack_add_text(record->msgpack, name);
+    msgpack_add_number(record->msgpack, value);
     record->pairs++;
 }
 
 static struct record begin_record(struct batch *batch, const char *what)
 {
-    struct record record = {.pack = &batch->others, .begin = pack_begin_map(&batch->others)};
+    struct record record = {.msgpack = &batch->others, .begin = msgpack_begin_map(&batch->others)};
 
     add_pair(&record, "what", what);
     return record;
@@ -113,8 +113,8 @@ static struct record begin_record(struct batch *batch, const char *what)
 
 static void begin_report(struct record *record)
 {
-    pack_add_text(record->pack, "report");
-    record->report_begin = pack_begin_array(record->pack);
+    msgpack_add_text(record->msgpack, "report");
+    record->report_begin = msgpack_begin_array(record->msgpack);
     record->pairs++;
 }
 
@@ -122,8 +122,8 @@ static void add_field_bytes(struct record *record, const char *name, const char 
 {
     if (!value)
         return;
-    pack_add_text(record->pack, name);
-    pack_add(record->pack, value, size);
+    msgpack_add_text(record->msgpack, name);
+    msgpack_add(record->msgpack, value, size);
     record->report_elements += 2;
 }
 
@@ -135,8 +135,8 @@ static void add_field(struct record *record, const char *name, const char *value
 
 static void add_number_field(struct record *record, const char *name, int64_t value)
 {
-    pack_add_text(record->pack, name);
-    pack_add_number(record->pack, value);
+    msgpack_add_text(record->msgpack, name);
+    msgpack_add_number(record->msgpack, value);
     record->report_elements += 2;
 }
 
@@ -149,12 +149,12 @@ static void add_count_field(struct record *record, const char *name, int64_t val
 
 static void end_report(struct record *record)
 {
-    pack_end_array(record->pack, record->report_begin, record->report_elements);
+    msgpack_end_array(record->msgpack, record->report_begin, record->report_elements);
 }
 
 static void end_record(struct record *record)
 {
-    pack_end_map(record->pack, record->begin, record->pairs);
+    msgpack_end_map(record->msgpack, record->begin, record->pairs);
 }
 
 /* ---- Settlements ---- */
@@ -175,14 +175,14 @@ static void add_plain(struct batch *batch, struct batch_style *style, const stru
 {
     const struct job *job = settlement->job;
 
-    pack_add_text(&batch->entries, job->entry);
-    pack_add_text(&batch->values, job->id);
-    pack_add_text(&batch->values, job->type);
-    pack_add_number(&batch->values, job->attempt);
-    pack_add(&batch->values, clock_format(&style->enqueued, job->enqueued_ms), CLOCK_TEXT_SIZE - 1);
-    pack_add(&batch->values, clock_format(&style->started, settlement->started_ms), CLOCK_TEXT_SIZE - 1);
-    pack_add(&batch->values, clock_format(&style->finished, finish_time(settlement)), CLOCK_TEXT_SIZE - 1);
-    pack_add_number(&batch->values, settlement->duration_us);
+    msgpack_add_text(&batch->entries, job->entry);
+    msgpack_add_text(&batch->values, job->id);
+    msgpack_add_text(&batch->values, job->type);
+    msgpack_add_number(&batch->values, job->attempt);
+    msgpack_add(&batch->values, clock_format(&style->enqueued, job->enqueued_ms), CLOCK_TEXT_SIZE - 1);
+    msgpack_add(&batch->values, clock_format(&style->started, settlement->started_ms), CLOCK_TEXT_SIZE - 1);
+    msgpack_add(&batch->values, clock_format(&style->finished, finish_time(settlement)), CLOCK_TEXT_SIZE - 1);
+    msgpack_add_number(&batch->values, settlement->duration_us);
 }
 
 /* What settle.lua does, and what the report then says; a job that was returned has none. */
@@ -270,25 +270,25 @@ int batch_add_settlement(struct batch *batch, struct batch_style *style, const s
     return finish_record(batch, mark, settlement->job->entry, &batch->other_count);
 }
 
-int batch_add_refusal(struct batch *batch, struct batch_style *style, const char *entry,
-                      const struct message_refusal *refusal)
+int batch_add_rejection(struct batch *batch, struct batch_style *style, const char *entry,
+                        const struct message_rejection *rejection)
 {
     struct mark mark = mark_batch(batch);
     struct record record = begin_record(batch, "dead");
     int64_t now_ms = clock_now_ms();
 
     add_pair(&record, "entry", entry);
-    add_pair(&record, "id", refusal->id);
+    add_pair(&record, "id", rejection->id);
     add_pair(&record, "attempt", "0");
     add_pair(&record, "failed_at", clock_format(&style->finished, now_ms));
-    add_pair(&record, "error", refusal->reason);
+    add_pair(&record, "error", rejection->reason);
     begin_report(&record);
     add_field(&record, "state", "dead");
-    add_field(&record, "type", refusal->type[0] ? refusal->type : NULL);
+    add_field(&record, "type", rejection->type[0] ? rejection->type : NULL);
     add_field(&record, "attempt", "0");
     add_field(&record, "node", style->options->node);
     add_field(&record, "finished_at", clock_format(&style->finished, now_ms));
-    add_field(&record, "error", refusal->reason);
+    add_field(&record, "error", rejection->reason);
     end_report(&record);
     end_record(&record);
     return finish_record(batch, mark, entry, &batch->other_count);

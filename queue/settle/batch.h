@@ -35,9 +35,9 @@ struct batch_record {
 };
 
 struct batch {
-    struct pack entries; /* of jobs that are simply done */
-    struct pack values;  /* of their reports */
-    struct pack others;  /* the other outcomes, and notes */
+    struct msgpack entries; /* of jobs that are simply done */
+    struct msgpack values;  /* of their reports */
+    struct msgpack others;  /* the other outcomes, and notes */
     uint32_t done_count;
     uint32_t other_count;
     struct batch_record records[BATCH_RECORDS_MAX]; /* in the order in which they were added */
@@ -58,8 +58,8 @@ int batch_end(struct batch *batch) MUST_CHECK;
 /* These add a record. Errors: -ENOMEM, and then nothing has been added. */
 int batch_add_settlement(struct batch *batch, struct batch_style *style,
                          const struct settlement *settlement) MUST_CHECK;
-int batch_add_refusal(struct batch *batch, struct batch_style *style, const char *entry,
-                      const struct message_refusal *refusal) MUST_CHECK;
+int batch_add_rejection(struct batch *batch, struct batch_style *style, const char *entry,
+                        const struct message_rejection *rejection) MUST_CHECK;
 int batch_add_forgotten(struct batch *batch, const char *entry) MUST_CHECK;
 int batch_add_running(struct batch *batch, struct batch_style *style, const struct job *job, int64_t started_ms,
                       const char *progress) MUST_CHECK;

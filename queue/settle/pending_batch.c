@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-struct batch_record *remainder_find(struct batch *batch, long long number)
+struct batch_record *pending_batch_find(struct batch *batch, long long number)
 {
     bool done = number <= (long long)batch->done_count;
     long long place = done ? number : number - (long long)batch->done_count;
@@ -15,26 +15,26 @@ struct batch_record *remainder_find(struct batch *batch, long long number)
 
 /* Where the records of a list are moved to, to close the gaps. */
 struct shift {
-    struct pack *pack;
+    struct msgpack *msgpack;
     size_t from;
     size_t to;
 };
 
-static struct shift begin_shift(struct pack *pack)
+static struct shift begin_shift(struct msgpack *msgpack)
 {
-    return (struct shift){pack, PACK_ARRAY_HEADER_SIZE, PACK_ARRAY_HEADER_SIZE};
+    return (struct shift){msgpack, MSGPACK_ARRAY_HEADER_SIZE, MSGPACK_ARRAY_HEADER_SIZE};
 }
 
 static void shift_bytes(struct shift *shift, size_t size, bool kept)
 {
     if (kept) {
-        memmove(shift->pack->bytes + shift->to, shift->pack->bytes + shift->from, size);
+        memmove(shift->msgpack->bytes + shift->to, shift->msgpack->bytes + shift->from, size);
         shift->to += size;
     }
     shift->from += size;
 }
 
-void remainder_keep(struct batch *batch, const bool *kept)
+void pending_batch_keep(struct batch *batch, const bool *kept)
 {
     struct shift entries = begin_shift(&batch->entries);
     struct shift values = begin_shift(&batch->values);
@@ -55,7 +55,7 @@ void remainder_keep(struct batch *batch, const bool *kept)
         batch->other_count += !record.done;
     }
     batch->record_count = count;
-    pack_truncate(&batch->entries, entries.to);
-    pack_truncate(&batch->values, values.to);
-    pack_truncate(&batch->others, others.to);
+    msgpack_truncate(&batch->entries, entries.to);
+    msgpack_truncate(&batch->values, values.to);
+    msgpack_truncate(&batch->others, others.to);
 }

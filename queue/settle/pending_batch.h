@@ -9,7 +9,7 @@
 
 /* The record that settle.lua calls number `number`: it counts, from 1 on, those of `entries` and then those of
  * `others`. NULL: there is none. */
-struct batch_record *remainder_find(struct batch *batch, long long number);
+struct batch_record *pending_batch_find(struct batch *batch, long long number);
 
 /* Takes out all records but those that are `kept`, a flag for each of them; the batch has to be ended again. */
-void remainder_keep(struct batch *batch, const bool *kept);
+void pending_batch_keep(struct batch *batch, const bool *kept);

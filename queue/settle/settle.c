@@ -19,10 +19,10 @@
 struct settle {
     struct settle_setup setup;
     struct batch_style style;
-    struct words words;
+    struct command command;
     struct event *timer; /* ends the rest of batches that Redis did not take */
-    struct lane_spares spares;
-    struct lane lanes[];
+    struct pending_batch_spares spares;
+    struct settle_queue settle_queues[];
 };
 
 /* ---- Replies ---- */
@@ -34,54 +34,54 @@ static void forget_entry(struct settle *settle, size_t queue, const struct batch
 }
 
 /* Redis has taken all of the batch. */
-static void conclude_batch(struct settle *settle, struct lane_batch *batch)
+static void conclude_batch(struct settle *settle, struct pending_batch *batch)
 {
     for (size_t i = 0; i < batch->content.record_count; i++)
-        forget_entry(settle, batch->lane->queue, &batch->content.records[i]);
-    lane_remove(batch);
+        forget_entry(settle, batch->settle_queue->queue, &batch->content.records[i]);
+    pending_batch_remove(batch);
 }
 
 /* Redis has taken only what is not `kept`. Trying to write that again does no harm, but costs Redis time. */
-static void reduce_batch(struct settle *settle, struct lane_batch *batch, const bool *kept)
+static void reduce_batch(struct settle *settle, struct pending_batch *batch, const bool *kept)
 {
     for (size_t i = 0; i < batch->content.record_count; i++)
         if (!kept[i])
-            forget_entry(settle, batch->lane->queue, &batch->content.records[i]);
-    remainder_keep(&batch->content, kept);
-    lane_count_kept(batch);
+            forget_entry(settle, batch->settle_queue->queue, &batch->content.records[i]);
+    pending_batch_keep(&batch->content, kept);
+    settle_queue_count_kept(batch);
     batch->reduced = true;
     batch->ended = false;
     batch->adjacent = false;
 }
 
 /* Without the full stop that some sentences of Redis end with. */
-static int sentence_size(const char *words)
+static int sentence_size(const char *command)
 {
-    size_t size = strlen(words);
+    size_t size = strlen(command);
 
-    return (int)(size > 0 && words[size - 1] == '.' ? size - 1 : size);
+    return (int)(size > 0 && command[size - 1] == '.' ? size - 1 : size);
 }
 
 /* What Redis does not let us write is kept, and its jobs are held, until it does. Others do not wait for it. */
-static bool put_off(struct settle *settle, struct lane_batch *batch)
+static bool put_off(struct settle *settle, struct pending_batch *batch)
 {
     if (!event_pending(settle->timer, EV_TIMEOUT, NULL))
         event_add(settle->timer, &(struct timeval){.tv_sec = REST_S});
-    return lane_refuse(batch);
+    return pending_batch_refuse(batch);
 }
 
-static void put_off_all(struct settle *settle, struct lane_batch *batch, const char *words)
+static void put_off_all(struct settle *settle, struct pending_batch *batch, const char *command)
 {
     if (put_off(settle, batch))
-        trouble_begin(&batch->lane->trouble,
-                      "did not take outcomes of queue %s: %.*s; they are tried again each second",
-                      settle->setup.keys[batch->lane->queue].queue, sentence_size(words), words);
+        health_set_problem(&batch->settle_queue->health,
+                           "did not take outcomes of queue %s: %.*s; they are tried again each second",
+                           settle->setup.keys[batch->settle_queue->queue].queue, sentence_size(command), command);
 }
 
 struct failure {
     struct batch_record *record; /* NULL: the batch as a whole */
     const char *id;
-    const char *words;
+    const char *command;
 };
 
 /* Gives false if the reply makes no sense. */
@@ -89,13 +89,13 @@ static bool read_failure(struct batch *batch, const redisReply *reply, struct fa
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply->element[1]->str || !reply->element[2]->str)
         return false;
-    ret_failure->record = remainder_find(batch, reply->element[0]->integer);
+    ret_failure->record = pending_batch_find(batch, reply->element[0]->integer);
     ret_failure->id = reply->element[1]->str;
-    ret_failure->words = reply->element[2]->str;
+    ret_failure->command = reply->element[2]->str;
     return true;
 }
 
-static void take_failures(struct settle *settle, struct lane_batch *batch, const redisReply *reply)
+static void take_failures(struct settle *settle, struct pending_batch *batch, const redisReply *reply)
 {
     struct batch *content = &batch->content;
     bool kept[BATCH_RECORDS_MAX] = {false};
@@ -107,7 +107,7 @@ static void take_failures(struct settle *settle, struct lane_batch *batch, const
         if (!read_failure(content, reply->element[i], &failure))
             continue;
         if (!failure.record) {
-            put_off_all(settle, batch, failure.words);
+            put_off_all(settle, batch, failure.command);
             return;
         }
         kept[failure.record - content->records] = true;
@@ -119,17 +119,18 @@ static void take_failures(struct settle *settle, struct lane_batch *batch, const
         return;
     }
     if (put_off(settle, batch))
-        trouble_begin(&batch->lane->trouble, "did not take the %s of job %s: %.*s; it is tried again each second",
-                      first.record->outcome ? "outcome" : "report", first.id, sentence_size(first.words), first.words);
+        health_set_problem(
+            &batch->settle_queue->health, "did not take the %s of job %s: %.*s; it is tried again each second",
+            first.record->outcome ? "outcome" : "report", first.id, sentence_size(first.command), first.command);
     reduce_batch(settle, batch, kept);
 }
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct lane_batch *batch = (struct lane_batch *)request;
-    struct settle *settle = batch->lane->owner;
+    struct pending_batch *batch = (struct pending_batch *)request;
+    struct settle *settle = batch->settle_queue->owner;
 
-    batch->lane->in_flight--;
+    batch->settle_queue->in_flight--;
     batch->sent = false;
     if (reply) {
         if (reply_is_error(reply, "NOSCRIPT"))
@@ -151,34 +152,34 @@ static void end_rest(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        for (struct lane_batch *batch = settle->lanes[i].first; batch; batch = batch->next)
+        for (struct pending_batch *batch = settle->settle_queues[i].first; batch; batch = batch->next)
             batch->resting = false;
     settle->setup.wake(settle->setup.user);
 }
 
 /* ---- Sending ---- */
 
-static void write_call(const struct settle *settle, const struct lane_batch *batch, struct words *words)
+static void write_call(const struct settle *settle, const struct pending_batch *batch, struct command *command)
 {
     const struct queue_options *options = settle->setup.options;
     const struct batch *content = &batch->content;
 
-    call_start(words, &queue_script_settle, batch->with_source, 1);
-    call_add_keys(words, &settle->setup.keys[batch->lane->queue]);
-    words_add_text(words, options->node);
-    words_add_text(words, settle->setup.consumer);
-    words_add_number(words, options->keep_done_ms);
-    words_add_number(words, options->keep_done_max);
-    words_add_number(words, options->keep_failed_ms);
-    words_add_number(words, options->keep_dead); /* reports of dead jobs, and */
-    words_add_number(words, options->keep_dead); /* their dead letters */
-    words_add_text(words, batch->adjacent && content->done_count >= TRIM_MIN ? "1" : "0");
-    words_add(words, content->entries.bytes, content->entries.size);
-    words_add(words, content->values.bytes, content->values.size);
-    words_add(words, content->others.bytes, content->others.size);
+    script_call_start(command, &queue_script_settle, batch->with_source, 1);
+    script_call_add_keys(command, &settle->setup.keys[batch->settle_queue->queue]);
+    command_add_text(command, options->node);
+    command_add_text(command, settle->setup.consumer);
+    command_add_number(command, options->keep_done_ms);
+    command_add_number(command, options->keep_done_max);
+    command_add_number(command, options->keep_failed_ms);
+    command_add_number(command, options->keep_dead); /* reports of dead jobs, and */
+    command_add_number(command, options->keep_dead); /* their dead letters */
+    command_add_text(command, batch->adjacent && content->done_count >= TRIM_MIN ? "1" : "0");
+    command_add(command, content->entries.bytes, content->entries.size);
+    command_add(command, content->values.bytes, content->values.size);
+    command_add(command, content->others.bytes, content->others.size);
 }
 
-static int send_batch(struct settle *settle, struct lane_batch *batch)
+static int send_batch(struct settle *settle, struct pending_batch *batch)
 {
     int r;
 
@@ -188,22 +189,22 @@ static int send_batch(struct settle *settle, struct lane_batch *batch)
             return r;
         batch->ended = true;
     }
-    write_call(settle, batch, &settle->words);
+    write_call(settle, batch, &settle->command);
     batch->request.done = on_reply;
-    r = redis_send(settle->setup.redis, &settle->words, &batch->request);
+    r = redis_send(settle->setup.redis, &settle->command, &batch->request);
     if (r < 0)
         return r;
     batch->sent = true;
-    batch->lane->in_flight++;
+    batch->settle_queue->in_flight++;
     return 0;
 }
 
-static void flush_lane(struct lane *lane)
+static void flush_queue(struct settle_queue *settle_queue)
 {
-    for (struct lane_batch *batch = lane->first; batch; batch = batch->next) {
-        if (lane->in_flight >= IN_FLIGHT_MAX)
+    for (struct pending_batch *batch = settle_queue->first; batch; batch = batch->next) {
+        if (settle_queue->in_flight >= IN_FLIGHT_MAX)
             return;
-        if (!batch->sent && !batch->resting && send_batch(lane->owner, batch) < 0)
+        if (!batch->sent && !batch->resting && send_batch(settle_queue->owner, batch) < 0)
             return;
     }
 }
@@ -213,20 +214,20 @@ void settle_flush(struct settle *settle)
     if (!redis_is_up(settle->setup.redis))
         return;
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        flush_lane(&settle->lanes[i]);
+        flush_queue(&settle->settle_queues[i]);
 }
 
 bool settle_is_empty(const struct settle *settle)
 {
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        if (settle->lanes[i].first)
+        if (settle->settle_queues[i].first)
             return false;
     return true;
 }
 
 bool settle_has_tried(const struct settle *settle, size_t queue)
 {
-    for (const struct lane_batch *batch = settle->lanes[queue].first; batch; batch = batch->next)
+    for (const struct pending_batch *batch = settle->settle_queues[queue].first; batch; batch = batch->next)
         if (!batch->reduced)
             return false;
     return true;
@@ -237,7 +238,7 @@ size_t settle_count(const struct settle *settle)
     size_t count = 0;
 
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        for (const struct lane_batch *batch = settle->lanes[i].first; batch; batch = batch->next)
+        for (const struct pending_batch *batch = settle->settle_queues[i].first; batch; batch = batch->next)
             for (size_t j = 0; j < batch->content.record_count; j++)
                 count += batch->content.records[j].outcome;
     return count;
@@ -245,7 +246,7 @@ size_t settle_count(const struct settle *settle)
 
 bool settle_is_clogged(const struct settle *settle, size_t queue)
 {
-    return settle->lanes[queue].refused >= REFUSED_MAX || settle->lanes[queue].kept >= KEPT_MAX;
+    return settle->settle_queues[queue].refused >= REFUSED_MAX || settle->settle_queues[queue].kept >= KEPT_MAX;
 }
 
 size_t settle_count_kept(const struct settle *settle)
@@ -253,7 +254,7 @@ size_t settle_count_kept(const struct settle *settle)
     size_t count = 0;
 
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        count += settle->lanes[i].kept;
+        count += settle->settle_queues[i].kept;
     return count;
 }
 
@@ -267,7 +268,7 @@ static int finish_add(struct settle *settle, int r)
 }
 
 /* The entry that was added last is not one to be looked for any more. */
-static int finish_entry(struct settle *settle, size_t queue, const struct lane_batch *batch, int r)
+static int finish_entry(struct settle *settle, size_t queue, const struct pending_batch *batch, int r)
 {
     const struct batch *content = &batch->content;
 
@@ -276,7 +277,7 @@ static int finish_entry(struct settle *settle, size_t queue, const struct lane_b
     return finish_add(settle, r);
 }
 
-static void note_serial(struct settle *settle, struct lane_batch *batch, size_t queue)
+static void note_serial(struct settle *settle, struct pending_batch *batch, size_t queue)
 {
     const struct batch *content = &batch->content;
     uint64_t serial = entry_set_serial(settle->setup.held, queue, content->records[content->record_count - 1].id);
@@ -288,9 +289,9 @@ static void note_serial(struct settle *settle, struct lane_batch *batch, size_t 
 
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
 {
-    struct lane_batch *batch;
+    struct pending_batch *batch;
     uint32_t done_count;
-    int r = lane_open(&settle->lanes[queue], &batch);
+    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
 
     if (r < 0)
         return r;
@@ -301,21 +302,21 @@ int settle_add(struct settle *settle, size_t queue, const struct settlement *set
     return finish_entry(settle, queue, batch, r);
 }
 
-int settle_refuse(struct settle *settle, size_t queue, const char *entry, const struct message_refusal *refusal)
+int settle_reject(struct settle *settle, size_t queue, const char *entry, const struct message_rejection *rejection)
 {
-    struct lane_batch *batch;
-    int r = lane_open(&settle->lanes[queue], &batch);
+    struct pending_batch *batch;
+    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
 
     if (r < 0)
         return r;
-    r = batch_add_refusal(&batch->content, &settle->style, entry, refusal);
+    r = batch_add_rejection(&batch->content, &settle->style, entry, rejection);
     return finish_entry(settle, queue, batch, r);
 }
 
 int settle_forget(struct settle *settle, size_t queue, const char *entry)
 {
-    struct lane_batch *batch;
-    int r = lane_open(&settle->lanes[queue], &batch);
+    struct pending_batch *batch;
+    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
 
     return r < 0 ? r : finish_entry(settle, queue, batch, batch_add_forgotten(&batch->content, entry));
 }
@@ -323,8 +324,8 @@ int settle_forget(struct settle *settle, size_t queue, const char *entry)
 int settle_report_running(struct settle *settle, size_t queue, const struct job *job, int64_t started_ms,
                           const char *progress)
 {
-    struct lane_batch *batch;
-    int r = lane_open(&settle->lanes[queue], &batch);
+    struct pending_batch *batch;
+    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
 
     if (r == 0)
         r = batch_add_running(&batch->content, &settle->style, job, started_ms, progress);
@@ -334,8 +335,8 @@ int settle_report_running(struct settle *settle, size_t queue, const struct job 
 int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *job, unsigned subtasks,
                         unsigned subtasks_failed)
 {
-    struct lane_batch *batch;
-    int r = lane_open(&settle->lanes[queue], &batch);
+    struct pending_batch *batch;
+    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
 
     if (r == 0)
         r = batch_add_subtasks(&batch->content, job, subtasks, subtasks_failed);
@@ -347,7 +348,7 @@ int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *j
 int settle_new(const struct settle_setup *setup, struct settle **ret_settle)
 {
     size_t count = setup->options->queue_count;
-    struct settle *settle = calloc(1, sizeof(*settle) + count * sizeof(settle->lanes[0]));
+    struct settle *settle = calloc(1, sizeof(*settle) + count * sizeof(settle->settle_queues[0]));
 
     if (!settle)
         return -ENOMEM;
@@ -355,8 +356,8 @@ int settle_new(const struct settle_setup *setup, struct settle **ret_settle)
     settle->style.options = setup->options;
     settle->timer = event_new(setup->base, -1, 0, end_rest, settle);
     for (size_t i = 0; i < count; i++)
-        settle->lanes[i] = (struct lane){
-            .owner = settle, .queue = i, .spares = &settle->spares, .trouble = {.trouble = setup->trouble}};
+        settle->settle_queues[i] = (struct settle_queue){
+            .owner = settle, .queue = i, .spares = &settle->spares, .health = {.health = setup->health}};
     if (!settle->timer) {
         settle_free(settle);
         return -ENOMEM;
@@ -370,11 +371,11 @@ struct settle *settle_free(struct settle *settle)
     if (!settle)
         return NULL;
     for (size_t i = 0; i < settle->setup.options->queue_count; i++)
-        lane_done(&settle->lanes[i]);
-    lane_spares_done(&settle->spares);
+        settle_queue_done(&settle->settle_queues[i]);
+    pending_batch_spares_done(&settle->spares);
     if (settle->timer)
         event_free(settle->timer);
-    words_done(&settle->words);
+    command_done(&settle->command);
     free(settle);
     return NULL;
 }

@@ -19,7 +19,7 @@ struct settle;
 struct settle_setup {
     struct event_base *base;
     struct redis *redis;
-    struct trouble *trouble;
+    struct health *health;
     const struct queue_options *options;
     const struct queue_keys *keys;
     const char *consumer;
@@ -37,8 +37,8 @@ struct settle *settle_free(struct settle *settle);
 
 /* These take a record for a queue, by its number; all is copied. Errors: -ENOMEM. */
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement) MUST_CHECK;
-int settle_refuse(struct settle *settle, size_t queue, const char *entry,
-                  const struct message_refusal *refusal) MUST_CHECK;
+int settle_reject(struct settle *settle, size_t queue, const char *entry,
+                  const struct message_rejection *rejection) MUST_CHECK;
 int settle_forget(struct settle *settle, size_t queue, const char *entry) MUST_CHECK;
 int settle_report_running(struct settle *settle, size_t queue, const struct job *job, int64_t started_ms,
                           const char *progress) MUST_CHECK;

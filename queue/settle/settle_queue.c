@@ -5,7 +5,7 @@
 
 #define SPARES_MAX 8
 
-static struct lane_batch *free_batch(struct lane_batch *batch)
+static struct pending_batch *free_batch(struct pending_batch *batch)
 {
     if (batch)
         batch_done(&batch->content);
@@ -14,7 +14,7 @@ static struct lane_batch *free_batch(struct lane_batch *batch)
 }
 
 /* Memory that one huge result needed is not kept. */
-static void spare_batch(struct lane_spares *spares, struct lane_batch *batch)
+static void spare_batch(struct pending_batch_spares *spares, struct pending_batch *batch)
 {
     if (spares->count == SPARES_MAX || batch->content.others.capacity > BATCH_BYTES_MAX) {
         free_batch(batch);
@@ -25,9 +25,9 @@ static void spare_batch(struct lane_spares *spares, struct lane_batch *batch)
     spares->count++;
 }
 
-static struct lane_batch *take_spare(struct lane_spares *spares)
+static struct pending_batch *take_spare(struct pending_batch_spares *spares)
 {
-    struct lane_batch *batch = spares->first;
+    struct pending_batch *batch = spares->first;
 
     if (batch) {
         spares->first = batch->next;
@@ -40,18 +40,18 @@ static struct lane_batch *take_spare(struct lane_spares *spares)
     return batch;
 }
 
-int lane_open(struct lane *lane, struct lane_batch **ret_batch)
+int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **ret_batch)
 {
-    struct lane_batch *batch = lane->last;
+    struct pending_batch *batch = settle_queue->last;
 
     if (batch && !batch->ended && !batch->refused && !batch_is_full(&batch->content)) {
         *ret_batch = batch;
         return 0;
     }
-    batch = take_spare(lane->spares);
+    batch = take_spare(settle_queue->spares);
     if (!batch)
         return -ENOMEM;
-    batch->lane = lane;
+    batch->settle_queue = settle_queue;
     batch->next = NULL;
     batch->adjacent = true;
     batch->sent = false;
@@ -61,82 +61,82 @@ int lane_open(struct lane *lane, struct lane_batch **ret_batch)
     batch->reduced = false;
     batch->resting = false;
     batch->kept = 0;
-    if (lane->last)
-        lane->last->next = batch;
+    if (settle_queue->last)
+        settle_queue->last->next = batch;
     else
-        lane->first = batch;
-    lane->last = batch;
+        settle_queue->first = batch;
+    settle_queue->last = batch;
     *ret_batch = batch;
     return 0;
 }
 
-static void unlink_batch(struct lane_batch *batch)
+static void unlink_batch(struct pending_batch *batch)
 {
-    struct lane *lane = batch->lane;
-    struct lane_batch *before = NULL;
+    struct settle_queue *settle_queue = batch->settle_queue;
+    struct pending_batch *before = NULL;
 
-    for (struct lane_batch *other = lane->first; other != batch; other = other->next)
+    for (struct pending_batch *other = settle_queue->first; other != batch; other = other->next)
         before = other;
     if (before)
         before->next = batch->next;
     else
-        lane->first = batch->next;
-    if (lane->last == batch)
-        lane->last = before;
+        settle_queue->first = batch->next;
+    if (settle_queue->last == batch)
+        settle_queue->last = before;
 }
 
-void lane_remove(struct lane_batch *batch)
+void pending_batch_remove(struct pending_batch *batch)
 {
-    struct lane *lane = batch->lane;
+    struct settle_queue *settle_queue = batch->settle_queue;
 
     unlink_batch(batch);
-    if (lane->blamed == batch)
-        lane->blamed = NULL;
-    if (batch->refused && --lane->refused == 0)
-        trouble_end(&lane->trouble);
-    lane->kept -= batch->kept;
-    spare_batch(lane->spares, batch);
+    if (settle_queue->blamed == batch)
+        settle_queue->blamed = NULL;
+    if (batch->refused && --settle_queue->refused == 0)
+        health_clear_problem(&settle_queue->health);
+    settle_queue->kept -= batch->kept;
+    spare_batch(settle_queue->spares, batch);
 }
 
-bool lane_refuse(struct lane_batch *batch)
+bool pending_batch_refuse(struct pending_batch *batch)
 {
-    struct lane *lane = batch->lane;
+    struct settle_queue *settle_queue = batch->settle_queue;
 
     if (!batch->refused)
-        lane->refused++;
+        settle_queue->refused++;
     batch->refused = true;
     batch->resting = true;
-    if (!lane->blamed)
-        lane->blamed = batch;
-    lane_count_kept(batch);
-    return lane->blamed == batch;
+    if (!settle_queue->blamed)
+        settle_queue->blamed = batch;
+    settle_queue_count_kept(batch);
+    return settle_queue->blamed == batch;
 }
 
-void lane_count_kept(struct lane_batch *batch)
+void settle_queue_count_kept(struct pending_batch *batch)
 {
-    batch->lane->kept -= batch->kept;
+    batch->settle_queue->kept -= batch->kept;
     batch->kept = 0;
     for (size_t i = 0; i < batch->content.record_count; i++)
         batch->kept += batch->content.records[i].outcome;
-    batch->lane->kept += batch->kept;
+    batch->settle_queue->kept += batch->kept;
 }
 
-static void free_batches(struct lane_batch *batch)
+static void free_batches(struct pending_batch *batch)
 {
     while (batch) {
-        struct lane_batch *next = batch->next;
+        struct pending_batch *next = batch->next;
 
         free_batch(batch);
         batch = next;
     }
 }
 
-void lane_done(struct lane *lane)
+void settle_queue_done(struct settle_queue *settle_queue)
 {
-    free_batches(lane->first);
+    free_batches(settle_queue->first);
 }
 
-void lane_spares_done(struct lane_spares *spares)
+void pending_batch_spares_done(struct pending_batch_spares *spares)
 {
     free_batches(spares->first);
 }

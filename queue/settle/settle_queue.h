@@ -12,10 +12,10 @@
 #include "queue/redis/health.h"
 #include "queue/settle/batch.h"
 
-struct lane_batch {
+struct pending_batch {
     struct redis_request request; /* first, so that the one is found from the other */
-    struct lane *lane;
-    struct lane_batch *next;
+    struct settle_queue *settle_queue;
+    struct pending_batch *next;
     struct batch content;
     uint64_t serial; /* of the entry that is done last */
     bool adjacent;   /* the entries that are done lie side by side in the stream */
@@ -29,38 +29,38 @@ struct lane_batch {
 };
 
 /* Batches that are empty, for all lanes. All zero at first. */
-struct lane_spares {
-    struct lane_batch *first;
+struct pending_batch_spares {
+    struct pending_batch *first;
     size_t count;
 };
 
 /* All zero at first, but for the first ones. */
-struct lane {
+struct settle_queue {
     void *owner;
     size_t queue; /* its number */
-    struct lane_spares *spares;
-    struct trouble_subject trouble; /* of its outcomes */
-    struct lane_batch *first;       /* those that were sent come before those that never were */
-    struct lane_batch *last;
-    struct lane_batch *blamed; /* the refused batch that the trouble speaks of */
-    size_t refused;            /* batches */
-    size_t kept;               /* outcomes in them */
-    unsigned in_flight;        /* batches */
+    struct pending_batch_spares *spares;
+    struct health_subject health; /* of its outcomes */
+    struct pending_batch *first;  /* those that were sent come before those that never were */
+    struct pending_batch *last;
+    struct pending_batch *blamed; /* the refused batch that the trouble speaks of */
+    size_t refused;               /* batches */
+    size_t kept;                  /* outcomes in them */
+    unsigned in_flight;           /* batches */
 };
 
 /* The batch that takes the next record. Errors: -ENOMEM. */
-int lane_open(struct lane *lane, struct lane_batch **ret_batch) MUST_CHECK;
+int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **ret_batch) MUST_CHECK;
 
 /* Takes out a batch, which is then spare. */
-void lane_remove(struct lane_batch *batch);
+void pending_batch_remove(struct pending_batch *batch);
 
 /* Notes that Redis did not take all of a batch. Gives whether this is the one that the trouble speaks of: where there
  * are several, it is one of them until it is taken. */
-bool lane_refuse(struct lane_batch *batch);
+bool pending_batch_refuse(struct pending_batch *batch);
 
 /* Counts what is left in a refused batch: again after that has become less. */
-void lane_count_kept(struct lane_batch *batch);
+void settle_queue_count_kept(struct pending_batch *batch);
 
 /* Frees the batches. */
-void lane_done(struct lane *lane);
-void lane_spares_done(struct lane_spares *spares);
+void settle_queue_done(struct settle_queue *settle_queue);
+void pending_batch_spares_done(struct pending_batch_spares *spares);

@@ -132,18 +132,18 @@ static void check_job(const struct job *job, const struct message *message)
 
 /* ---- Refusals ---- */
 
-static void check_refusal(const struct message_refusal *refusal, const struct message *message)
+static void check_rejection(const struct message_rejection *rejection, const struct message *message)
 {
-    size_t size = strnlen(refusal->reason, sizeof(refusal->reason));
+    size_t size = strnlen(rejection->reason, sizeof(rejection->reason));
 
-    REQUIRE(is_wrong(message), "a right message was refused: %s", refusal->reason);
-    REQUIRE(size > 0 && size < sizeof(refusal->reason) - 1, "the reason is empty or cut: %s", refusal->reason);
+    REQUIRE(is_wrong(message), "a right message was refused: %s", rejection->reason);
+    REQUIRE(size > 0 && size < sizeof(rejection->reason) - 1, "the reason is empty or cut: %s", rejection->reason);
     for (size_t i = 0; i < size; i++)
-        REQUIRE(refusal->reason[i] >= ' ' && refusal->reason[i] <= '~', "the reason is not printable");
-    REQUIRE(is_made_of(JOB_ID_CHARACTERS, refusal->id, strnlen(refusal->id, sizeof(refusal->id))), "no job ID");
-    REQUIRE(refusal->type[0] == '\0' ||
-                is_made_of(NAME_CHARACTERS, refusal->type, strnlen(refusal->type, sizeof(refusal->type))),
-            "no type: %s", refusal->type);
+        REQUIRE(rejection->reason[i] >= ' ' && rejection->reason[i] <= '~', "the reason is not printable");
+    REQUIRE(is_made_of(JOB_ID_CHARACTERS, rejection->id, strnlen(rejection->id, sizeof(rejection->id))), "no job ID");
+    REQUIRE(rejection->type[0] == '\0' ||
+                is_made_of(NAME_CHARACTERS, rejection->type, strnlen(rejection->type, sizeof(rejection->type))),
+            "no type: %s", rejection->type);
 }
 
 /* ---- Inputs ---- */
@@ -158,26 +158,26 @@ static bool knows_type(const char *type, void *user)
 static void parse(const struct message *message)
 {
     const struct message_limits limits = {.payload_max = PAYLOAD_MAX, .type_known = knows_type};
-    struct message_refusal refusals[2];
+    struct message_rejection rejections[2];
     struct job *jobs[2] = {NULL, NULL};
     int results[2];
 
     for (int i = 0; i < 2; i++) {
-        memset(&refusals[i], i ? 0xff : 0x41, sizeof(refusals[i]));
+        memset(&rejections[i], i ? 0xff : 0x41, sizeof(rejections[i]));
         results[i] = message_parse("default", message->entry_id, message->fields, message->count, NOW_MS, &limits,
-                                   &jobs[i], &refusals[i]);
+                                   &jobs[i], &rejections[i]);
         REQUIRE(results[i] == 0 || results[i] == -EBADMSG, "the result is %d", results[i]);
         REQUIRE((results[i] == 0) == (jobs[i] != NULL), "a result of %d and %s job", results[i], jobs[i] ? "a" : "no");
         if (jobs[i])
             check_job(jobs[i], message);
         else
-            check_refusal(&refusals[i], message);
+            check_rejection(&rejections[i], message);
     }
     REQUIRE(results[0] == results[1], "two results: %d and %d", results[0], results[1]);
-    REQUIRE(results[0] == 0 ||
-                (strcmp(refusals[0].reason, refusals[1].reason) == 0 && strcmp(refusals[0].id, refusals[1].id) == 0 &&
-                 strcmp(refusals[0].type, refusals[1].type) == 0),
-            "two refusals: %s and %s", refusals[0].reason, refusals[1].reason);
+    REQUIRE(results[0] == 0 || (strcmp(rejections[0].reason, rejections[1].reason) == 0 &&
+                                strcmp(rejections[0].id, rejections[1].id) == 0 &&
+                                strcmp(rejections[0].type, rejections[1].type) == 0),
+            "two refusals: %s and %s", rejections[0].reason, rejections[1].reason);
     job_free(jobs[0]);
     job_free(jobs[1]);
 }

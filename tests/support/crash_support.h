@@ -17,12 +17,12 @@
 #include "daemon/crash/crash.h"
 #include "daemon/scoreboard/job_slot.h"
 
-enum { CRASH_SUPPORT_CARDS = 8, CRASH_SUPPORT_TEXT = 4096 };
+enum { CRASH_SUPPORT_JOB_SLOTS = 8, CRASH_SUPPORT_TEXT = 4096 };
 
 /* What a child has left. */
 struct remains {
     struct crash_record *record;
-    struct card_table cards;
+    struct job_slot_table job_slots;
     int status;
 };
 
@@ -40,7 +40,7 @@ static inline void crash_support_clear(void)
 {
     if (remains.record) {
         (void)munmap(remains.record, sizeof(*remains.record));
-        (void)munmap(remains.cards.states, card_table_size(CRASH_SUPPORT_CARDS));
+        (void)munmap(remains.job_slots.states, job_slot_table_size(CRASH_SUPPORT_JOB_SLOTS));
     }
     remains = (struct remains){0};
 }
@@ -50,20 +50,20 @@ static inline void crash_support_clear(void)
 static inline void crash_support_started(struct weft_job *job, void *user)
 {
     (void)user;
-    job->card = card_take(&remains.cards, job);
+    job->job_slot = job_slot_take(&remains.job_slots, job);
 }
 
 static inline void crash_support_ended(struct weft_job *job, const struct attempt_outcome *outcome, void *user)
 {
     (void)outcome;
     (void)user;
-    card_end(&remains.cards, job->card);
+    job_slot_end(&remains.job_slots, job->job_slot);
 }
 
 static inline void crash_support_forgotten(struct weft_job *job, void *user)
 {
     (void)user;
-    card_drop(&remains.cards, job->card);
+    job_slot_drop(&remains.job_slots, job->job_slot);
 }
 
 static const struct runner_events crash_support_events = {
@@ -135,7 +135,8 @@ static inline void in_child(void (*child)(const void *arg), const void *arg)
         skip();
     crash_support_clear();
     remains.record = crash_support_map(sizeof(*remains.record));
-    card_table_init(&remains.cards, crash_support_map(card_table_size(CRASH_SUPPORT_CARDS)), CRASH_SUPPORT_CARDS);
+    job_slot_table_init(&remains.job_slots, crash_support_map(job_slot_table_size(CRASH_SUPPORT_JOB_SLOTS)),
+                        CRASH_SUPPORT_JOB_SLOTS);
     pid_t process = fork();
     if (process == 0) {
         crash_support_begin_child();
@@ -195,10 +196,10 @@ static inline const char *stack_text(void)
 /* The ID of the job that is the culprit, or "nobody". */
 static inline const char *culprit(void)
 {
-    static struct card_job job;
-    const struct card *card = card_find_witness(&remains.cards, crash_culprit(remains.record));
+    static struct job_slot_job job;
+    const struct job_slot *job_slot = job_slot_find_running(&remains.job_slots, crash_culprit(remains.record));
 
-    return card && card_read_job(card, &job) == 0 ? job.job.id : "nobody";
+    return job_slot && job_slot_read_job(job_slot, &job) == 0 ? job.job.id : "nobody";
 }
 
 /* Whether a signal ended the child. Under a sanitizer its own handler, which comes after ours, may have exited. */

@@ -19,7 +19,7 @@ static inline struct queues *leases_begin(void **state, const char *consumer)
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id j2");
     queues_start_client(queues, 2);
     queues_wait_for_jobs(queues, 2);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
     return queues;
 }

@@ -27,7 +27,7 @@
 struct parsed {
     int result;
     struct job *job;
-    struct message_refusal refusal;
+    struct message_rejection rejection;
 };
 
 static inline bool message_support_knows(const char *type, void *user)
@@ -56,7 +56,7 @@ static inline struct parsed message_support_parse(const struct message_field *fi
         copies[i].name = message_support_copy(fields[i].name, fields[i].name_size);
         copies[i].value = message_support_copy(fields[i].value, fields[i].value_size);
     }
-    parsed.result = message_parse("default", ENTRY_ID, copies, count, NOW_MS, &limits, &parsed.job, &parsed.refusal);
+    parsed.result = message_parse("default", ENTRY_ID, copies, count, NOW_MS, &limits, &parsed.job, &parsed.rejection);
     for (size_t i = 0; i < count; i++) {
         free((void *)copies[i].name);
         free((void *)copies[i].value);

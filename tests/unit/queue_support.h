@@ -28,7 +28,7 @@ struct queues {
     struct event_base *base;
     struct event *tick;
     struct queue_client *client;
-    struct queue_keeper *keeper;
+    struct maintenance *maintenance;
     const char *consumer;
 
     void (*on_job)(struct queues *queues, struct job *job); /* NULL: jobs are kept in `jobs` */
@@ -170,7 +170,7 @@ static const struct queue_events queues_events = {
     .drained = queues_note_drained,
 };
 
-static const struct queue_keeper_events queues_keeper_events = {
+static const struct maintenance_events queues_maintenance_events = {
     .ready = queues_note_ready,
     .redis_state = queues_note_problem,
     .reclaimed = queues_note_reclaimed,
@@ -221,16 +221,16 @@ static inline void queues_start_client(struct queues *queues, unsigned room)
     queue_client_set_capacity(queues->client, room);
 }
 
-static inline void queues_start_keeper(struct queues *queues)
+static inline void queues_start_maintenance(struct queues *queues)
 {
-    assert_int_equal(queue_keeper_new(queues->base, &queues->options, &queues_keeper_events, queues, &queues->keeper),
-                     0);
+    assert_int_equal(
+        maintenance_new(queues->base, &queues->options, &queues_maintenance_events, queues, &queues->maintenance), 0);
 }
 
 static inline void queues_tear_down(struct queues *queues)
 {
     queues->client = queue_client_free(queues->client);
-    queues->keeper = queue_keeper_free(queues->keeper);
+    queues->maintenance = maintenance_free(queues->maintenance);
     for (size_t i = 0; i < QUEUES_JOBS_MAX; i++)
         queues->jobs[i] = job_free(queues->jobs[i]);
     event_free(queues->tick);

@@ -20,7 +20,7 @@ static int add_name(const struct weft_job *job, void *arg)
 static const char *list(struct weft_job *job)
 {
     names[0] = '\0';
-    EXPECT_EQUAL(living_each(&job->runner->living, add_name, NULL), 0);
+    EXPECT_EQUAL(active_jobs_each(&job->runner->active_jobs, add_name, NULL), 0);
     return names;
 }
 
@@ -79,12 +79,12 @@ static void the_oldest_come_first_and_whoever_ends_is_gone(void **state)
     static const size_t order[] = {1, 0, 3, 2};
 
     (void)state;
-    living_init(&runner.living);
+    active_jobs_init(&runner.active_jobs);
     for (size_t i = 0; i < 4; i++)
         (void)make_job(&runner, ids[i], &contexts[i]);
     char second[] = "b";
     names[0] = '\0';
-    assert_int_equal(living_each(&runner.living, add_name, second), 1);
+    assert_int_equal(active_jobs_each(&runner.active_jobs, add_name, second), 1);
     assert_string_equal(names, "a:1 b:1");
     for (size_t i = 0; i < 4; i++) {
         pthread_t thread;
@@ -92,7 +92,7 @@ static void the_oldest_come_first_and_whoever_ends_is_gone(void **state)
         assert_int_equal(pthread_create(&thread, NULL, release, contexts[order[i]]), 0);
         assert_int_equal(pthread_join(thread, NULL), 0);
         names[0] = '\0';
-        assert_int_equal(living_each(&runner.living, add_name, NULL), 0);
+        assert_int_equal(active_jobs_each(&runner.active_jobs, add_name, NULL), 0);
         assert_string_equal(names, left[i]);
     }
 }

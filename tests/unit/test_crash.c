@@ -131,7 +131,7 @@ static void a_subtask_is_told_with_the_handler_that_started_it(void **state)
     IN_JOB("load_profile", spawns);
     assert_string_equal(reason(), "killed by SIGSEGV at address 0x10 in subtask audit of handler load_profile");
     assert_string_equal(culprit(), "job-1");
-    assert_int_equal(card_state(&remains.cards, 0), CARD_ENDED);
+    assert_int_equal(job_slot_state(&remains.job_slots, 0), JOB_SLOT_ENDED);
 }
 
 static int touch_in_thread(void *arg)
@@ -223,7 +223,7 @@ static void a_crash_outside_of_any_job_has_no_culprit(void **state)
     in_child(crash_after_the_job, &(struct weft_handler){.name = "innocent", .run = does_nothing});
     assert_string_equal(reason(), "killed by SIGSEGV at address 0x10");
     assert_string_equal(culprit(), "nobody");
-    assert_int_equal(card_state(&remains.cards, 0), CARD_FREE);
+    assert_int_equal(job_slot_state(&remains.job_slots, 0), JOB_SLOT_FREE);
 }
 
 /* ---- In the handler of signals ---- */

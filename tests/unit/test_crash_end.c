@@ -25,7 +25,7 @@ static int exits_at_once(struct weft_job *job)
     _exit(4);
 }
 
-static void the_witness_tells_who_called_underscore_exit(void **state)
+static void the_running_job_tells_who_called_underscore_exit(void **state)
 {
     (void)state;
     IN_JOB("quits", exits_at_once);
@@ -40,7 +40,7 @@ static int is_killed(struct weft_job *job)
     return 0;
 }
 
-static void the_witness_tells_who_was_running_when_sigkill_came(void **state)
+static void the_running_job_tells_who_was_running_when_sigkill_came(void **state)
 {
     (void)state;
     IN_JOB("eats", is_killed);
@@ -97,8 +97,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_called_by_a_handler_is_noted),
-        cmocka_unit_test(the_witness_tells_who_called_underscore_exit),
-        cmocka_unit_test(the_witness_tells_who_was_running_when_sigkill_came),
+        cmocka_unit_test(the_running_job_tells_who_called_underscore_exit),
+        cmocka_unit_test(the_running_job_tells_who_was_running_when_sigkill_came),
         cmocka_unit_test(a_clean_end_leaves_nothing),
         cmocka_unit_test(what_a_handler_has_forked_notes_nothing),
     };

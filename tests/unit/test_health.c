@@ -12,18 +12,18 @@
 #include "queue/redis/reply.h"
 
 struct owner {
-    struct trouble trouble;
-    struct trouble_subject one;
-    struct trouble_subject other;
-    char told[1024]; /* all of it, a line each */
+    struct health health;
+    struct health_subject one;
+    struct health_subject other;
+    char reported[1024]; /* all of it, a line each */
 };
 
 static void note(const char *problem, void *user)
 {
     struct owner *owner = user;
-    size_t size = strlen(owner->told);
+    size_t size = strlen(owner->reported);
 
-    (void)snprintf(owner->told + size, sizeof(owner->told) - size, "%s\n", problem ? problem : "well");
+    (void)snprintf(owner->reported + size, sizeof(owner->reported) - size, "%s\n", problem ? problem : "well");
 }
 
 static void begin(struct owner *owner)
@@ -31,36 +31,36 @@ static void begin(struct owner *owner)
     static const struct queue_options options = {.host = "host", .port = 6379};
 
     *owner = (struct owner){0};
-    trouble_init(&owner->trouble, &options, note, owner);
-    owner->one.trouble = &owner->trouble;
-    owner->other.trouble = &owner->trouble;
+    health_init(&owner->health, &options, note, owner);
+    owner->one.health = &owner->health;
+    owner->other.health = &owner->health;
 }
 
-static void trouble_is_told_once_and_its_end_once(void **state)
+static void problem_is_told_once_and_its_end_once(void **state)
 {
     struct owner owner;
 
     (void)state;
     begin(&owner);
-    trouble_end(&owner.one);
-    trouble_begin(&owner.one, "says %d", 1);
-    trouble_begin(&owner.one, "says %d", 1);
-    trouble_end(&owner.one);
-    trouble_end(&owner.one);
-    assert_string_equal(owner.told, "Redis at host:6379 says 1\nwell\n");
+    health_clear_problem(&owner.one);
+    health_set_problem(&owner.one, "says %d", 1);
+    health_set_problem(&owner.one, "says %d", 1);
+    health_clear_problem(&owner.one);
+    health_clear_problem(&owner.one);
+    assert_string_equal(owner.reported, "Redis at host:6379 says 1\nwell\n");
 }
 
-static void trouble_of_several_subjects_is_told_once(void **state)
+static void problem_of_several_subjects_is_told_once(void **state)
 {
     struct owner owner;
 
     (void)state;
     begin(&owner);
-    trouble_begin(&owner.one, "is away");
-    trouble_begin(&owner.other, "is away");
-    trouble_end(&owner.one);
-    trouble_end(&owner.other);
-    assert_string_equal(owner.told, "Redis at host:6379 is away\nwell\n");
+    health_set_problem(&owner.one, "is away");
+    health_set_problem(&owner.other, "is away");
+    health_clear_problem(&owner.one);
+    health_clear_problem(&owner.other);
+    assert_string_equal(owner.reported, "Redis at host:6379 is away\nwell\n");
 }
 
 static void all_is_well_when_every_subject_is(void **state)
@@ -69,57 +69,57 @@ static void all_is_well_when_every_subject_is(void **state)
 
     (void)state;
     begin(&owner);
-    trouble_begin(&owner.one, "is away");
-    trouble_begin(&owner.other, "is broken");
-    trouble_end(&owner.other);
-    trouble_begin(&owner.other, "is broken");
-    trouble_end(&owner.one);
-    trouble_end(&owner.other);
-    assert_string_equal(owner.told, "Redis at host:6379 is away\nRedis at host:6379 is broken\nwell\n");
+    health_set_problem(&owner.one, "is away");
+    health_set_problem(&owner.other, "is broken");
+    health_clear_problem(&owner.other);
+    health_set_problem(&owner.other, "is broken");
+    health_clear_problem(&owner.one);
+    health_clear_problem(&owner.other);
+    assert_string_equal(owner.reported, "Redis at host:6379 is away\nRedis at host:6379 is broken\nwell\n");
 }
 
-static void trouble_that_changes_to_and_fro_is_not_told_again(void **state)
+static void problem_that_changes_to_and_fro_is_not_told_again(void **state)
 {
     struct owner owner;
 
     (void)state;
     begin(&owner);
     for (int i = 0; i < 3; i++) {
-        trouble_begin(&owner.one, "is away");
-        trouble_begin(&owner.one, "is loading");
+        health_set_problem(&owner.one, "is away");
+        health_set_problem(&owner.one, "is loading");
     }
-    trouble_end(&owner.one);
-    assert_string_equal(owner.told, "Redis at host:6379 is away\nRedis at host:6379 is loading\nwell\n");
+    health_clear_problem(&owner.one);
+    assert_string_equal(owner.reported, "Redis at host:6379 is away\nRedis at host:6379 is loading\nwell\n");
 }
 
-static void trouble_that_comes_back_is_told_again(void **state)
+static void problem_that_comes_back_is_told_again(void **state)
 {
     struct owner owner;
 
     (void)state;
     begin(&owner);
     for (int i = 0; i < 2; i++) {
-        trouble_begin(&owner.one, "is away");
-        trouble_end(&owner.one);
+        health_set_problem(&owner.one, "is away");
+        health_clear_problem(&owner.one);
     }
-    assert_string_equal(owner.told, "Redis at host:6379 is away\nwell\nRedis at host:6379 is away\nwell\n");
+    assert_string_equal(owner.reported, "Redis at host:6379 is away\nwell\nRedis at host:6379 is away\nwell\n");
 }
 
 static void long_and_many_sentences_are_kept_in_bounds(void **state)
 {
     struct owner owner;
-    char long_text[2 * TROUBLE_TEXT_SIZE];
+    char long_text[2 * HEALTH_TEXT_SIZE];
 
     (void)state;
     begin(&owner);
     memset(long_text, 'x', sizeof(long_text) - 1);
     long_text[sizeof(long_text) - 1] = '\0';
-    trouble_begin(&owner.one, "%s", long_text);
-    assert_int_equal(strlen(owner.told), TROUBLE_TEXT_SIZE); /* and the end of the line */
-    for (int i = 0; i < 3 * TROUBLE_TOLD_MAX; i++)
-        trouble_begin(&owner.one, "%d", i);
-    trouble_end(&owner.one);
-    assert_int_equal(owner.trouble.ailing, 0);
+    health_set_problem(&owner.one, "%s", long_text);
+    assert_int_equal(strlen(owner.reported), HEALTH_TEXT_SIZE); /* and the end of the line */
+    for (int i = 0; i < 3 * HEALTH_REPORTED_MAX; i++)
+        health_set_problem(&owner.one, "%d", i);
+    health_clear_problem(&owner.one);
+    assert_int_equal(owner.health.unhealthy, 0);
 }
 
 static bool blames_server(const char *words)
@@ -181,11 +181,11 @@ static void errors_of_a_command_are_not_the_servers_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trouble_is_told_once_and_its_end_once),
-        cmocka_unit_test(trouble_of_several_subjects_is_told_once),
+        cmocka_unit_test(problem_is_told_once_and_its_end_once),
+        cmocka_unit_test(problem_of_several_subjects_is_told_once),
         cmocka_unit_test(all_is_well_when_every_subject_is),
-        cmocka_unit_test(trouble_that_changes_to_and_fro_is_not_told_again),
-        cmocka_unit_test(trouble_that_comes_back_is_told_again),
+        cmocka_unit_test(problem_that_changes_to_and_fro_is_not_told_again),
+        cmocka_unit_test(problem_that_comes_back_is_told_again),
         cmocka_unit_test(long_and_many_sentences_are_kept_in_bounds),
         cmocka_unit_test(errors_of_the_server_as_a_whole_are_its_fault),
         cmocka_unit_test(errors_of_a_command_are_not_the_servers_fault),

@@ -7,17 +7,17 @@
 enum { CAPACITY = 4 };
 
 struct table {
-    struct card_table cards;
+    struct job_slot_table job_slots;
     void *memory;
 };
 
 static struct table table_begin(size_t capacity)
 {
-    struct table table = {.memory = aligned_alloc(64, card_table_size(capacity))};
+    struct table table = {.memory = aligned_alloc(64, job_slot_table_size(capacity))};
 
     assert_non_null(table.memory);
-    memset(table.memory, 0, card_table_size(capacity));
-    card_table_init(&table.cards, table.memory, capacity);
+    memset(table.memory, 0, job_slot_table_size(capacity));
+    job_slot_table_init(&table.job_slots, table.memory, capacity);
     return table;
 }
 
@@ -46,14 +46,14 @@ static struct job record = {
 
 static struct weft_job job = {.record = &record, .type = &type, .span_id = "0123456789abcdef"};
 
-static void a_card_says_what_settling_the_job_needs(void **state)
+static void a_job_slot_says_what_settling_the_job_needs(void **state)
 {
     struct table table = table_begin(CAPACITY);
-    struct card *card = card_take(&table.cards, &job);
-    struct card_job read;
+    struct job_slot *job_slot = job_slot_take(&table.job_slots, &job);
+    struct job_slot_job read;
 
     (void)state;
-    assert_int_equal(card_read_job(card, &read), 0);
+    assert_int_equal(job_slot_read_job(job_slot, &read), 0);
     assert_string_equal(read.job.id, "job-7");
     assert_string_equal(read.job.type, "user.profile");
     assert_string_equal(read.job.queue, "default");
@@ -68,22 +68,22 @@ static void a_card_says_what_settling_the_job_needs(void **state)
     free(table.memory);
 }
 
-static void a_card_knows_the_deadline_when_the_job_has_started(void **state)
+static void a_job_slot_knows_the_deadline_when_the_job_has_started(void **state)
 {
     struct table table = table_begin(CAPACITY);
     struct weft_job started = job;
     struct job wanting = record;
-    struct card_job read;
+    struct job_slot_job read;
 
     (void)state;
     wanting.timeout_ms = 1000;
     wanting.attempts = 9;
     started.record = &wanting;
-    struct card *card = card_take(&table.cards, &started);
+    struct job_slot *job_slot = job_slot_take(&table.job_slots, &started);
     started.started_ms = 1763922000200;
     started.started_us = 77;
-    card_start(card, &started);
-    assert_int_equal(card_read_job(card, &read), 0);
+    job_slot_start(job_slot, &started);
+    assert_int_equal(job_slot_read_job(job_slot, &read), 0);
     assert_int_equal(read.started_ms, 1763922000200);
     assert_int_equal(read.deadline_us, 77 + 1000 * 1000);
     assert_int_equal(read.job.attempts, 9);
@@ -122,7 +122,7 @@ static int expect_bare_context(void *arg)
     return 0;
 }
 
-static void the_context_is_rebuilt_and_outlives_the_card(void **state)
+static void the_context_is_rebuilt_and_outlives_the_job_slot(void **state)
 {
     struct table table = table_begin(CAPACITY);
     struct weft_job untraced = job;
@@ -133,8 +133,9 @@ static void the_context_is_rebuilt_and_outlives_the_card(void **state)
     plain.trace_id = NULL;
     untraced.record = &plain;
     untraced.span_id[0] = '\0';
-    assert_int_equal(card_read_context(card_take(&table.cards, &job), "load_profile", "audit", &context), 0);
-    assert_int_equal(card_read_context(card_take(&table.cards, &untraced), NULL, "", &bare), 0);
+    assert_int_equal(job_slot_read_context(job_slot_take(&table.job_slots, &job), "load_profile", "audit", &context),
+                     0);
+    assert_int_equal(job_slot_read_context(job_slot_take(&table.job_slots, &untraced), NULL, "", &bare), 0);
     free(table.memory);
     (void)weft_run_in(context, expect_context, NULL);
     (void)weft_run_in(bare, expect_bare_context, NULL);
@@ -168,7 +169,7 @@ static void metadata_that_does_not_fit_is_left_out(void **state)
     full.metadata = rich;
     full.metadata_count = JOB_METADATA_MAX;
     rich_job.record = &full;
-    assert_int_equal(card_read_context(card_take(&table.cards, &rich_job), NULL, NULL, &context), 0);
+    assert_int_equal(job_slot_read_context(job_slot_take(&table.job_slots, &rich_job), NULL, NULL, &context), 0);
     (void)weft_run_in(context, expect_what_fits, NULL);
     (void)weft_context_unref(context);
     free(table.memory);
@@ -180,7 +181,7 @@ static void the_longest_names_all_fit(void **state)
     struct table table = table_begin(CAPACITY);
     struct job longest = record;
     struct weft_job long_job = job;
-    struct card_job read;
+    struct job_slot_job read;
 
     (void)state;
     memset(name, 'n', sizeof(name) - 1);
@@ -188,7 +189,7 @@ static void the_longest_names_all_fit(void **state)
     longest.id = longest.type = longest.queue = longest.root = name;
     longest.entry = "18446744073709551615-18446744073709551615";
     long_job.record = &longest;
-    assert_int_equal(card_read_job(card_take(&table.cards, &long_job), &read), 0);
+    assert_int_equal(job_slot_read_job(job_slot_take(&table.job_slots, &long_job), &read), 0);
     assert_string_equal(read.job.root, name);
     assert_string_equal(read.job.entry, "18446744073709551615-18446744073709551615");
     free(table.memory);
@@ -196,27 +197,27 @@ static void the_longest_names_all_fit(void **state)
 
 /* ---- Tables ---- */
 
-static void cards_are_taken_until_none_is_free_and_again_when_dropped(void **state)
+static void job_slots_are_taken_until_none_is_free_and_again_when_dropped(void **state)
 {
     struct table table = table_begin(CAPACITY);
-    struct card *cards[CAPACITY];
+    struct job_slot *job_slots[CAPACITY];
 
     (void)state;
     for (size_t i = 0; i < CAPACITY; i++) {
-        cards[i] = card_take(&table.cards, &job);
-        assert_non_null(cards[i]);
+        job_slots[i] = job_slot_take(&table.job_slots, &job);
+        assert_non_null(job_slots[i]);
         for (size_t j = 0; j < i; j++)
-            assert_ptr_not_equal(cards[i], cards[j]);
+            assert_ptr_not_equal(job_slots[i], job_slots[j]);
     }
-    assert_null(card_take(&table.cards, &job));
-    card_end(&table.cards, cards[1]);
-    assert_null(card_take(&table.cards, &job));
-    card_drop(&table.cards, cards[1]);
-    card_drop(&table.cards, NULL);
-    card_end(&table.cards, NULL);
-    card_start(NULL, &job);
-    assert_ptr_equal(card_take(&table.cards, &job), cards[1]);
-    assert_null(card_take(&table.cards, &job));
+    assert_null(job_slot_take(&table.job_slots, &job));
+    job_slot_end(&table.job_slots, job_slots[1]);
+    assert_null(job_slot_take(&table.job_slots, &job));
+    job_slot_drop(&table.job_slots, job_slots[1]);
+    job_slot_drop(&table.job_slots, NULL);
+    job_slot_end(&table.job_slots, NULL);
+    job_slot_start(NULL, &job);
+    assert_ptr_equal(job_slot_take(&table.job_slots, &job), job_slots[1]);
+    assert_null(job_slot_take(&table.job_slots, &job));
     free(table.memory);
 }
 
@@ -234,58 +235,58 @@ static size_t count_resident(void *memory, size_t size)
     return resident;
 }
 
-static void pages_that_a_peak_has_left_are_given_back_where_no_card_is_in_use(void **state)
+static void pages_that_a_peak_has_left_are_given_back_where_no_job_slot_is_in_use(void **state)
 {
     enum { PEAK = 2000 };
-    static struct card *cards[PEAK];
-    size_t size = card_table_size(PEAK), page = (size_t)sysconf(_SC_PAGESIZE);
+    static struct job_slot *job_slots[PEAK];
+    size_t size = job_slot_table_size(PEAK), page = (size_t)sysconf(_SC_PAGESIZE);
     void *memory = crash_support_map(size);
-    struct card_table table;
-    struct card_job read;
+    struct job_slot_table table;
+    struct job_slot_job read;
 
     (void)state;
-    card_table_init(&table, memory, PEAK);
+    job_slot_table_init(&table, memory, PEAK);
     for (size_t i = 0; i < PEAK; i++)
-        cards[i] = card_take(&table, &job);
+        job_slots[i] = job_slot_take(&table, &job);
     size_t peak = count_resident(memory, size);
-    assert_true(peak >= PEAK * sizeof(struct card) / page);
+    assert_true(peak >= PEAK * sizeof(struct job_slot) / page);
     for (size_t i = 0; i < PEAK; i++)
         if (i != PEAK / 2)
-            card_drop(&table, cards[i]);
-    card_table_trim(&table);
+            job_slot_drop(&table, job_slots[i]);
+    job_slot_table_trim(&table);
     assert_int_equal(count_resident(memory, size), peak); /* they might still be wanted */
-    card_table_trim(&table);
+    job_slot_table_trim(&table);
     assert_true(count_resident(memory, size) <= 12);
 
     /* The one that is in use is untouched, and the others can be used again. */
-    assert_int_equal(card_read_job(cards[PEAK / 2], &read), 0);
+    assert_int_equal(job_slot_read_job(job_slots[PEAK / 2], &read), 0);
     assert_string_equal(read.job.id, "job-7");
     for (size_t i = 1; i < PEAK; i++)
-        assert_non_null(card_take(&table, &job));
-    assert_null(card_take(&table, &job));
+        assert_non_null(job_slot_take(&table, &job));
+    assert_null(job_slot_take(&table, &job));
     for (size_t i = 0; i < PEAK; i++) {
-        assert_int_equal(card_read_job(cards[i], &read), 0);
+        assert_int_equal(job_slot_read_job(job_slots[i], &read), 0);
         assert_string_equal(read.job.id, "job-7");
     }
     (void)munmap(memory, size);
 }
 
-static void a_card_is_found_by_the_identity_of_its_job_while_it_is_in_use(void **state)
+static void a_job_slot_is_found_by_the_identity_of_its_job_while_it_is_in_use(void **state)
 {
     struct table table = table_begin(CAPACITY);
     struct weft_job other = job;
-    struct card *mine = card_take(&table.cards, &job), *others = card_take(&table.cards, &other);
+    struct job_slot *mine = job_slot_take(&table.job_slots, &job), *others = job_slot_take(&table.job_slots, &other);
 
     (void)state;
-    assert_ptr_equal(card_find_witness(&table.cards, (uintptr_t)&job), mine);
-    assert_ptr_equal(card_find_witness(&table.cards, (uintptr_t)&other), others);
-    assert_int_equal(card_state(&table.cards, (size_t)(mine - table.cards.cards)), CARD_RUNNING);
-    card_end(&table.cards, mine);
-    assert_int_equal(card_state(&table.cards, (size_t)(mine - table.cards.cards)), CARD_ENDED);
-    assert_ptr_equal(card_find_witness(&table.cards, (uintptr_t)&job), mine);
-    card_drop(&table.cards, mine);
-    assert_null(card_find_witness(&table.cards, (uintptr_t)&job));
-    assert_null(card_find_witness(&table.cards, 0));
+    assert_ptr_equal(job_slot_find_running(&table.job_slots, (uintptr_t)&job), mine);
+    assert_ptr_equal(job_slot_find_running(&table.job_slots, (uintptr_t)&other), others);
+    assert_int_equal(job_slot_state(&table.job_slots, (size_t)(mine - table.job_slots.job_slots)), JOB_SLOT_RUNNING);
+    job_slot_end(&table.job_slots, mine);
+    assert_int_equal(job_slot_state(&table.job_slots, (size_t)(mine - table.job_slots.job_slots)), JOB_SLOT_ENDED);
+    assert_ptr_equal(job_slot_find_running(&table.job_slots, (uintptr_t)&job), mine);
+    job_slot_drop(&table.job_slots, mine);
+    assert_null(job_slot_find_running(&table.job_slots, (uintptr_t)&job));
+    assert_null(job_slot_find_running(&table.job_slots, 0));
     free(table.memory);
 }
 
@@ -313,17 +314,17 @@ static int walk(void *arg)
 }
 
 /* Gives whether it was taken for a card. */
-static bool read_all(const struct card *card)
+static bool read_all(const struct job_slot *job_slot)
 {
     struct weft_context *context;
-    struct card_job read;
+    struct job_slot_job read;
     size_t bytes = 0;
-    int r = card_read_job(card, &read);
+    int r = job_slot_read_job(job_slot, &read);
 
     assert_true(r == 0 || r == -EBADMSG);
     if (r == 0)
         bytes += strlen(read.job.id) + strlen(read.job.entry) + strlen(read.job.root);
-    assert_int_equal(card_read_context(card, "handler", NULL, &context), r);
+    assert_int_equal(job_slot_read_context(job_slot, "handler", NULL, &context), r);
     if (r == 0) {
         (void)weft_run_in(context, walk, &bytes);
         (void)weft_context_unref(context);
@@ -331,41 +332,41 @@ static bool read_all(const struct card *card)
     return r == 0;
 }
 
-static void no_card_brings_its_reader_down(void **state)
+static void no_job_slot_brings_its_reader_down(void **state)
 {
     struct table table = table_begin(1);
-    struct card good = *card_take(&table.cards, &job);
+    struct job_slot good = *job_slot_take(&table.job_slots, &job);
     int rounds = RUNNING_ON_VALGRIND ? 500 : 50000, readable = 0;
 
     (void)state;
     for (int round = 0; round < rounds; round++) {
-        struct card *card = &table.cards.cards[0];
-        size_t spoilt = round % 8 == 0 ? sizeof(*card) * 2 : draw() % 4;
+        struct job_slot *job_slot = &table.job_slots.job_slots[0];
+        size_t spoilt = round % 8 == 0 ? sizeof(*job_slot) * 2 : draw() % 4;
 
-        memcpy(card, &good, sizeof(good));
+        memcpy(job_slot, &good, sizeof(good));
         for (size_t i = 0; i < spoilt; i++)
-            ((unsigned char *)card)[draw() % (round % 2 ? 320 : sizeof(*card))] = (unsigned char)draw();
-        readable += read_all(card);
+            ((unsigned char *)job_slot)[draw() % (round % 2 ? 320 : sizeof(*job_slot))] = (unsigned char)draw();
+        readable += read_all(job_slot);
     }
     assert_true(readable > rounds / 10 && readable < rounds * 9 / 10);
-    memset(table.memory, 0xff, card_table_size(1));
-    assert_int_equal(card_state(&table.cards, 0), CARD_FREE);
-    assert_null(card_find_witness(&table.cards, UINTPTR_MAX));
+    memset(table.memory, 0xff, job_slot_table_size(1));
+    assert_int_equal(job_slot_state(&table.job_slots, 0), JOB_SLOT_FREE);
+    assert_null(job_slot_find_running(&table.job_slots, UINTPTR_MAX));
     free(table.memory);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EXPECT_TEST(a_card_says_what_settling_the_job_needs),
-        EXPECT_TEST(a_card_knows_the_deadline_when_the_job_has_started),
-        EXPECT_TEST(the_context_is_rebuilt_and_outlives_the_card),
+        EXPECT_TEST(a_job_slot_says_what_settling_the_job_needs),
+        EXPECT_TEST(a_job_slot_knows_the_deadline_when_the_job_has_started),
+        EXPECT_TEST(the_context_is_rebuilt_and_outlives_the_job_slot),
         EXPECT_TEST(metadata_that_does_not_fit_is_left_out),
         EXPECT_TEST(the_longest_names_all_fit),
-        EXPECT_TEST(cards_are_taken_until_none_is_free_and_again_when_dropped),
-        EXPECT_TEST(a_card_is_found_by_the_identity_of_its_job_while_it_is_in_use),
-        EXPECT_TEST(pages_that_a_peak_has_left_are_given_back_where_no_card_is_in_use),
-        EXPECT_TEST(no_card_brings_its_reader_down),
+        EXPECT_TEST(job_slots_are_taken_until_none_is_free_and_again_when_dropped),
+        EXPECT_TEST(a_job_slot_is_found_by_the_identity_of_its_job_while_it_is_in_use),
+        EXPECT_TEST(pages_that_a_peak_has_left_are_given_back_where_no_job_slot_is_in_use),
+        EXPECT_TEST(no_job_slot_brings_its_reader_down),
     };
 
     return cmocka_run_group_tests_name("card", tests, NULL, NULL);

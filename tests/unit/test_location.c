@@ -56,20 +56,20 @@ static void an_address_that_is_nobodys_is_a_number(void **state)
 
 static void places_have_function_file_and_line_while_they_are_named(void **state)
 {
-    char words[PLACE_SIZE];
+    char words[CODE_ADDRESS_SIZE];
 
     (void)state;
     assert_int_equal(location_name_places(&map), 0);
     for (int again = 0; again < 2; again++) {
-        place_describe(load_profile(), words);
+        code_address_describe(load_profile(), words);
         assert_int_equal(strncmp(words, "load_profile (test_location.c:", 30), 0);
     }
-    place_describe((const void *)0x10, words);
+    code_address_describe((const void *)0x10, words);
     assert_string_equal(words, "0x10");
-    place_describe(NULL, words);
+    code_address_describe(NULL, words);
     assert_string_equal(words, "an unknown place");
     location_name_places_no_more();
-    place_describe(load_profile(), words);
+    code_address_describe(load_profile(), words);
     assert_int_equal(strncmp(words, "test_location+0x", 16), 0);
     location_name_places_no_more();
 }

@@ -21,7 +21,7 @@
 static struct job *accept_parsed(struct parsed parsed)
 {
     if (parsed.result != 0)
-        fail_msg("%d: %s", parsed.result, parsed.refusal.reason);
+        fail_msg("%d: %s", parsed.result, parsed.rejection.reason);
     assert_non_null(parsed.job);
     return parsed.job;
 }
@@ -235,11 +235,11 @@ static int64_t enqueued_of(const char *entry_id)
 {
     const struct message_field fields[] = {FIELD("type", "mail"), FIELD("delay", "10ms")};
     const struct message_limits limits = {.payload_max = 0};
-    struct message_refusal refusal;
+    struct message_rejection rejection;
     int64_t enqueued_ms;
     struct job *job;
 
-    assert_int_equal(message_parse("q", entry_id, fields, 2, NOW_MS, &limits, &job, &refusal), 0);
+    assert_int_equal(message_parse("q", entry_id, fields, 2, NOW_MS, &limits, &job, &rejection), 0);
     assert_string_equal(job->id, entry_id);
     enqueued_ms = job->enqueued_ms;
     job_free(job);
@@ -299,11 +299,11 @@ static void job_without_memory_is_no_refusal(void **state)
 {
     const struct message_field fields[] = {FIELD("type", "mail"), {"payload", 7, "", INT64_MAX / 8}};
     const struct message_limits limits = {.payload_max = INT64_MAX};
-    struct message_refusal refusal;
+    struct message_rejection rejection;
     struct job *job = NULL;
 
     (void)state;
-    assert_int_equal(message_parse("q", ENTRY_ID, fields, 2, NOW_MS, &limits, &job, &refusal), -ENOMEM);
+    assert_int_equal(message_parse("q", ENTRY_ID, fields, 2, NOW_MS, &limits, &job, &rejection), -ENOMEM);
     assert_null(job);
 }
 

@@ -23,7 +23,7 @@ static void assert_refused(struct parsed parsed, const char *reason)
 {
     assert_int_equal(parsed.result, -EBADMSG);
     assert_null(parsed.job);
-    assert_string_equal(parsed.refusal.reason, reason);
+    assert_string_equal(parsed.rejection.reason, reason);
 }
 
 static void message_without_type(void **state)
@@ -222,25 +222,25 @@ static void payload_ends_at_its_limit(void **state)
                    "the payload takes 1025 bytes; send at most 1024 or raise limits.payload");
 }
 
-static void refusal_names_the_job_and_type_where_they_are_readable(void **state)
+static void rejection_names_the_job_and_type_where_they_are_readable(void **state)
 {
     struct parsed parsed = PARSE(FIELD("a b", ""), MAIL, FIELD("id", "order:17"));
 
     (void)state;
-    assert_string_equal(parsed.refusal.id, "order:17");
-    assert_string_equal(parsed.refusal.type, "mail");
+    assert_string_equal(parsed.rejection.id, "order:17");
+    assert_string_equal(parsed.rejection.type, "mail");
 
     parsed = PARSE(FIELD("id", "order:17"), FIELD("weft.id", "order:16"), FIELD("type", "nosuch"));
-    assert_string_equal(parsed.refusal.id, "order:16");
-    assert_string_equal(parsed.refusal.type, "nosuch");
+    assert_string_equal(parsed.rejection.id, "order:16");
+    assert_string_equal(parsed.rejection.type, "nosuch");
 
     parsed = PARSE(FIELD("id", "\n"), FIELD("type", "\x1b]0;evil\a"));
-    assert_string_equal(parsed.refusal.id, ENTRY_ID);
-    assert_string_equal(parsed.refusal.type, "");
+    assert_string_equal(parsed.rejection.id, ENTRY_ID);
+    assert_string_equal(parsed.rejection.type, "");
 
     parsed = PARSE(FIELD("id", X128), FIELD("type", X128), FIELD("attempts", "x"));
-    assert_string_equal(parsed.refusal.id, X128);
-    assert_string_equal(parsed.refusal.type, X128);
+    assert_string_equal(parsed.rejection.id, X128);
+    assert_string_equal(parsed.rejection.type, X128);
 }
 
 static void values_cannot_forge_the_sentence(void **state)
@@ -256,9 +256,9 @@ static void values_cannot_forge_the_sentence(void **state)
     memset(value, '\n', sizeof(value));
     parsed = message_support_parse(fields, 2);
     assert_int_equal(parsed.result, -EBADMSG);
-    assert_int_equal(strlen(parsed.refusal.reason), strlen("weft.id \"\"... is not " ID OWN) + (size_t)4 * 64);
-    assert_null(strchr(parsed.refusal.reason, '\n'));
-    assert_non_null(strstr(parsed.refusal.reason, "\\x0a\"... is not " ID OWN));
+    assert_int_equal(strlen(parsed.rejection.reason), strlen("weft.id \"\"... is not " ID OWN) + (size_t)4 * 64);
+    assert_null(strchr(parsed.rejection.reason, '\n'));
+    assert_non_null(strstr(parsed.rejection.reason, "\\x0a\"... is not " ID OWN));
 }
 
 /* Far more fields than anybody may send, as names of equal shape, before the type. */
@@ -279,7 +279,7 @@ static void hundred_thousand_fields_are_read_to_the_last(void **state)
     fields[COUNT - 1] = FIELD("type", "mail");
     parsed = message_support_parse(fields, COUNT);
     assert_refused(parsed, "the message has more than 64 metadata fields; send at most 64, and the rest as payload");
-    assert_string_equal(parsed.refusal.type, "mail");
+    assert_string_equal(parsed.rejection.type, "mail");
 
     for (size_t i = 0; i < COUNT - 1; i++)
         fields[i].name = names[i % 64];
@@ -333,7 +333,7 @@ static void random_messages_are_either_jobs_or_refusals(void **state)
 {
     uint32_t seed = 20261123;
     unsigned jobs = 0;
-    unsigned refusals = 0;
+    unsigned rejections = 0;
 
     (void)state;
     for (unsigned round = 0; round < 20000; round++) {
@@ -349,15 +349,15 @@ static void random_messages_are_either_jobs_or_refusals(void **state)
             jobs++;
             assert_true(strlen(parsed.job->type) > 0 && parsed.job->payload[parsed.job->payload_size] == '\0');
         } else {
-            refusals++;
+            rejections++;
             assert_int_equal(parsed.result, -EBADMSG);
-            for (const char *c = parsed.refusal.reason; *c; c++)
+            for (const char *c = parsed.rejection.reason; *c; c++)
                 assert_true(*c >= ' ' && *c <= '~');
         }
         job_free(parsed.job);
     }
     assert_true(jobs > 100);
-    assert_true(refusals > 1000);
+    assert_true(rejections > 1000);
 }
 
 int main(void)
@@ -376,7 +376,7 @@ int main(void)
         cmocka_unit_test(metadata_ends_at_64_fields),
         cmocka_unit_test(metadata_ends_at_16_kibibytes),
         cmocka_unit_test(payload_ends_at_its_limit),
-        cmocka_unit_test(refusal_names_the_job_and_type_where_they_are_readable),
+        cmocka_unit_test(rejection_names_the_job_and_type_where_they_are_readable),
         cmocka_unit_test(values_cannot_forge_the_sentence),
         cmocka_unit_test(hundred_thousand_fields_are_read_to_the_last),
         cmocka_unit_test(random_messages_are_either_jobs_or_refusals),

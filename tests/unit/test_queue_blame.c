@@ -19,7 +19,7 @@ static struct queues *begin(void **state)
     struct queues *queues = queues_begin(state, 1);
 
     consumers_give(queues, "dead", three_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     return queues;
 }
 
@@ -29,9 +29,9 @@ static void blame(struct queues *queues, enum job_outcome outcome)
 
     settlement.error = "the worker was killed by SIGSEGV";
     settlement.due_ms = INT64_C(4000000000000);
-    assert_int_equal(queue_keeper_settle(queues->keeper, &settlement), 0);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
-    assert_false(queue_keeper_is_idle(queues->keeper));
+    assert_int_equal(maintenance_settle(queues->maintenance, &settlement), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "dead"), 0);
+    assert_false(maintenance_is_idle(queues->maintenance));
 }
 
 static void expect_neighbours_back(struct queues *queues)
@@ -53,7 +53,7 @@ static void culprit_is_settled_before_the_neighbours_go_back(void **state)
 
     blame(queues, JOB_DEAD);
     expect_neighbours_back(queues);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 2);
     assert_non_null(strstr(redis_server_ask(&queues->server, "XRANGE weft:{q}:dead - +"),
                            "[type t id culprit weft.id culprit weft.error the worker was killed by SIGSEGV "
@@ -71,7 +71,7 @@ static void culprit_that_may_try_again_is_charged(void **state)
     WAIT_UNTIL(queues, queues->ready == 1);
     blame(queues, JOB_RETRY);
     expect_neighbours_back(queues);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1 WITHSCORES"),
                         "[culprit 4000000000000]");
     assert_string_equal(redis_server_ask(&queues->server, "HMGET weft:{q}:job:culprit state attempt"), "[retrying 2]");
@@ -86,7 +86,7 @@ static void culprit_that_somebody_else_has_settled_stays_as_it_is(void **state)
     redis_server_ask(&queues->server, "XDEL weft:{q} 5-2");
     blame(queues, JOB_DEAD);
     expect_neighbours_back(queues);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_int_equal(redis_server_count(&queues->server, "EXISTS weft:{q}:dead weft:{q}:job:culprit"), 0);
     queues_tear_down(queues);
 }
@@ -100,14 +100,14 @@ static void blame_waits_until_redis_is_back(void **state)
     redis_server_start(&queues->server);
     queues_set_up(queues, 1);
     consumers_give(queues, "dead", three_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
     redis_server_kill(&queues->server);
     WAIT_UNTIL(queues, queues->problem_count > 0);
     blame(queues, JOB_DEAD);
     redis_server_up(&queues->server);
     expect_neighbours_back(queues);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}:dead"), 1);
     queues_tear_down(queues);
     redis_server_stop(&queues->server);
@@ -121,12 +121,12 @@ static void culprit_whose_outcome_redis_refuses_holds_nobody_up(void **state)
     queues->options.lease_ms = 2000;
     consumers_give(queues, "dead", three_jobs);
     redis_server_ask(&queues->server, "SET weft:{q}:job:culprit x");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     blame(queues, JOB_DEAD);
     expect_neighbours_back(queues);
-    assert_false(queue_keeper_is_idle(queues->keeper));
+    assert_false(maintenance_is_idle(queues->maintenance));
     redis_server_ask(&queues->server, "DEL weft:{q}:job:culprit");
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_string_equal(redis_server_ask(&queues->server, "HGET weft:{q}:job:culprit state"), "dead");
     WAIT_UNTIL(queues, queues_says(queues, "XINFO CONSUMERS weft:{q} weft", "[]"));
     assert_int_equal(queues->reclaims, 1);
@@ -140,8 +140,8 @@ static void job_of_a_queue_that_is_not_ours_cannot_be_settled(void **state)
     struct settlement settlement = queues_ran(&stranger, JOB_DEAD);
 
     stranger.queue = "nosuch";
-    assert_int_equal(queue_keeper_settle(queues->keeper, &settlement), -EINVAL);
-    assert_true(queue_keeper_is_idle(queues->keeper));
+    assert_int_equal(maintenance_settle(queues->maintenance, &settlement), -EINVAL);
+    assert_true(maintenance_is_idle(queues->maintenance));
     queues_tear_down(queues);
 }
 

@@ -247,12 +247,12 @@ static void key_that_is_something_else_is_told_and_jobs_are_run(void **state)
     queues_tear_down(queues);
 }
 
-static void keeper_forgets_what_was_noted_long_ago(void **state)
+static void maintenance_forgets_what_was_noted_long_ago(void **state)
 {
     struct queues *queues = queues_begin(state, 2);
 
     redis_server_ask(&queues->server, "ZADD weft:{r}:cancel 1763922000123 long-ago 99999999999999 later");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "ZRANGE weft:{r}:cancel 0 -1", "[later]"));
     queues_tear_down(queues);
 }
@@ -272,7 +272,7 @@ int main(void)
         cmocka_unit_test(job_of_the_same_id_that_was_enqueued_later_is_run),
         cmocka_unit_test(job_is_cancelled_though_the_streams_clock_is_ahead_of_redis),
         cmocka_unit_test(key_that_is_something_else_is_told_and_jobs_are_run),
-        cmocka_unit_test(keeper_forgets_what_was_noted_long_ago),
+        cmocka_unit_test(maintenance_forgets_what_was_noted_long_ago),
     };
 
     return cmocka_run_group_tests(tests, queues_start_server, queues_stop_server);

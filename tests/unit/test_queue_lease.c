@@ -48,7 +48,7 @@ static void stopped_worker_leaves_no_consumer(void **state)
     queues_settle_as(queues, queues->jobs[0], JOB_DONE);
     queues_settle_as(queues, queues->jobs[1], JOB_DONE);
     WAIT_UNTIL(queues, queues->drained == 1);
-    queues->keeper = queue_keeper_free(queues->keeper);
+    queues->maintenance = maintenance_free(queues->maintenance);
     queues_run(queues, LEASES_MS);
     assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
     queues_tear_down(queues);

@@ -17,7 +17,7 @@ static void retried_job_comes_back_with_its_exact_message_and_identity(void **st
     struct settlement settlement;
     struct job *job;
 
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     redis_server_ask(&queues->server, "XADD weft:{r} 1763922000123-0 type t id j payload %b tenant acme", payload,
                      sizeof(payload) - 1);
     queues_start_client(queues, 10);
@@ -48,7 +48,7 @@ static void hundreds_of_delayed_jobs_come_back_each_once(void **state)
     for (int i = 0; i < 500; i++)
         redis_server_ask(&queues->server, "XADD weft:{q} * type t id j%d delay 50ms", i);
     queues_start_client(queues, 600);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     queues_wait_for_jobs(queues, 500);
     queue_client_stop(queues->client);
     WAIT_UNTIL(queues, queues->drained == 1);
@@ -65,7 +65,7 @@ static void job_that_is_not_due_stays_delayed(void **state)
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id later delay 1h");
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id soon delay 30ms");
     queues_start_client(queues, 10);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     queues_wait_for_jobs(queues, 1);
     assert_string_equal(queues->jobs[0]->id, "soon");
     assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1"), "[later]");
@@ -83,7 +83,7 @@ static void queue_that_cannot_be_written_does_not_hold_up_another(void **state)
     queues->client = queue_client_free(queues->client);
     redis_server_ask(&queues->server, "DEL weft:{q}");
     redis_server_ask(&queues->server, "SET weft:{q} x");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{r}", "1"));
     assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:{q}:delayed 0 -1"), "[stuck]");
     redis_server_ask(&queues->server, "DEL weft:{q}");
@@ -103,8 +103,8 @@ static void jobs_of_a_dead_consumer_are_given_back_uncharged(void **state)
     redis_server_ask(&queues->server, "XADD weft:{q} 5-4 type t id other");
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft alive STREAMS weft:{q} >");
     redis_server_ask(&queues->server, "XDEL weft:{q} 5-3");
-    queues_start_keeper(queues);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    queues_start_maintenance(queues);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "dead"), 0);
     WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
     assert_string_equal(queues->reclaimed, "q dead 2");
     assert_int_equal(queues->ready, 1);
@@ -127,8 +127,8 @@ static void hundreds_of_jobs_and_one_huge_message_are_given_back(void **state)
         redis_server_ask(&queues->server, "XADD weft:{q} * type t");
     queues_add_huge_message(queues);
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft dead COUNT 1000 STREAMS weft:{q} >");
-    queues_start_keeper(queues);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    queues_start_maintenance(queues);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "dead"), 0);
     WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
     assert_string_equal(queues->reclaimed, "q dead 351");
     assert_string_equal(redis_server_ask(&queues->server, "XLEN weft:{q}"), "351");
@@ -156,7 +156,7 @@ static void give_all(struct queues *queues, const char *consumer)
     freeReplyObject(redisCommand(queues->server.context, "XREADGROUP GROUP weft %s STREAMS weft:{q} >", consumer));
 }
 
-static const char *reclaim_slice(struct queues *queues, const char *consumer, const char *silence)
+static const char *reaper_slice(struct queues *queues, const char *consumer, const char *silence)
 {
     return redis_server_ask(&queues->server, "EVAL %s 1 weft:{q} %s %s", queue_script_reclaim.source, consumer,
                             silence);
@@ -169,11 +169,11 @@ static void slice_of_a_give_back_leaves_the_rest_with_its_consumer(void **state)
     add_jobs(queues, 3, 300 * 1024);
     give_all(queues, "dead");
     for (int left = 2; left > 0; left--) {
-        assert_string_equal(reclaim_slice(queues, "dead", "0"), "[1 1]");
+        assert_string_equal(reaper_slice(queues, "dead", "0"), "[1 1]");
         assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 3);
         assert_int_equal(consumers_held(queues, "dead"), left);
     }
-    assert_string_equal(reclaim_slice(queues, "dead", "0"), "[1 0]");
+    assert_string_equal(reaper_slice(queues, "dead", "0"), "[1 0]");
     assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 3);
     queues_tear_down(queues);
@@ -186,27 +186,27 @@ static void consumer_that_comes_back_between_slices_keeps_the_rest(void **state)
     add_jobs(queues, 3, 300 * 1024);
     give_all(queues, "frozen");
     redis_server_sleep_ms(20);
-    assert_string_equal(reclaim_slice(queues, "frozen", "10"), "[1 1]");
+    assert_string_equal(reaper_slice(queues, "frozen", "10"), "[1 1]");
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft frozen STREAMS weft:{q} 99999999999999-0");
-    assert_string_equal(reclaim_slice(queues, "frozen", "10000"), "[0 0]");
+    assert_string_equal(reaper_slice(queues, "frozen", "10000"), "[0 0]");
     assert_int_equal(consumers_held(queues, "frozen"), 2);
     queues_tear_down(queues);
 }
 
 /* Whoever begins a give-back, anybody can end it. */
-static void give_back_that_somebody_left_unfinished_is_finished_by_another_keeper(void **state)
+static void give_back_that_somebody_left_unfinished_is_finished_by_another_maintenance(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
     const char *dead = consumers_name_dead(1);
 
     add_jobs(queues, 40, 300 * 1024);
     give_all(queues, dead);
-    queues_start_keeper(queues);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, dead), 0);
+    queues_start_maintenance(queues);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, dead), 0);
     WAIT_UNTIL(queues, consumers_held(queues, dead) < 40);
-    queues->keeper = queue_keeper_free(queues->keeper);
+    queues->maintenance = maintenance_free(queues->maintenance);
     assert_int_equal(queues->reclaims, 0);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->reclaims == 1);
     assert_false(consumers_has(queues, dead));
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 40);
@@ -241,8 +241,8 @@ static void give_back_of_thousands_holds_redis_up_for_moments_only(void **state)
     give_all(queues, "dead");
     redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 1000");
     redis_server_ask(&queues->server, "SLOWLOG RESET");
-    queues_start_keeper(queues);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    queues_start_maintenance(queues);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "dead"), 0);
     WAIT_UNTIL(queues, queues->reclaims == 1);
     (void)snprintf(expected, sizeof(expected), "q dead %d", JOBS);
     assert_string_equal(queues->reclaimed, expected);
@@ -264,11 +264,11 @@ static void reclaiming_is_done_when_redis_is_back(void **state)
     redis_server_ask(&queues->server, "XGROUP CREATE weft:{q} weft 0 MKSTREAM");
     redis_server_ask(&queues->server, "XADD weft:{q} * type t");
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft dead STREAMS weft:{q} >");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
     redis_server_kill(&queues->server);
     WAIT_UNTIL(queues, queues->problem_count > 0);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "dead"), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "dead"), 0);
     redis_server_up(&queues->server);
     WAIT_UNTIL(queues, queues->reclaimed[0] != '\0');
     assert_string_equal(queues->reclaimed, "q dead 1");
@@ -279,18 +279,18 @@ static void reclaiming_is_done_when_redis_is_back(void **state)
     free(queues);
 }
 
-static void keeper_survives_flushed_scripts_and_keys(void **state)
+static void maintenance_survives_flushed_scripts_and_keys(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
 
     queues_start_client(queues, 10);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
     redis_server_ask(&queues->server, "SCRIPT FLUSH");
     redis_server_ask(&queues->server, "FLUSHALL");
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id j delay 20ms");
     queues_wait_for_jobs(queues, 1);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, "nobody"), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, "nobody"), 0);
     WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "INFO commandstats"), "delconsumer") != NULL);
     queues_tear_down(queues);
 }
@@ -315,7 +315,7 @@ static void settling_says_which_queue_has_delayed_jobs_and_promoting_takes_it_ba
     WAIT_UNTIL(queues, queues_says(queues, "ZCARD weft:{r}:delayed", "2"));
     assert_string_equal(redis_server_ask(&queues->server, "ZRANGE weft:due 0 -1 WITHSCORES"), "[r 32440608000000]");
     redis_server_ask(&queues->server, "DEL weft:{r}:delayed weft:{r}:bodies");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "EXISTS weft:due", "0"));
     queues_tear_down(queues);
 }
@@ -324,7 +324,7 @@ static void delayed_job_of_which_nobody_has_told_is_found_in_turn(void **state)
 {
     struct queues *queues = queues_begin(state, 2);
 
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
     queues_run(queues, 600);
     delay_one(queues, "r");
@@ -338,7 +338,7 @@ static void delayed_job_of_a_queue_that_is_not_served_here_is_promoted_too(void 
 
     delay_one(queues, "elsewhere");
     redis_server_ask(&queues->server, "ZADD weft:due 1 elsewhere");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{elsewhere}", "1"));
     assert_string_equal(redis_server_ask(&queues->server, "EXISTS weft:due"), "0");
     queues_tear_down(queues);
@@ -350,7 +350,7 @@ static void set_of_due_queues_that_is_something_else_is_told_and_jobs_are_run(vo
 
     redis_server_ask(&queues->server, "SET weft:due x");
     delay_one(queues, "q");
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "1"));
     WAIT_UNTIL(queues, queues->problem_count > 0);
     assert_non_null(strstr(queues->problems[0], "the key weft:due holds a string, not a sorted set"));
@@ -374,7 +374,7 @@ static void tens_of_thousands_that_are_due_at_once_hold_redis_up_for_moments_onl
     redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 1000");
     redis_server_ask(&queues->server, "SLOWLOG RESET");
     began_ms = queues_now_ms();
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{r}", "1"));
     assert_true(redis_server_count(&queues->server, "XLEN weft:{q}") < JOBS);
     WAIT_UNTIL(queues, redis_server_count(&queues->server, "XLEN weft:{q}") == JOBS);
@@ -397,7 +397,7 @@ int main(void)
         cmocka_unit_test(hundreds_of_jobs_and_one_huge_message_are_given_back),
         cmocka_unit_test(slice_of_a_give_back_leaves_the_rest_with_its_consumer),
         cmocka_unit_test(consumer_that_comes_back_between_slices_keeps_the_rest),
-        cmocka_unit_test(give_back_that_somebody_left_unfinished_is_finished_by_another_keeper),
+        cmocka_unit_test(give_back_that_somebody_left_unfinished_is_finished_by_another_maintenance),
         cmocka_unit_test(give_back_of_thousands_holds_redis_up_for_moments_only),
         cmocka_unit_test(settling_says_which_queue_has_delayed_jobs_and_promoting_takes_it_back),
         cmocka_unit_test(delayed_job_of_which_nobody_has_told_is_found_in_turn),
@@ -405,7 +405,7 @@ int main(void)
         cmocka_unit_test(set_of_due_queues_that_is_something_else_is_told_and_jobs_are_run),
         cmocka_unit_test(tens_of_thousands_that_are_due_at_once_hold_redis_up_for_moments_only),
         cmocka_unit_test(reclaiming_is_done_when_redis_is_back),
-        cmocka_unit_test(keeper_survives_flushed_scripts_and_keys),
+        cmocka_unit_test(maintenance_survives_flushed_scripts_and_keys),
     };
 
     return cmocka_run_group_tests(tests, queues_start_server, queues_stop_server);

@@ -46,15 +46,15 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     static const struct redis_events events = {start_stuck_fetch, ignore_wake};
     struct queues *queues = queues_begin(state, 1);
     struct entry_set held = {0};
-    struct trouble trouble;
-    struct fetch_target target = {.trouble = &trouble, .held = &held, .wake = ignore_wake};
+    struct health health;
+    struct fetch_target target = {.health = &health, .held = &held, .wake = ignore_wake};
     struct queue_keys *keys;
     struct redis *redis;
     struct fetch *fetch;
 
-    trouble_init(&trouble, &queues->options, queues_note_problem, queues);
+    health_init(&health, &queues->options, queues_note_problem, queues);
     assert_int_equal(queue_keys_new_all(&queues->options, &keys), 0);
-    assert_int_equal(redis_new(queues->base, &queues->options, "test", &trouble, &events, &fetch, &redis), 0);
+    assert_int_equal(redis_new(queues->base, &queues->options, "test", &health, &events, &fetch, &redis), 0);
     assert_int_equal(fetch_new(queues->base, redis, &queues->options, keys, "worker1", &target, &fetch), 0);
     fetch_set_capacity(fetch, 1);
     WAIT_UNTIL(queues, !fetch_is_moving(fetch, true));

@@ -166,7 +166,7 @@ static void job_of_a_worker_that_stood_still_is_run_once_more_and_settled_once(v
     other->consumer = "worker2";
     other->options.lease_ms = LEASE_MS;
     queues_start_client(other, 10);
-    queues_start_keeper(other);
+    queues_start_maintenance(other);
     WAIT_UNTIL(other, other->reclaims == 1 && other->job_count == 1);
     assert_string_equal(other->reclaimed, "q worker1 1");
     queues_settle_as(other, other->jobs[0], JOB_DONE);

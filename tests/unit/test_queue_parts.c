@@ -18,13 +18,13 @@
 
 static void places_are_shared_out_by_weight_over_many_small_rounds(void **state)
 {
-    struct share shares[] = {{.weight = 5, .most = 9}, {.weight = 1, .most = 9}, {.weight = 2, .most = 9}};
+    struct read_share shares[] = {{.weight = 5, .most = 9}, {.weight = 1, .most = 9}, {.weight = 2, .most = 9}};
     struct sharing sharing = {.shares = shares, .count = 3};
     unsigned totals[3] = {0};
 
     (void)state;
     for (int round = 0; round < 80; round++) {
-        assert_int_equal(share_out(&sharing, 1, 1), 1);
+        assert_int_equal(read_share_out(&sharing, 1, 1), 1);
         for (int i = 0; i < 3; i++)
             totals[i] += shares[i].places;
     }
@@ -36,17 +36,17 @@ static void places_are_shared_out_by_weight_over_many_small_rounds(void **state)
 static void large_rounds_are_fair_over_time_and_serve_few_queues_each(void **state)
 {
     enum { QUEUES = 1000, ROUNDS = 1000, PLACES = 256 };
-    struct share *shares = calloc(QUEUES, sizeof(*shares));
+    struct read_share *shares = calloc(QUEUES, sizeof(*shares));
     struct sharing sharing = {.shares = shares, .count = QUEUES};
     unsigned *totals = calloc(QUEUES, sizeof(*totals));
 
     (void)state;
     for (int i = 0; i < QUEUES; i++)
-        shares[i] = (struct share){.weight = i == 0 ? 10 : 1, .most = PLACES};
+        shares[i] = (struct read_share){.weight = i == 0 ? 10 : 1, .most = PLACES};
     for (int round = 0; round < ROUNDS; round++) {
         int served = 0;
 
-        assert_int_equal(share_out(&sharing, PLACES, PLACES), PLACES);
+        assert_int_equal(read_share_out(&sharing, PLACES, PLACES), PLACES);
         for (int i = 0; i < QUEUES; i++) {
             totals[i] += shares[i].places;
             served += shares[i].places > 0;
@@ -63,42 +63,42 @@ static void large_rounds_are_fair_over_time_and_serve_few_queues_each(void **sta
 
 static void places_that_one_cannot_take_go_to_others(void **state)
 {
-    struct share shares[] = {{.weight = 100, .most = 1}, {.weight = 1, .most = 50}, {.weight = 1, .most = 0}};
+    struct read_share shares[] = {{.weight = 100, .most = 1}, {.weight = 1, .most = 50}, {.weight = 1, .most = 0}};
     struct sharing sharing = {.shares = shares, .count = 3};
 
     (void)state;
-    assert_int_equal(share_out(&sharing, 20, 20), 20);
+    assert_int_equal(read_share_out(&sharing, 20, 20), 20);
     assert_int_equal(shares[0].places, 1);
     assert_int_equal(shares[1].places, 19);
     assert_int_equal(shares[2].places, 0);
-    assert_int_equal(share_out(&sharing, 200, 200), 51);
+    assert_int_equal(read_share_out(&sharing, 200, 200), 51);
 }
 
 static void own_places_are_not_taken_from_the_common_ones(void **state)
 {
-    struct share shares[] = {{.weight = 1, .most = 10, .own = 3}, {.weight = 1, .most = 2}};
+    struct read_share shares[] = {{.weight = 1, .most = 10, .own = 3}, {.weight = 1, .most = 2}};
     struct sharing sharing = {.shares = shares, .count = 2};
 
     (void)state;
-    assert_int_equal(share_out(&sharing, 5, 2), 5);
+    assert_int_equal(read_share_out(&sharing, 5, 2), 5);
     assert_in_range(shares[0].places, 3, 5);
     assert_int_equal(shares[0].places + shares[1].places, 5);
     shares[0].most = 0;
-    assert_int_equal(share_out(&sharing, 5, 0), 0);
+    assert_int_equal(read_share_out(&sharing, 5, 0), 0);
 }
 
 static void who_could_take_nothing_for_a_while_has_not_saved_up(void **state)
 {
-    struct share shares[] = {{.weight = 1, .most = 10}, {.weight = 1, .most = 0}};
+    struct read_share shares[] = {{.weight = 1, .most = 10}, {.weight = 1, .most = 0}};
     struct sharing sharing = {.shares = shares, .count = 2};
     unsigned places = 0;
 
     (void)state;
     for (int round = 0; round < 100; round++)
-        assert_int_equal(share_out(&sharing, 8, 8), 8);
+        assert_int_equal(read_share_out(&sharing, 8, 8), 8);
     shares[1].most = 10;
     for (int round = 0; round < 10; round++) {
-        assert_int_equal(share_out(&sharing, 8, 8), 8);
+        assert_int_equal(read_share_out(&sharing, 8, 8), 8);
         places += shares[0].places;
     }
     assert_in_range(places, 38, 42);
@@ -108,138 +108,143 @@ static const struct queue_spec specs[] = {
     {.name = "a", .weight = 1}, {.name = "b", .weight = 1}, {.name = "c", .weight = 1}};
 static const size_t nothing_held[3];
 
-static enum roster_plan plan(struct roster *roster, unsigned limit, unsigned places, const size_t *held, int64_t now_ms)
+static enum read_plan plan(struct read_scheduler *scheduler, unsigned limit, unsigned places, const size_t *held,
+                           int64_t now_ms)
 {
-    const struct roster_room room = {.limit = limit, .places = places, .held = held};
+    const struct read_scheduler_room room = {.limit = limit, .places = places, .held = held};
 
-    return roster_make_plan(roster, &room, now_ms);
+    return read_scheduler_make_plan(scheduler, &room, now_ms);
 }
 
-static void roster_looks_at_all_queues_before_it_waits_for_them(void **state)
+static void read_scheduler_looks_at_all_queues_before_it_waits_for_them(void **state)
 {
-    struct roster *roster;
+    struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(roster_new(specs, 2, &roster), 0);
-    assert_int_equal(plan(roster, 4, 10, nothing_held, 1000), ROSTER_ROUND);
-    assert_int_equal(roster_chosen(roster), 2);
-    assert_int_equal(roster_each(roster), 1);
-    assert_int_equal(roster_count(roster, 0), 0);
-    roster_note_read(roster, 0, 1, 1);
-    roster_note_read(roster, 1, 1, 0);
-    assert_false(roster_is_idle(roster));
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 1001), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 0), 10);
-    assert_int_equal(roster_chosen(roster), 0);
-    roster_note_read(roster, 0, 10, 10);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 1100), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 0), 10);
-    assert_true(roster_is_chosen(roster, 1)); /* looked at again after a while */
-    assert_false(roster_is_chosen(roster, 0));
-    roster_note_read(roster, 0, 10, 8);
-    roster_note_read(roster, 1, 1, 0);
-    assert_true(roster_is_idle(roster));
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 1101), ROSTER_WAIT);
-    assert_int_equal(roster_chosen(roster), 2);
-    assert_int_equal(roster_each(roster), 5);
-    assert_null(roster_free(roster));
+    assert_int_equal(read_scheduler_new(specs, 2, &scheduler), 0);
+    assert_int_equal(plan(scheduler, 4, 10, nothing_held, 1000), READ_ROUND);
+    assert_int_equal(read_scheduler_chosen(scheduler), 2);
+    assert_int_equal(read_scheduler_each(scheduler), 1);
+    assert_int_equal(read_scheduler_count(scheduler, 0), 0);
+    read_scheduler_note_read(scheduler, 0, 1, 1);
+    read_scheduler_note_read(scheduler, 1, 1, 0);
+    assert_false(read_scheduler_is_idle(scheduler));
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1001), READ_ROUND);
+    assert_int_equal(read_scheduler_count(scheduler, 0), 10);
+    assert_int_equal(read_scheduler_chosen(scheduler), 0);
+    read_scheduler_note_read(scheduler, 0, 10, 10);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1100), READ_ROUND);
+    assert_int_equal(read_scheduler_count(scheduler, 0), 10);
+    assert_true(read_scheduler_is_chosen(scheduler, 1)); /* looked at again after a while */
+    assert_false(read_scheduler_is_chosen(scheduler, 0));
+    read_scheduler_note_read(scheduler, 0, 10, 8);
+    read_scheduler_note_read(scheduler, 1, 1, 0);
+    assert_true(read_scheduler_is_idle(scheduler));
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1101), READ_WAIT);
+    assert_int_equal(read_scheduler_chosen(scheduler), 2);
+    assert_int_equal(read_scheduler_each(scheduler), 5);
+    assert_null(read_scheduler_free(scheduler));
 }
 
-static void roster_waits_for_all_queues_however_few_places_there_are(void **state)
+static void read_scheduler_waits_for_all_queues_however_few_places_there_are(void **state)
 {
-    struct roster *roster;
+    struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(roster_new(specs, 3, &roster), 0);
+    assert_int_equal(read_scheduler_new(specs, 3, &scheduler), 0);
     for (size_t i = 0; i < 3; i++)
-        roster_note_read(roster, i, 1, 0);
-    assert_int_equal(plan(roster, 1, 1, nothing_held, 1000), ROSTER_WAIT);
-    assert_int_equal(roster_chosen(roster), 3);
-    assert_int_equal(roster_each(roster), 1);
-    assert_null(roster_free(roster));
+        read_scheduler_note_read(scheduler, i, 1, 0);
+    assert_int_equal(plan(scheduler, 1, 1, nothing_held, 1000), READ_WAIT);
+    assert_int_equal(read_scheduler_chosen(scheduler), 3);
+    assert_int_equal(read_scheduler_each(scheduler), 1);
+    assert_null(read_scheduler_free(scheduler));
 }
 
-static void roster_does_not_look_at_many_queues_at_once_or_all_the_time(void **state)
+static void read_scheduler_does_not_look_at_many_queues_at_once_or_all_the_time(void **state)
 {
     enum { QUEUES = 1000 };
     struct queue_spec *many = calloc(QUEUES, sizeof(*many));
     size_t *held = calloc(QUEUES, sizeof(*held));
-    struct roster *roster;
+    struct read_scheduler *scheduler;
     int looks = 0, rounds = 0;
 
     (void)state;
     for (size_t i = 0; i < QUEUES; i++)
         many[i] = (struct queue_spec){.name = "q", .weight = 1};
-    assert_int_equal(roster_new(many, QUEUES, &roster), 0);
-    for (; plan(roster, 4, 1000, held, 1000) == ROSTER_ROUND; rounds++) {
-        assert_in_range(roster_chosen(roster), 1, 16);
+    assert_int_equal(read_scheduler_new(many, QUEUES, &scheduler), 0);
+    for (; plan(scheduler, 4, 1000, held, 1000) == READ_ROUND; rounds++) {
+        assert_in_range(read_scheduler_chosen(scheduler), 1, 16);
         for (size_t i = 0; i < QUEUES; i++)
-            if (roster_is_chosen(roster, i))
-                roster_note_read(roster, i, 1, 0);
+            if (read_scheduler_is_chosen(scheduler, i))
+                read_scheduler_note_read(scheduler, i, 1, 0);
     }
     assert_int_equal(rounds, 63);
-    assert_int_equal(roster_chosen(roster), QUEUES);
-    roster_note_read(roster, 0, 1, 1);
+    assert_int_equal(read_scheduler_chosen(scheduler), QUEUES);
+    read_scheduler_note_read(scheduler, 0, 1, 1);
     for (int ms = 0; ms < 1000; ms++) {
-        assert_int_equal(plan(roster, 256, 1000, held, 2000 + ms), ROSTER_ROUND);
-        assert_int_equal(roster_count(roster, 0), 256);
-        looks += roster_chosen(roster) > 0;
+        assert_int_equal(plan(scheduler, 256, 1000, held, 2000 + ms), READ_ROUND);
+        assert_int_equal(read_scheduler_count(scheduler, 0), 256);
+        looks += read_scheduler_chosen(scheduler) > 0;
     }
     assert_in_range(looks, 20, 50);
-    assert_null(roster_free(roster));
+    assert_null(read_scheduler_free(scheduler));
     free(held);
     free(many);
 }
 
-static void roster_leaves_an_ailing_queue_alone_for_a_while(void **state)
+static void read_scheduler_leaves_an_ailing_queue_alone_for_a_while(void **state)
 {
-    struct roster *roster;
+    struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(roster_new(specs, 1, &roster), 0);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 1000), ROSTER_WAIT);
-    roster_leave_alone(roster, 0, 2000);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 1999), ROSTER_NOTHING);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 2000), ROSTER_ROUND);
-    roster_leave_alone(roster, 0, 3000);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 3000), ROSTER_ROUND);
-    roster_note_read(roster, 0, 10, 0);
-    assert_int_equal(plan(roster, 10, 10, nothing_held, 3001), ROSTER_WAIT);
-    assert_null(roster_free(roster));
+    assert_int_equal(read_scheduler_new(specs, 1, &scheduler), 0);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1000), READ_WAIT);
+    read_scheduler_leave_alone(scheduler, 0, 2000);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1999), READ_NOTHING);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 2000), READ_ROUND);
+    read_scheduler_leave_alone(scheduler, 0, 3000);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 3000), READ_ROUND);
+    read_scheduler_note_read(scheduler, 0, 10, 0);
+    assert_int_equal(plan(scheduler, 10, 10, nothing_held, 3001), READ_WAIT);
+    assert_null(read_scheduler_free(scheduler));
 }
 
-static void roster_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free(void **state)
+static void read_scheduler_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free(void **state)
 {
     const struct queue_spec limited[] = {{.name = "a", .weight = 1, .concurrency = 3},
                                          {.name = "b", .weight = 1},
                                          {.name = "c", .weight = 1, .reserve = 4}};
     const size_t full[] = {3, 3, 0}, some[] = {2, 3, 1}, none_left[] = {3, 3, 4};
-    struct roster *roster;
+    struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(roster_new(limited, 3, &roster), 0);
+    assert_int_equal(read_scheduler_new(limited, 3, &scheduler), 0);
     for (size_t i = 0; i < 3; i++)
-        roster_note_read(roster, i, 1, 1);
+        read_scheduler_note_read(scheduler, i, 1, 1);
     /* 10 places of which 6 are taken: the rest are reserved. */
-    assert_int_equal(plan(roster, 4, 4, full, 1000), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 0), 0);
-    assert_int_equal(roster_count(roster, 1), 0);
-    assert_int_equal(roster_count(roster, 2), 4);
+    assert_int_equal(plan(scheduler, 4, 4, full, 1000), READ_ROUND);
+    assert_int_equal(read_scheduler_count(scheduler, 0), 0);
+    assert_int_equal(read_scheduler_count(scheduler, 1), 0);
+    assert_int_equal(read_scheduler_count(scheduler, 2), 4);
     /* 14 places of which 6 are taken: 3 are reserved, and the first queue gets 1. */
-    assert_int_equal(plan(roster, 8, 8, some, 1000), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 0), 1);
-    assert_int_equal(roster_count(roster, 0) + roster_count(roster, 1) + roster_count(roster, 2), 8);
-    assert_true(roster_count(roster, 0) + roster_count(roster, 1) <= 5);
+    assert_int_equal(plan(scheduler, 8, 8, some, 1000), READ_ROUND);
+    assert_int_equal(read_scheduler_count(scheduler, 0), 1);
+    assert_int_equal(read_scheduler_count(scheduler, 0) + read_scheduler_count(scheduler, 1) +
+                         read_scheduler_count(scheduler, 2),
+                     8);
+    assert_true(read_scheduler_count(scheduler, 0) + read_scheduler_count(scheduler, 1) <= 5);
     /* Empty ones are waited for where there is a place for them, and a place for another is noticed. */
-    roster_note_read(roster, 2, 1, 0);
-    assert_int_equal(plan(roster, 4, 4, full, 1000), ROSTER_WAIT);
-    assert_int_equal(roster_chosen(roster), 1);
-    assert_true(roster_is_chosen(roster, 2));
-    assert_false(roster_misses(roster, &(struct roster_room){.limit = 4, .places = 4, .held = full}, 1000));
-    assert_true(roster_misses(roster, &(struct roster_room){.limit = 5, .places = 5, .held = some}, 1000));
-    assert_int_equal(plan(roster, 1, 1, none_left, 1000), ROSTER_ROUND);
-    assert_int_equal(roster_count(roster, 1), 1);
-    assert_null(roster_free(roster));
+    read_scheduler_note_read(scheduler, 2, 1, 0);
+    assert_int_equal(plan(scheduler, 4, 4, full, 1000), READ_WAIT);
+    assert_int_equal(read_scheduler_chosen(scheduler), 1);
+    assert_true(read_scheduler_is_chosen(scheduler, 2));
+    assert_false(
+        read_scheduler_misses(scheduler, &(struct read_scheduler_room){.limit = 4, .places = 4, .held = full}, 1000));
+    assert_true(
+        read_scheduler_misses(scheduler, &(struct read_scheduler_room){.limit = 5, .places = 5, .held = some}, 1000));
+    assert_int_equal(plan(scheduler, 1, 1, none_left, 1000), READ_ROUND);
+    assert_int_equal(read_scheduler_count(scheduler, 1), 1);
+    assert_null(read_scheduler_free(scheduler));
 }
 
 static void a_set_of_entries_counts_them_by_queue_and_bytes(void **state)
@@ -403,43 +408,43 @@ static void set_of_entries_knows_which_are_settling_and_which_are_lost(void **st
 
 static void values_are_packed_as_messagepack_has_it(void **state)
 {
-    struct pack pack = {0};
+    struct msgpack msgpack = {0};
     char text[70000];
     size_t list, map;
 
     (void)state;
     memset(text, 'x', sizeof(text));
-    list = pack_begin_array(&pack);
-    map = pack_begin_map(&pack);
-    pack_add_text(&pack, "a");
-    pack_add_number(&pack, -120);
-    pack_end_map(&pack, map, 1);
-    pack_end_array(&pack, list, 1);
-    assert_memory_equal(pack.bytes,
+    list = msgpack_begin_array(&msgpack);
+    map = msgpack_begin_map(&msgpack);
+    msgpack_add_text(&msgpack, "a");
+    msgpack_add_number(&msgpack, -120);
+    msgpack_end_map(&msgpack, map, 1);
+    msgpack_end_array(&msgpack, list, 1);
+    assert_memory_equal(msgpack.bytes,
                         "\xdd\x00\x00\x00\x01\xde\x00\x01\xa1"
                         "a\xa4-120",
                         15);
-    assert_int_equal(pack.size, 15);
-    pack_truncate(&pack, 0);
-    pack_add(&pack, text, 31);
-    pack_add(&pack, text, 32);
-    pack_add(&pack, text, 255);
-    pack_add(&pack, text, 256);
-    pack_add(&pack, text, 70000);
-    assert_memory_equal(pack.bytes, "\xbf", 1);
-    assert_memory_equal(pack.bytes + 32, "\xd9\x20", 2);
-    assert_memory_equal(pack.bytes + 66, "\xd9\xff", 2);
-    assert_memory_equal(pack.bytes + 323, "\xda\x01\x00", 3);
-    assert_memory_equal(pack.bytes + 582, "\xdb\x00\x01\x11\x70", 5);
-    assert_int_equal(pack.size, 582 + 5 + 70000);
-    pack_truncate(&pack, 0);
-    pack_add_number(&pack, INT64_MIN);
-    pack_add_number(&pack, 0);
-    assert_memory_equal(pack.bytes,
+    assert_int_equal(msgpack.size, 15);
+    msgpack_truncate(&msgpack, 0);
+    msgpack_add(&msgpack, text, 31);
+    msgpack_add(&msgpack, text, 32);
+    msgpack_add(&msgpack, text, 255);
+    msgpack_add(&msgpack, text, 256);
+    msgpack_add(&msgpack, text, 70000);
+    assert_memory_equal(msgpack.bytes, "\xbf", 1);
+    assert_memory_equal(msgpack.bytes + 32, "\xd9\x20", 2);
+    assert_memory_equal(msgpack.bytes + 66, "\xd9\xff", 2);
+    assert_memory_equal(msgpack.bytes + 323, "\xda\x01\x00", 3);
+    assert_memory_equal(msgpack.bytes + 582, "\xdb\x00\x01\x11\x70", 5);
+    assert_int_equal(msgpack.size, 582 + 5 + 70000);
+    msgpack_truncate(&msgpack, 0);
+    msgpack_add_number(&msgpack, INT64_MIN);
+    msgpack_add_number(&msgpack, 0);
+    assert_memory_equal(msgpack.bytes,
                         "\xb4-9223372036854775808\xa1"
                         "0",
                         23);
-    pack_done(&pack);
+    msgpack_done(&msgpack);
 }
 
 static void arena_gives_aligned_memory_of_any_size_again_and_again(void **state)
@@ -472,12 +477,12 @@ int main(void)
         cmocka_unit_test(large_rounds_are_fair_over_time_and_serve_few_queues_each),
         cmocka_unit_test(own_places_are_not_taken_from_the_common_ones),
         cmocka_unit_test(who_could_take_nothing_for_a_while_has_not_saved_up),
-        cmocka_unit_test(roster_looks_at_all_queues_before_it_waits_for_them),
-        cmocka_unit_test(roster_waits_for_all_queues_however_few_places_there_are),
-        cmocka_unit_test(roster_does_not_look_at_many_queues_at_once_or_all_the_time),
-        cmocka_unit_test(roster_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free),
+        cmocka_unit_test(read_scheduler_looks_at_all_queues_before_it_waits_for_them),
+        cmocka_unit_test(read_scheduler_waits_for_all_queues_however_few_places_there_are),
+        cmocka_unit_test(read_scheduler_does_not_look_at_many_queues_at_once_or_all_the_time),
+        cmocka_unit_test(read_scheduler_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free),
         cmocka_unit_test(a_set_of_entries_counts_them_by_queue_and_bytes),
-        cmocka_unit_test(roster_leaves_an_ailing_queue_alone_for_a_while),
+        cmocka_unit_test(read_scheduler_leaves_an_ailing_queue_alone_for_a_while),
         cmocka_unit_test(entry_ids_are_read_and_nothing_else_is),
         cmocka_unit_test(set_of_entries_holds_what_was_added_and_not_removed),
         cmocka_unit_test(entry_that_was_settled_during_a_recovery_is_not_taken_for_a_new_one),

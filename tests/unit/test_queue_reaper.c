@@ -48,7 +48,7 @@ static void consumer_of_a_lost_host_is_reclaimed_after_its_lease(void **state)
     const char *consumer = consumers_name_elsewhere();
 
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     expect_reclaimed(queues, consumer, 2, RECLAIM_EXPIRED);
     queues_tear_down(queues);
 }
@@ -68,7 +68,7 @@ static void consumer_whose_lease_seems_to_be_over_once_is_waited_for(void **stat
 
     consumers_give(queues, consumer, two_jobs);
     redis_server_sleep_ms(1600);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     wait_for_looks(queues, 1);
     before = scripts_run(queues);
     WAIT_UNTIL(queues, scripts_run(queues) >= before + 3);
@@ -85,7 +85,7 @@ static void consumer_of_a_dead_process_on_this_host_is_reclaimed_at_once(void **
     const char *consumer = consumers_name_dead(1);
 
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     expect_reclaimed(queues, consumer, 2, RECLAIM_DEAD);
     queues_tear_down(queues);
 }
@@ -97,7 +97,7 @@ static void consumer_that_dies_later_is_found_too(void **state)
     const char *consumer = consumers_name(1, process, process);
 
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     wait_for_looks(queues, 2);
     assert_int_equal(consumers_held(queues, consumer), 2);
     consumers_end_process(process);
@@ -113,10 +113,10 @@ static void consumer_of_a_living_supervisor_is_left_to_it(void **state)
 
     consumers_give(queues, consumer, two_jobs);
     consumers_end_process(worker);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     wait_for_looks(queues, 2);
     assert_int_equal(consumers_held(queues, consumer), 2);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, consumer), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, consumer), 0);
     expect_reclaimed(queues, consumer, 2, RECLAIM_ASKED);
     queues_tear_down(queues);
 }
@@ -127,7 +127,7 @@ static void process_that_stands_still_for_longer_than_its_lease_is_reclaimed(voi
     const char *consumer = consumers_name(1, getpid(), getpid());
 
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     expect_reclaimed(queues, consumer, 2, RECLAIM_EXPIRED);
     queues_tear_down(queues);
 }
@@ -142,7 +142,7 @@ static void redis_of_our_own_needs_no_lease(void **state)
     consumers_give(queues, alive, (const char *const[]){"j0", NULL});
     redis_server_ask(&queues->server, "XADD weft:{q} * type t id j1");
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft %s STREAMS weft:{q} >", consumer);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->reclaims > 0);
     assert_non_null(strstr(queues->reclaimed, consumer));
     assert_int_equal(queues->reason, RECLAIM_DEAD);
@@ -161,9 +161,9 @@ static void dead_consumers_that_hold_nothing_are_deleted(void **state)
     redis_server_ask(&queues->server, "XGROUP CREATECONSUMER weft:{q} weft %s", alive);
     for (uint64_t nonce = 2; nonce < 7; nonce++)
         redis_server_ask(&queues->server, "XGROUP CREATECONSUMER weft:{q} weft %s", consumers_name_dead(nonce));
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "XINFO GROUPS weft:{q}"), "consumers 1 ") != NULL);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_true(consumers_has(queues, alive));
     assert_int_equal(queues->reclaims, 0);
     queues_tear_down(queues);
@@ -175,13 +175,13 @@ static void consumer_that_is_asked_for_and_found_dead_is_reclaimed_once(void **s
     const char *consumer = consumers_name_dead(1);
 
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->ready == 1);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, consumer), 0);
-    assert_int_equal(queue_keeper_reclaim(queues->keeper, consumer), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, consumer), 0);
+    assert_int_equal(maintenance_reclaim(queues->maintenance, consumer), 0);
     WAIT_UNTIL(queues, queues->reclaims > 0);
     wait_for_looks(queues, 2);
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     assert_int_equal(queues->reclaims, 1);
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), 2);
     queues_tear_down(queues);
@@ -217,7 +217,7 @@ static void queues_that_cannot_be_looked_at_do_no_harm(void **state)
 
     queues->options.lease_ms = HOUR_MS;
     consumers_give(queues, consumer, two_jobs);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->reclaims == 1);
     redis_server_ask(&queues->server, "FLUSHALL");
     redis_server_ask(&queues->server, "SET weft:{r} x");
@@ -226,7 +226,7 @@ static void queues_that_cannot_be_looked_at_do_no_harm(void **state)
     consumers_give(queues, consumer, two_jobs);
     WAIT_UNTIL(queues, queues->reclaims == 2);
     assert_string_equal(redis_server_ask(&queues->server, "GET weft:{r}"), "x");
-    WAIT_UNTIL(queues, queue_keeper_is_idle(queues->keeper));
+    WAIT_UNTIL(queues, maintenance_is_idle(queues->maintenance));
     queues_tear_down(queues);
 }
 
@@ -244,7 +244,7 @@ static void hundreds_of_dead_consumers_are_all_found(void **state)
                          "XREADGROUP GROUP weft n.1.%016x.%s.7ffffffe-1.7ffffffe-1 COUNT 1 STREAMS weft:{q} >", i,
                          host);
     }
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->reclaims == CONSUMERS);
     assert_string_equal(redis_server_ask(&queues->server, "XINFO CONSUMERS weft:{q} weft"), "[]");
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), CONSUMERS);
@@ -275,7 +275,7 @@ static void begin_with_many(struct queues *queues, const char *consumer, int64_t
     consumers_give(queues, consumer, two_jobs);
     assert_int_equal(enlist_format(name, sizeof(name), consumer, &queues->options), 0);
     redis_server_ask(&queues->server, "EVAL %s 1 weft:workers %s 600000", queue_script_enlist.source, name);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     wait_for_looks(queues, MANY + 1);
     assert_int_equal(consumers_held(queues, consumer), 2);
 }
@@ -321,7 +321,7 @@ static void worker_that_has_other_queues_too_is_left_on_the_set(void **state)
     consumers_give(queues, consumer, two_jobs);
     assert_int_equal(enlist_format(name, sizeof(name), consumer, &others), 0);
     redis_server_ask(&queues->server, "EVAL %s 1 weft:workers %s 600000", queue_script_enlist.source, name);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     expect_reclaimed(queues, consumer, 2, RECLAIM_DEAD);
     wait_for_looks(queues, 4);
     assert_int_equal(redis_server_count(&queues->server, "ZCARD weft:workers"), 1);

@@ -294,7 +294,7 @@ static void check_promotion(struct queues *queues, const char *key, const char *
                      "redis.call('ZADD', 'weft:{q}:delayed', 1, 'j') return redis.call('KEYS', '*')");
     redis_server_ask(&queues->server, "RENAMENX %s aside", key);
     redis_server_ask(&queues->server, "SET %s precious", key);
-    queues_start_keeper(queues);
+    queues_start_maintenance(queues);
     WAIT_UNTIL(queues, queues->problem_count > 0);
     queues_let_pass(queues, 600);
     assert_problem(queues, 0, sentence);

@@ -38,7 +38,7 @@ static void run_as_both(int (*fn)(void *arg))
     struct loop_support support = loop_support_begin();
 
     atomic_store(&place, 0);
-    witness_install(&place);
+    running_job_install(&place);
     for (size_t owner = 0; owner < 2; owner++) {
         struct weft_context *context = context_of(owner);
 
@@ -48,7 +48,7 @@ static void run_as_both(int (*fn)(void *arg))
     EXPECT_EQUAL(told(), 0);
     loop_support_end(&support);
     EXPECT_EQUAL(told(), 0);
-    witness_install(NULL);
+    running_job_install(NULL);
 }
 
 static uintptr_t mine(void)
@@ -183,23 +183,23 @@ static void whoever_gives_the_loop_back_begins_another_run(void **state)
 {
     (void)state;
     atomic_store(&turns, 0);
-    witness_count(&turns);
+    running_job_count(&turns);
     run_as_both(runs_for_long);
     uintptr_t after = atomic_load(&turns);
     EXPECT(after >= 4);
 
-    witness_count(NULL);
+    running_job_count(NULL);
     run_as_both(leaves);
     EXPECT_EQUAL(atomic_load(&turns), after);
 }
 
 static int is_kept_by_weft(void *arg)
 {
-    uintptr_t before = atomic_load(&turns), word = witness_leave();
+    uintptr_t before = atomic_load(&turns), word = running_job_leave();
 
     (void)arg;
     EXPECT_EQUAL(told(), 0);
-    witness_return(word);
+    running_job_return(word);
     EXPECT_EQUAL(told(), mine());
     EXPECT_EQUAL(atomic_load(&turns), before);
     return 0;
@@ -208,16 +208,16 @@ static int is_kept_by_weft(void *arg)
 static void what_weft_keeps_waiting_runs_nobodys_code_and_goes_on_with_the_same_run(void **state)
 {
     (void)state;
-    witness_count(&turns);
+    running_job_count(&turns);
     run_as_both(is_kept_by_weft);
-    witness_count(NULL);
+    running_job_count(NULL);
 }
 
-static int expect_own_witness(void *arg)
+static int expect_own_running_job(void *arg)
 {
     (void)arg;
     EXPECT(mine() != 0);
-    EXPECT_EQUAL(witness_told(), mine());
+    EXPECT_EQUAL(running_job_get(), mine());
     return 0;
 }
 
@@ -225,12 +225,12 @@ static int offloads(void *arg)
 {
     int result;
 
-    EXPECT_EQUAL(weft_offload(expect_own_witness, arg, &result), 0);
+    EXPECT_EQUAL(weft_offload(expect_own_running_job, arg, &result), 0);
     EXPECT_EQUAL(told(), mine());
     return 0;
 }
 
-static void threads_of_the_pool_have_witnesses_of_their_own(void **state)
+static void threads_of_the_pool_have_running_jobs_of_their_own(void **state)
 {
     (void)state;
     run_as_both(offloads);
@@ -245,7 +245,7 @@ int main(void)
         EXPECT_TEST(what_a_task_leaves_to_be_released_is_its_own_doing),
         EXPECT_TEST(whoever_gives_the_loop_back_begins_another_run),
         EXPECT_TEST(what_weft_keeps_waiting_runs_nobodys_code_and_goes_on_with_the_same_run),
-        EXPECT_TEST(threads_of_the_pool_have_witnesses_of_their_own),
+        EXPECT_TEST(threads_of_the_pool_have_running_jobs_of_their_own),
     };
 
     return cmocka_run_group_tests_name("witness", tests, NULL, NULL);

@@ -24,7 +24,7 @@ struct thread {
     void *arg;
     struct current saved;
     struct signal_stack signal_stack;
-    atomic_uintptr_t witness;
+    atomic_uintptr_t running_job;
 };
 
 static const struct operation_class thread_class = {.kind = "thread"};
@@ -50,7 +50,7 @@ static void thread_free(struct thread *thread)
 static void begin(struct thread *thread)
 {
     (void)!signal_stack_init(&thread->signal_stack);
-    witness_install(&thread->witness);
+    running_job_install(&thread->running_job);
     operation_enter(&thread->operation, &thread->saved);
 }
 
@@ -61,7 +61,7 @@ static void end(void *arg)
 
     operation_leave(&thread->operation, &thread->saved);
     operation_end(&thread->operation);
-    witness_install(NULL);
+    running_job_install(NULL);
     signal_stack_done(&thread->signal_stack);
     thread_free(thread);
 }

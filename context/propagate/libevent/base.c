@@ -63,20 +63,20 @@ bool propagate_runs_loop(void)
 PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
 {
     struct running_loop loop = {.base = base};
-    bool is_somebodys = witness_told() != 0;
-    struct witness_kept kept;
+    bool is_somebodys = running_job_get() != 0;
+    struct running_job_kept kept;
     struct current saved;
 
     begin_loop(&loop);
     propagate_suspend(&saved);
     if (is_somebodys)
-        kept = witness_keep();
+        kept = running_job_keep();
     int r = REAL(event_base_loop)(base, flags);
     if (is_somebodys)
-        witness_go_on(&kept);
+        running_job_go_on(&kept);
     propagate_resume(&saved);
     end_loop(&loop);
     if (!loops_here)
-        followed_drain();
+        wrapped_event_drain();
     return r;
 }

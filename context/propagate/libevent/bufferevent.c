@@ -10,7 +10,7 @@
 PROPAGATE_LINKED(bufferevents);
 
 struct callbacks {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     _Atomic(struct bufferevent *) bufferevent; /* NULL: it has others by now, or is freed */
     bufferevent_data_cb read;
     bufferevent_data_cb write;
@@ -49,9 +49,9 @@ static void run_read(struct bufferevent *bufferevent, void *arg)
     struct callbacks *callbacks = arg;
     struct current saved;
 
-    registration_enter(&callbacks->registration, &saved);
+    wrapped_callback_enter(&callbacks->wrapped, &saved);
     callbacks->read(bufferevent, callbacks->arg);
-    registration_leave(&callbacks->registration, &saved);
+    wrapped_callback_leave(&callbacks->wrapped, &saved);
 }
 
 static void run_write(struct bufferevent *bufferevent, void *arg)
@@ -59,9 +59,9 @@ static void run_write(struct bufferevent *bufferevent, void *arg)
     struct callbacks *callbacks = arg;
     struct current saved;
 
-    registration_enter(&callbacks->registration, &saved);
+    wrapped_callback_enter(&callbacks->wrapped, &saved);
     callbacks->write(bufferevent, callbacks->arg);
-    registration_leave(&callbacks->registration, &saved);
+    wrapped_callback_leave(&callbacks->wrapped, &saved);
 }
 
 static void run_event(struct bufferevent *bufferevent, short what, void *arg)
@@ -69,9 +69,9 @@ static void run_event(struct bufferevent *bufferevent, short what, void *arg)
     struct callbacks *callbacks = arg;
     struct current saved;
 
-    registration_enter(&callbacks->registration, &saved);
+    wrapped_callback_enter(&callbacks->wrapped, &saved);
     callbacks->event(bufferevent, what, callbacks->arg);
-    registration_leave(&callbacks->registration, &saved);
+    wrapped_callback_leave(&callbacks->wrapped, &saved);
 }
 
 /* ---- Setting and asking ---- */
@@ -91,7 +91,8 @@ static struct callbacks *callbacks_new(struct bufferevent *bufferevent, bufferev
     if (propagate_exempts((void *)read) && propagate_exempts((void *)write) && propagate_exempts((void *)event))
         return NULL;
 
-    struct callbacks *callbacks = registration_new(sizeof(*callbacks), &bufferevent_class, bufferevent->ev_base, place);
+    struct callbacks *callbacks =
+        wrapped_callback_new(sizeof(*callbacks), &bufferevent_class, bufferevent->ev_base, place);
     if (!callbacks)
         return NULL;
     atomic_init(&callbacks->bufferevent, bufferevent);
@@ -107,7 +108,7 @@ static void callbacks_drop(struct callbacks *callbacks)
     if (!callbacks)
         return;
     atomic_store(&callbacks->bufferevent, NULL);
-    registration_drop(&callbacks->registration);
+    wrapped_callback_drop(&callbacks->wrapped);
 }
 
 /* Also called by bufferevent_free(), which sets none. */

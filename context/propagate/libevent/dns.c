@@ -16,7 +16,7 @@ PROPAGATE_LINKED(lookups);
 
 /* Filed under its resolver, until it is called. */
 struct lookup {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     struct evdns_base *resolver;
     evdns_callback_type callback;
     evdns_getaddrinfo_cb address_callback;
@@ -27,7 +27,7 @@ struct lookup {
 static void describe(const struct operation *operation, char *buffer)
 {
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "dns %.*s", OPERATION_DESCRIPTION_SIZE - 5,
-                   container_of(operation, const struct lookup, registration.operation)->name);
+                   container_of(operation, const struct lookup, wrapped.operation)->name);
 }
 
 static const struct operation_class lookup_class = {.kind = "dns", .describe = describe};
@@ -40,8 +40,8 @@ static const struct operation_class resolver_class = {.kind = "resolver"};
 /* The call was the only one, unless the resolver was freed meanwhile by somebody who has seen to the lookup's end. */
 static void lookup_end(struct lookup *lookup)
 {
-    if (registration_take_this(&lookup->registration, lookup->resolver))
-        registration_drop(&lookup->registration);
+    if (wrapped_callback_take_this(&lookup->wrapped, lookup->resolver))
+        wrapped_callback_drop(&lookup->wrapped);
 }
 
 static void run_lookup(int result, char type, int count, int ttl, void *addresses, void *arg)
@@ -49,9 +49,9 @@ static void run_lookup(int result, char type, int count, int ttl, void *addresse
     struct lookup *lookup = arg;
     struct current saved;
 
-    registration_enter(&lookup->registration, &saved);
+    wrapped_callback_enter(&lookup->wrapped, &saved);
     lookup->callback(result, type, count, ttl, addresses, lookup->arg);
-    registration_leave(&lookup->registration, &saved);
+    wrapped_callback_leave(&lookup->wrapped, &saved);
     lookup_end(lookup);
 }
 
@@ -60,9 +60,9 @@ static void run_address_lookup(int result, struct evutil_addrinfo *addresses, vo
     struct lookup *lookup = arg;
     struct current saved;
 
-    registration_enter(&lookup->registration, &saved);
+    wrapped_callback_enter(&lookup->wrapped, &saved);
     lookup->address_callback(result, addresses, lookup->arg);
-    registration_leave(&lookup->registration, &saved);
+    wrapped_callback_leave(&lookup->wrapped, &saved);
     lookup_end(lookup);
 }
 
@@ -70,25 +70,25 @@ static void run_address_lookup(int result, struct evutil_addrinfo *addresses, vo
 
 static struct event_base *base_of(struct evdns_base *resolver)
 {
-    struct registration *note = registration_find(resolver, &resolver_class);
+    struct wrapped_callback *note = wrapped_callback_find(resolver, &resolver_class);
     struct event_base *base = note ? note->base : NULL;
 
     if (note)
-        registration_unref(note);
+        wrapped_callback_unref(note);
     return base;
 }
 
 static struct lookup *lookup_new(struct evdns_base *resolver, const char *name, void *arg, const void *place)
 {
     struct event_base *base = base_of(resolver);
-    struct lookup *lookup = base ? registration_new(sizeof(*lookup), &lookup_class, base, place) : NULL;
+    struct lookup *lookup = base ? wrapped_callback_new(sizeof(*lookup), &lookup_class, base, place) : NULL;
 
     if (!lookup)
         return NULL;
     lookup->resolver = resolver;
     lookup->arg = arg;
     (void)snprintf(lookup->name, sizeof(lookup->name), "%s", name ? name : "");
-    registration_file(&lookup->registration, resolver);
+    wrapped_callback_file(&lookup->wrapped, resolver);
     return lookup;
 }
 
@@ -191,21 +191,21 @@ static struct event_base *base_or_global(struct event_base *base)
 PROPAGATE_EXPORT struct evdns_base *evdns_base_new(struct event_base *base, int flags)
 {
     struct evdns_base *resolver = REAL(evdns_base_new)(base, flags);
-    struct registration *note = resolver ? registration_new_note(&resolver_class, base_or_global(base)) : NULL;
+    struct wrapped_callback *note = resolver ? wrapped_callback_new_note(&resolver_class, base_or_global(base)) : NULL;
 
     if (note)
-        registration_file(note, resolver);
+        wrapped_callback_file(note, resolver);
     return resolver;
 }
 
 /* Those that are not to be told are forgotten. But libevent may have put off telling some the answer by now. */
 PROPAGATE_EXPORT void evdns_base_free(struct evdns_base *resolver, int tell)
 {
-    struct registration *lookups = registration_take_all(resolver, &lookup_class);
-    struct registration *note = registration_take(resolver, &resolver_class, NULL, NULL);
+    struct wrapped_callback *lookups = wrapped_callback_take_all(resolver, &lookup_class);
+    struct wrapped_callback *note = wrapped_callback_take(resolver, &resolver_class, NULL, NULL);
 
     REAL(evdns_base_free)(resolver, tell);
-    registration_end_all(lookups, registration_retire);
+    wrapped_callback_end_all(lookups, wrapped_callback_retire);
     if (note)
-        registration_unref(note);
+        wrapped_callback_unref(note);
 }

@@ -10,7 +10,7 @@ PROPAGATE_LINKED(buffers);
 
 /* A callback of evbuffer_add_cb(), or of the older evbuffer_setcb(); filed under its buffer. */
 struct watcher {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     struct evbuffer_cb_entry *entry; /* NULL: of evbuffer_setcb() */
     evbuffer_cb_func callback;
     evbuffer_cb old_callback;
@@ -29,9 +29,9 @@ static void run_watcher(struct evbuffer *buffer, const struct evbuffer_cb_info *
     struct watcher *watcher = arg;
     struct current saved;
 
-    registration_enter(&watcher->registration, &saved);
+    wrapped_callback_enter(&watcher->wrapped, &saved);
     watcher->callback(buffer, info, watcher->arg);
-    registration_leave(&watcher->registration, &saved);
+    wrapped_callback_leave(&watcher->wrapped, &saved);
 }
 
 static void run_old_watcher(struct evbuffer *buffer, size_t old_length, size_t length, void *arg)
@@ -39,9 +39,9 @@ static void run_old_watcher(struct evbuffer *buffer, size_t old_length, size_t l
     struct watcher *watcher = arg;
     struct current saved;
 
-    registration_enter(&watcher->registration, &saved);
+    wrapped_callback_enter(&watcher->wrapped, &saved);
     watcher->old_callback(buffer, old_length, length, watcher->arg);
-    registration_leave(&watcher->registration, &saved);
+    wrapped_callback_leave(&watcher->wrapped, &saved);
 }
 
 /* ---- Adding ---- */
@@ -52,7 +52,7 @@ PROPAGATE_EXPORT struct evbuffer_cb_entry *evbuffer_add_cb(struct evbuffer *buff
     struct watcher *watcher = NULL;
 
     if (!propagate_exempts((void *)callback))
-        watcher = registration_new(sizeof(*watcher), &watcher_class, NULL, OPERATION_PLACE());
+        watcher = wrapped_callback_new(sizeof(*watcher), &watcher_class, NULL, OPERATION_PLACE());
     if (!watcher)
         return REAL(evbuffer_add_cb)(buffer, callback, arg);
 
@@ -60,70 +60,70 @@ PROPAGATE_EXPORT struct evbuffer_cb_entry *evbuffer_add_cb(struct evbuffer *buff
     watcher->arg = arg;
     watcher->entry = REAL(evbuffer_add_cb)(buffer, run_watcher, watcher);
     if (!watcher->entry) {
-        registration_drop(&watcher->registration);
+        wrapped_callback_drop(&watcher->wrapped);
         return NULL;
     }
-    registration_file(&watcher->registration, buffer);
+    wrapped_callback_file(&watcher->wrapped, buffer);
     return watcher->entry;
 }
 
 /* Removes all that there are, and adds one. */
 PROPAGATE_EXPORT int evbuffer_setcb(struct evbuffer *buffer, evbuffer_cb callback, void *arg)
 {
-    struct registration *removed = registration_take_all(buffer, &watcher_class);
+    struct wrapped_callback *removed = wrapped_callback_take_all(buffer, &watcher_class);
     struct watcher *watcher = NULL;
     int r;
 
     if (!propagate_exempts((void *)callback))
-        watcher = registration_new(sizeof(*watcher), &watcher_class, NULL, OPERATION_PLACE());
+        watcher = wrapped_callback_new(sizeof(*watcher), &watcher_class, NULL, OPERATION_PLACE());
     if (watcher) {
         watcher->old_callback = callback;
         watcher->arg = arg;
         r = REAL(evbuffer_setcb)(buffer, run_old_watcher, watcher);
         if (r == 0)
-            registration_file(&watcher->registration, buffer);
+            wrapped_callback_file(&watcher->wrapped, buffer);
         else
-            registration_drop(&watcher->registration);
+            wrapped_callback_drop(&watcher->wrapped);
     } else {
         r = REAL(evbuffer_setcb)(buffer, callback, arg);
     }
-    registration_end_all(removed, registration_drop);
+    wrapped_callback_end_all(removed, wrapped_callback_drop);
     return r;
 }
 
 /* ---- Removing ---- */
 
-static bool has_entry(const struct registration *registration, const void *wanted)
+static bool has_entry(const struct wrapped_callback *wrapped, const void *wanted)
 {
-    return container_of(registration, const struct watcher, registration)->entry == wanted;
+    return container_of(wrapped, const struct watcher, wrapped)->entry == wanted;
 }
 
-static bool has_callback(const struct registration *registration, const void *wanted)
+static bool has_callback(const struct wrapped_callback *wrapped, const void *wanted)
 {
-    const struct watcher *watcher = container_of(registration, const struct watcher, registration), *like = wanted;
+    const struct watcher *watcher = container_of(wrapped, const struct watcher, wrapped), *like = wanted;
 
     return watcher->entry && watcher->callback == like->callback && watcher->arg == like->arg;
 }
 
 PROPAGATE_EXPORT int evbuffer_remove_cb_entry(struct evbuffer *buffer, struct evbuffer_cb_entry *entry)
 {
-    struct registration *taken = registration_take(buffer, &watcher_class, has_entry, entry);
+    struct wrapped_callback *taken = wrapped_callback_take(buffer, &watcher_class, has_entry, entry);
     int r = REAL(evbuffer_remove_cb_entry)(buffer, entry);
 
-    registration_drop(taken);
+    wrapped_callback_drop(taken);
     return r;
 }
 
 PROPAGATE_EXPORT int evbuffer_remove_cb(struct evbuffer *buffer, evbuffer_cb_func callback, void *arg)
 {
     struct watcher like = {.callback = callback, .arg = arg};
-    struct registration *taken = registration_take(buffer, &watcher_class, has_callback, &like);
+    struct wrapped_callback *taken = wrapped_callback_take(buffer, &watcher_class, has_callback, &like);
 
     if (!taken)
         return REAL(evbuffer_remove_cb)(buffer, callback, arg);
 
-    int r = REAL(evbuffer_remove_cb_entry)(buffer, container_of(taken, struct watcher, registration)->entry);
-    registration_drop(taken);
+    int r = REAL(evbuffer_remove_cb_entry)(buffer, container_of(taken, struct watcher, wrapped)->entry);
+    wrapped_callback_drop(taken);
     return r;
 }
 
@@ -131,32 +131,32 @@ PROPAGATE_EXPORT int evbuffer_remove_cb(struct evbuffer *buffer, evbuffer_cb_fun
 
 PROPAGATE_EXPORT int evbuffer_defer_callbacks(struct evbuffer *buffer, struct event_base *base)
 {
-    struct registration *note = registration_new_note(&deferral_class, base);
+    struct wrapped_callback *note = wrapped_callback_new_note(&deferral_class, base);
     int r = REAL(evbuffer_defer_callbacks)(buffer, base);
 
-    registration_end_all(registration_take_all(buffer, &deferral_class), registration_unref);
+    wrapped_callback_end_all(wrapped_callback_take_all(buffer, &deferral_class), wrapped_callback_unref);
     if (note)
-        registration_file(note, buffer);
+        wrapped_callback_file(note, buffer);
     return r;
 }
 
 /* What a loop has been asked to call is called after the buffer has been freed, too. */
-static void end_watchers(struct registration *watchers, struct registration *deferral)
+static void end_watchers(struct wrapped_callback *watchers, struct wrapped_callback *deferral)
 {
     if (!deferral) {
-        registration_end_all(watchers, registration_drop);
+        wrapped_callback_end_all(watchers, wrapped_callback_drop);
         return;
     }
-    for (struct registration *watcher = watchers; watcher; watcher = watcher->next)
+    for (struct wrapped_callback *watcher = watchers; watcher; watcher = watcher->next)
         watcher->base = deferral->base;
-    registration_end_all(watchers, registration_retire);
-    registration_unref(deferral);
+    wrapped_callback_end_all(watchers, wrapped_callback_retire);
+    wrapped_callback_unref(deferral);
 }
 
 PROPAGATE_EXPORT void evbuffer_free(struct evbuffer *buffer)
 {
-    struct registration *watchers = registration_take_all(buffer, &watcher_class);
-    struct registration *deferral = registration_take(buffer, &deferral_class, NULL, NULL);
+    struct wrapped_callback *watchers = wrapped_callback_take_all(buffer, &watcher_class);
+    struct wrapped_callback *deferral = wrapped_callback_take(buffer, &deferral_class, NULL, NULL);
 
     REAL(evbuffer_free)(buffer);
     end_watchers(watchers, deferral);

@@ -12,7 +12,7 @@ static const struct operation_class cleanup_class = {.kind = "buffer cleanup"};
 /* ---- evbuffer_add_reference() ---- */
 
 struct reference {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     evbuffer_ref_cleanup_cb cleanup;
     void *arg;
 };
@@ -22,10 +22,10 @@ static void run_reference_cleanup(const void *data, size_t size, void *arg)
     struct reference *reference = arg;
     struct current saved;
 
-    registration_enter(&reference->registration, &saved);
+    wrapped_callback_enter(&reference->wrapped, &saved);
     reference->cleanup(data, size, reference->arg);
-    registration_leave(&reference->registration, &saved);
-    registration_drop(&reference->registration);
+    wrapped_callback_leave(&reference->wrapped, &saved);
+    wrapped_callback_drop(&reference->wrapped);
 }
 
 PROPAGATE_EXPORT int evbuffer_add_reference(struct evbuffer *buffer, const void *data, size_t size,
@@ -34,7 +34,7 @@ PROPAGATE_EXPORT int evbuffer_add_reference(struct evbuffer *buffer, const void 
     struct reference *reference = NULL;
 
     if (!propagate_exempts((void *)cleanup))
-        reference = registration_new(sizeof(*reference), &cleanup_class, NULL, OPERATION_PLACE());
+        reference = wrapped_callback_new(sizeof(*reference), &cleanup_class, NULL, OPERATION_PLACE());
     if (!reference)
         return REAL(evbuffer_add_reference)(buffer, data, size, cleanup, arg);
 
@@ -42,7 +42,7 @@ PROPAGATE_EXPORT int evbuffer_add_reference(struct evbuffer *buffer, const void 
     reference->arg = arg;
     int r = REAL(evbuffer_add_reference)(buffer, data, size, run_reference_cleanup, reference);
     if (r < 0)
-        registration_drop(&reference->registration);
+        wrapped_callback_drop(&reference->wrapped);
     return r;
 }
 
@@ -50,7 +50,7 @@ PROPAGATE_EXPORT int evbuffer_add_reference(struct evbuffer *buffer, const void 
 
 /* Filed under its segment: a second one takes its place. */
 struct segment {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     evbuffer_file_segment_cleanup_cb cleanup;
     void *arg;
 };
@@ -59,30 +59,30 @@ static void run_segment_cleanup(const struct evbuffer_file_segment *file_segment
 {
     struct segment *segment = arg;
     struct current saved;
-    bool is_ours = registration_take_this(&segment->registration, file_segment);
+    bool is_ours = wrapped_callback_take_this(&segment->wrapped, file_segment);
 
-    registration_enter(&segment->registration, &saved);
+    wrapped_callback_enter(&segment->wrapped, &saved);
     segment->cleanup(file_segment, flags, segment->arg);
-    registration_leave(&segment->registration, &saved);
+    wrapped_callback_leave(&segment->wrapped, &saved);
     if (is_ours)
-        registration_drop(&segment->registration);
+        wrapped_callback_drop(&segment->wrapped);
 }
 
 PROPAGATE_EXPORT void evbuffer_file_segment_add_cleanup_cb(struct evbuffer_file_segment *file_segment,
                                                            evbuffer_file_segment_cleanup_cb cleanup, void *arg)
 {
-    struct registration *old = registration_take(file_segment, &cleanup_class, NULL, NULL);
+    struct wrapped_callback *old = wrapped_callback_take(file_segment, &cleanup_class, NULL, NULL);
     struct segment *segment = NULL;
 
     if (!propagate_exempts((void *)cleanup))
-        segment = registration_new(sizeof(*segment), &cleanup_class, NULL, OPERATION_PLACE());
+        segment = wrapped_callback_new(sizeof(*segment), &cleanup_class, NULL, OPERATION_PLACE());
     if (segment) {
         segment->cleanup = cleanup;
         segment->arg = arg;
-        registration_file(&segment->registration, file_segment);
+        wrapped_callback_file(&segment->wrapped, file_segment);
         REAL(evbuffer_file_segment_add_cleanup_cb)(file_segment, run_segment_cleanup, segment);
     } else {
         REAL(evbuffer_file_segment_add_cleanup_cb)(file_segment, cleanup, arg);
     }
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }

@@ -7,7 +7,7 @@
 PROPAGATE_LINKED(filters);
 
 struct filter {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     bufferevent_filter_cb input;
     bufferevent_filter_cb output;
     void (*free_user)(void *user);
@@ -22,9 +22,9 @@ static enum bufferevent_filter_result run_filter(struct filter *filter, bufferev
 {
     struct current saved;
 
-    registration_enter(&filter->registration, &saved);
+    wrapped_callback_enter(&filter->wrapped, &saved);
     enum bufferevent_filter_result result = function(source, destination, limit, mode, filter->user);
-    registration_leave(&filter->registration, &saved);
+    wrapped_callback_leave(&filter->wrapped, &saved);
     return result;
 }
 
@@ -50,11 +50,11 @@ static void run_free(void *arg)
     struct filter *filter = arg;
     struct current saved;
 
-    registration_enter(&filter->registration, &saved);
+    wrapped_callback_enter(&filter->wrapped, &saved);
     if (filter->free_user)
         filter->free_user(filter->user);
-    registration_leave(&filter->registration, &saved);
-    registration_drop(&filter->registration);
+    wrapped_callback_leave(&filter->wrapped, &saved);
+    wrapped_callback_drop(&filter->wrapped);
 }
 
 static struct filter *filter_new(struct bufferevent *underlying, bufferevent_filter_cb input,
@@ -65,7 +65,7 @@ static struct filter *filter_new(struct bufferevent *underlying, bufferevent_fil
         return NULL;
 
     struct filter *filter =
-        registration_new(sizeof(*filter), &filter_class, REAL(bufferevent_get_base)(underlying), place);
+        wrapped_callback_new(sizeof(*filter), &filter_class, REAL(bufferevent_get_base)(underlying), place);
     if (!filter)
         return NULL;
     filter->input = input;
@@ -88,6 +88,6 @@ PROPAGATE_EXPORT struct bufferevent *bufferevent_filter_new(struct bufferevent *
     struct bufferevent *bufferevent = REAL(bufferevent_filter_new)(
         underlying, input ? run_input : NULL, output ? run_output : NULL, options, run_free, filter);
     if (!bufferevent)
-        registration_drop(&filter->registration);
+        wrapped_callback_drop(&filter->wrapped);
     return bufferevent;
 }

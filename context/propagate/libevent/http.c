@@ -14,7 +14,7 @@ PROPAGATE_LINKED(requests);
 
 /* A request on its way. Until it is over, its callbacks and their argument are weft's. */
 struct exchange {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     struct evhttp_request *request; /* NULL: freed */
     void (*done)(struct evhttp_request *request, void *arg);
     void (*chunk)(struct evhttp_request *request, void *arg);
@@ -29,7 +29,7 @@ struct exchange {
 static void describe(const struct operation *operation, char *buffer)
 {
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "http %.*s", OPERATION_DESCRIPTION_SIZE - 6,
-                   container_of(operation, const struct exchange, registration.operation)->target);
+                   container_of(operation, const struct exchange, wrapped.operation)->target);
 }
 
 static const struct operation_class exchange_class = {.kind = "http", .describe = describe};
@@ -76,11 +76,11 @@ static void run_done(struct evhttp_request *request, void *arg)
     struct exchange *exchange = arg;
     struct current saved;
 
-    registration_enter(&exchange->registration, &saved);
+    wrapped_callback_enter(&exchange->wrapped, &saved);
     exchange->done_follows = false;
     exchange_end(exchange);
     exchange->done(request, exchange->arg);
-    registration_leave(&exchange->registration, &saved);
+    wrapped_callback_leave(&exchange->wrapped, &saved);
 }
 
 static void run_chunk(struct evhttp_request *request, void *arg)
@@ -88,9 +88,9 @@ static void run_chunk(struct evhttp_request *request, void *arg)
     struct exchange *exchange = arg;
     struct current saved;
 
-    registration_enter(&exchange->registration, &saved);
+    wrapped_callback_enter(&exchange->wrapped, &saved);
     exchange->chunk(request, exchange->arg);
-    registration_leave(&exchange->registration, &saved);
+    wrapped_callback_leave(&exchange->wrapped, &saved);
 }
 
 static int run_header(struct evhttp_request *request, void *arg)
@@ -98,9 +98,9 @@ static int run_header(struct evhttp_request *request, void *arg)
     struct exchange *exchange = arg;
     struct current saved;
 
-    registration_enter(&exchange->registration, &saved);
+    wrapped_callback_enter(&exchange->wrapped, &saved);
     int r = exchange->header(request, exchange->arg);
-    registration_leave(&exchange->registration, &saved);
+    wrapped_callback_leave(&exchange->wrapped, &saved);
     return r;
 }
 
@@ -111,9 +111,9 @@ static void run_error(enum evhttp_request_error error, void *arg)
     struct current saved;
 
     exchange->done_follows = error != EVREQ_HTTP_REQUEST_CANCEL;
-    registration_enter(&exchange->registration, &saved);
+    wrapped_callback_enter(&exchange->wrapped, &saved);
     exchange->error(error, exchange->arg);
-    registration_leave(&exchange->registration, &saved);
+    wrapped_callback_leave(&exchange->wrapped, &saved);
 }
 
 /* ---- An exchange's life ---- */
@@ -157,7 +157,7 @@ static void exchange_end(struct exchange *exchange)
     exchange->is_over = true;
     if (exchange->request)
         give_back(exchange);
-    registration_drop(&exchange->registration);
+    wrapped_callback_drop(&exchange->wrapped);
 }
 
 static struct exchange *exchange_new(struct evhttp_connection *connection, struct evhttp_request *request,
@@ -167,10 +167,10 @@ static struct exchange *exchange_new(struct evhttp_connection *connection, struc
         return NULL;
 
     struct exchange *exchange =
-        registration_new(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection), place);
+        wrapped_callback_new(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection), place);
     if (!exchange)
         return NULL;
-    if (operation_is_pending(&exchange->registration.operation))
+    if (operation_is_pending(&exchange->wrapped.operation))
         write_target(exchange, connection, command, uri);
     take_over(exchange, request);
     return exchange;
@@ -185,11 +185,11 @@ PROPAGATE_EXPORT int evhttp_make_request(struct evhttp_connection *connection, s
         return REAL(evhttp_make_request)(connection, request, command, uri);
 
     /* It may be over before this returns. */
-    (void)registration_ref(&exchange->registration);
+    (void)wrapped_callback_ref(&exchange->wrapped);
     int r = REAL(evhttp_make_request)(connection, request, command, uri);
     if (r < 0)
         exchange_end(exchange);
-    registration_unref(&exchange->registration);
+    wrapped_callback_unref(&exchange->wrapped);
     return r;
 }
 
@@ -202,10 +202,10 @@ PROPAGATE_EXPORT void evhttp_cancel_request(struct evhttp_request *request)
         REAL(evhttp_cancel_request)(request);
         return;
     }
-    (void)registration_ref(&exchange->registration);
+    (void)wrapped_callback_ref(&exchange->wrapped);
     REAL(evhttp_cancel_request)(request);
     exchange_end(exchange);
-    registration_unref(&exchange->registration);
+    wrapped_callback_unref(&exchange->wrapped);
 }
 
 /* ---- Freeing ---- */
@@ -217,7 +217,7 @@ static _Thread_local const struct evhttp_connection *connection_being_freed;
 PROPAGATE_EXPORT void evhttp_request_free(struct evhttp_request *request)
 {
     struct exchange *exchange = exchange_of(request);
-    struct registration *reply = http_reply_of(request);
+    struct wrapped_callback *reply = http_reply_of(request);
 
     if ((!exchange && !reply) || request->flags & EVHTTP_REQ_DEFER_FREE) {
         REAL(evhttp_request_free)(request);
@@ -230,18 +230,18 @@ PROPAGATE_EXPORT void evhttp_request_free(struct evhttp_request *request)
     REAL(evhttp_request_free)(request);
     if (exchange && (is_owner || is_forgotten))
         exchange_end(exchange);
-    registration_drop(reply);
+    wrapped_callback_drop(reply);
 }
 
 PROPAGATE_EXPORT void evhttp_connection_free(struct evhttp_connection *connection)
 {
     const struct evhttp_connection *outer = connection_being_freed;
-    struct registration *closing = http_connection_forget(connection);
+    struct wrapped_callback *closing = http_connection_forget(connection);
 
     connection_being_freed = connection;
     REAL(evhttp_connection_free)(connection);
     connection_being_freed = outer;
-    registration_end_all(closing, registration_drop);
+    wrapped_callback_end_all(closing, wrapped_callback_drop);
 }
 
 /* ---- Callbacks that are set while it is on its way ---- */

@@ -9,7 +9,7 @@ struct evhttp_connection;
 struct evhttp_request;
 
 /* The registration of a request's evhttp_request_set_on_complete_cb(), or NULL. Dropped when the request is freed. */
-struct registration *http_reply_of(const struct evhttp_request *request);
+struct wrapped_callback *http_reply_of(const struct evhttp_request *request);
 
 /* Takes a connection's registrations from it. They are to be dropped when the connection has been freed. */
-struct registration *http_connection_forget(const struct evhttp_connection *connection);
+struct wrapped_callback *http_connection_forget(const struct evhttp_connection *connection);

@@ -15,7 +15,7 @@ PROPAGATE_LINKED(http_connections);
 
 /* Both are filed under their connection. */
 struct connection_callback {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     void (*callback)(struct evhttp_connection *connection, void *arg);
     void *arg;
 };
@@ -28,9 +28,9 @@ static void run_connection_callback(struct evhttp_connection *connection, void *
     struct connection_callback *record = arg;
     struct current saved;
 
-    registration_enter(&record->registration, &saved);
+    wrapped_callback_enter(&record->wrapped, &saved);
     record->callback(connection, record->arg);
-    registration_leave(&record->registration, &saved);
+    wrapped_callback_leave(&record->wrapped, &saved);
 }
 
 static struct connection_callback *connection_callback_new(
@@ -41,12 +41,12 @@ static struct connection_callback *connection_callback_new(
         return NULL;
 
     struct connection_callback *record =
-        registration_new(sizeof(*record), class, REAL(evhttp_connection_get_base)(connection), place);
+        wrapped_callback_new(sizeof(*record), class, REAL(evhttp_connection_get_base)(connection), place);
     if (!record)
         return NULL;
     record->callback = callback;
     record->arg = arg;
-    registration_file(&record->registration, connection);
+    wrapped_callback_file(&record->wrapped, connection);
     return record;
 }
 
@@ -54,19 +54,19 @@ PROPAGATE_EXPORT void evhttp_connection_set_closecb(struct evhttp_connection *co
                                                     void (*callback)(struct evhttp_connection *connection, void *arg),
                                                     void *arg)
 {
-    struct registration *old = registration_take(connection, &close_class, NULL, NULL);
+    struct wrapped_callback *old = wrapped_callback_take(connection, &close_class, NULL, NULL);
     struct connection_callback *record =
         connection_callback_new(connection, &close_class, callback, arg, OPERATION_PLACE());
 
     REAL(evhttp_connection_set_closecb)
     (connection, record ? run_connection_callback : callback, record ? record : arg);
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }
 
-struct registration *http_connection_forget(const struct evhttp_connection *connection)
+struct wrapped_callback *http_connection_forget(const struct evhttp_connection *connection)
 {
-    struct registration *chunk = registration_take(connection, &chunk_class, NULL, NULL);
-    struct registration *closing = registration_take_all(connection, &close_class);
+    struct wrapped_callback *chunk = wrapped_callback_take(connection, &chunk_class, NULL, NULL);
+    struct wrapped_callback *closing = wrapped_callback_take_all(connection, &close_class);
 
     if (!chunk)
         return closing;
@@ -87,26 +87,27 @@ PROPAGATE_EXPORT void evhttp_send_reply_chunk_with_cb(struct evhttp_request *req
     if (!connection || REAL(evbuffer_get_length)(data) == 0)
         return;
 
-    struct registration *old = registration_take(connection, &chunk_class, NULL, NULL);
+    struct wrapped_callback *old = wrapped_callback_take(connection, &chunk_class, NULL, NULL);
     struct connection_callback *record =
         connection_callback_new(connection, &chunk_class, callback, arg, OPERATION_PLACE());
     REAL(evhttp_send_reply_chunk_with_cb)
     (request, data, record ? run_connection_callback : callback, record ? record : arg);
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }
 
 PROPAGATE_EXPORT void evhttp_send_reply_end(struct evhttp_request *request)
 {
-    struct registration *chunk = request->evcon ? registration_take(request->evcon, &chunk_class, NULL, NULL) : NULL;
+    struct wrapped_callback *chunk =
+        request->evcon ? wrapped_callback_take(request->evcon, &chunk_class, NULL, NULL) : NULL;
 
     REAL(evhttp_send_reply_end)(request);
-    registration_drop(chunk);
+    wrapped_callback_drop(chunk);
 }
 
 /* ---- The end of a reply ---- */
 
 struct reply {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     void (*callback)(struct evhttp_request *request, void *arg);
     void *arg;
 };
@@ -118,12 +119,12 @@ static void run_reply_sent(struct evhttp_request *request, void *arg)
     struct reply *reply = arg;
     struct current saved;
 
-    registration_enter(&reply->registration, &saved);
+    wrapped_callback_enter(&reply->wrapped, &saved);
     reply->callback(request, reply->arg);
-    registration_leave(&reply->registration, &saved);
+    wrapped_callback_leave(&reply->wrapped, &saved);
 }
 
-struct registration *http_reply_of(const struct evhttp_request *request)
+struct wrapped_callback *http_reply_of(const struct evhttp_request *request)
 {
     return request->on_complete_cb == run_reply_sent ? request->on_complete_cb_arg : NULL;
 }
@@ -132,16 +133,16 @@ PROPAGATE_EXPORT void evhttp_request_set_on_complete_cb(struct evhttp_request *r
                                                         void (*callback)(struct evhttp_request *request, void *arg),
                                                         void *arg)
 {
-    struct registration *old = http_reply_of(request);
+    struct wrapped_callback *old = http_reply_of(request);
     struct event_base *base = request->evcon ? REAL(evhttp_connection_get_base)(request->evcon) : NULL;
     struct reply *reply = NULL;
 
     if (!propagate_exempts((void *)callback))
-        reply = registration_new(sizeof(*reply), &reply_class, base, OPERATION_PLACE());
+        reply = wrapped_callback_new(sizeof(*reply), &reply_class, base, OPERATION_PLACE());
     if (reply) {
         reply->callback = callback;
         reply->arg = arg;
     }
     REAL(evhttp_request_set_on_complete_cb)(request, reply ? run_reply_sent : callback, reply ? (void *)reply : arg);
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }

@@ -12,7 +12,7 @@ PROPAGATE_LINKED(listeners);
 
 /* Filed under its listener. */
 struct acceptor {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     evconnlistener_cb callback;
     void *arg;
     evutil_socket_t fd;
@@ -21,14 +21,14 @@ struct acceptor {
 /* What is called when accept() fails. It is given the acceptor's argument, which may change after it was set: so it has
  * a record at the root, too. Filed under its listener. */
 struct error_handler {
-    struct registration registration;
+    struct wrapped_callback wrapped;
     evconnlistener_errorcb callback;
 };
 
 static void describe(const struct operation *operation, char *buffer)
 {
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "listener on fd %d",
-                   container_of(operation, const struct acceptor, registration.operation)->fd);
+                   container_of(operation, const struct acceptor, wrapped.operation)->fd);
 }
 
 static const struct operation_class acceptor_class = {.kind = "listener", .describe = describe};
@@ -42,33 +42,33 @@ static void run_acceptor(struct evconnlistener *listener, evutil_socket_t fd, st
     struct acceptor *acceptor = arg;
     struct current saved;
 
-    registration_enter(&acceptor->registration, &saved);
+    wrapped_callback_enter(&acceptor->wrapped, &saved);
     acceptor->callback(listener, fd, address, size, acceptor->arg);
-    registration_leave(&acceptor->registration, &saved);
+    wrapped_callback_leave(&acceptor->wrapped, &saved);
 }
 
 /* What the user gave the listener. */
 static void *arg_of(struct evconnlistener *listener, void *arg)
 {
-    struct registration *found = registration_find(listener, &acceptor_class);
-    void *own = found && found == arg ? container_of(found, struct acceptor, registration)->arg : arg;
+    struct wrapped_callback *found = wrapped_callback_find(listener, &acceptor_class);
+    void *own = found && found == arg ? container_of(found, struct acceptor, wrapped)->arg : arg;
 
     if (found)
-        registration_unref(found);
+        wrapped_callback_unref(found);
     return own;
 }
 
 static void run_error_handler(struct evconnlistener *listener, void *arg)
 {
-    struct registration *found = registration_find(listener, &error_class);
+    struct wrapped_callback *found = wrapped_callback_find(listener, &error_class);
     struct current saved;
 
     if (!found)
         return;
-    registration_enter(found, &saved);
-    container_of(found, struct error_handler, registration)->callback(listener, arg_of(listener, arg));
-    registration_leave(found, &saved);
-    registration_unref(found);
+    wrapped_callback_enter(found, &saved);
+    container_of(found, struct error_handler, wrapped)->callback(listener, arg_of(listener, arg));
+    wrapped_callback_leave(found, &saved);
+    wrapped_callback_unref(found);
 }
 
 /* ---- Making ---- */
@@ -79,7 +79,7 @@ static struct acceptor *acceptor_new(struct event_base *base, evconnlistener_cb 
     if (!propagate_follows((void *)callback))
         return NULL;
 
-    struct acceptor *acceptor = registration_new(sizeof(*acceptor), &acceptor_class, base, place);
+    struct acceptor *acceptor = wrapped_callback_new(sizeof(*acceptor), &acceptor_class, base, place);
     if (!acceptor)
         return NULL;
     acceptor->callback = callback;
@@ -95,7 +95,7 @@ static struct evconnlistener *listen_for(struct acceptor *acceptor, struct event
         REAL(evconnlistener_new)(base, run_acceptor, acceptor, flags, backlog, acceptor->fd);
 
     if (listener)
-        registration_file(&acceptor->registration, listener);
+        wrapped_callback_file(&acceptor->wrapped, listener);
     return listener;
 }
 
@@ -114,7 +114,7 @@ PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new(struct event_base *ba
 
     struct evconnlistener *listener = listen_for(acceptor, base, flags, backlog);
     if (!listener)
-        registration_drop(&acceptor->registration);
+        wrapped_callback_drop(&acceptor->wrapped);
     return listener;
 }
 
@@ -130,7 +130,7 @@ PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new_bind(struct event_bas
     struct evconnlistener *listener =
         REAL(evconnlistener_new_bind)(base, run_acceptor, acceptor, flags, backlog, address, size);
     if (!listener)
-        registration_drop(&acceptor->registration);
+        wrapped_callback_drop(&acceptor->wrapped);
     return listener;
 }
 
@@ -138,45 +138,45 @@ PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new_bind(struct event_bas
 
 PROPAGATE_EXPORT void evconnlistener_set_cb(struct evconnlistener *listener, evconnlistener_cb callback, void *arg)
 {
-    struct registration *old = registration_take(listener, &acceptor_class, NULL, NULL);
+    struct wrapped_callback *old = wrapped_callback_take(listener, &acceptor_class, NULL, NULL);
     struct acceptor *acceptor = NULL;
 
     if (current_state.context)
         acceptor = acceptor_new(REAL(evconnlistener_get_base)(listener), callback, arg,
                                 REAL(evconnlistener_get_fd)(listener), OPERATION_PLACE());
     if (acceptor) {
-        registration_file(&acceptor->registration, listener);
+        wrapped_callback_file(&acceptor->wrapped, listener);
         REAL(evconnlistener_set_cb)(listener, run_acceptor, acceptor);
     } else {
         REAL(evconnlistener_set_cb)(listener, callback, arg);
     }
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }
 
 PROPAGATE_EXPORT void evconnlistener_set_error_cb(struct evconnlistener *listener, evconnlistener_errorcb callback)
 {
-    struct registration *old = registration_take(listener, &error_class, NULL, NULL);
+    struct wrapped_callback *old = wrapped_callback_take(listener, &error_class, NULL, NULL);
     struct error_handler *handler = NULL;
 
     if (!propagate_exempts((void *)callback))
-        handler = registration_new(sizeof(*handler), &error_class, REAL(evconnlistener_get_base)(listener),
-                                   OPERATION_PLACE());
+        handler = wrapped_callback_new(sizeof(*handler), &error_class, REAL(evconnlistener_get_base)(listener),
+                                       OPERATION_PLACE());
     if (handler) {
         handler->callback = callback;
-        registration_file(&handler->registration, listener);
+        wrapped_callback_file(&handler->wrapped, listener);
         REAL(evconnlistener_set_error_cb)(listener, run_error_handler);
     } else {
         REAL(evconnlistener_set_error_cb)(listener, callback);
     }
-    registration_drop(old);
+    wrapped_callback_drop(old);
 }
 
 PROPAGATE_EXPORT void evconnlistener_free(struct evconnlistener *listener)
 {
-    struct registration *acceptor = registration_take(listener, &acceptor_class, NULL, NULL);
-    struct registration *handler = registration_take(listener, &error_class, NULL, NULL);
+    struct wrapped_callback *acceptor = wrapped_callback_take(listener, &acceptor_class, NULL, NULL);
+    struct wrapped_callback *handler = wrapped_callback_take(listener, &error_class, NULL, NULL);
 
     REAL(evconnlistener_free)(listener);
-    registration_drop(acceptor);
-    registration_drop(handler);
+    wrapped_callback_drop(acceptor);
+    wrapped_callback_drop(handler);
 }
