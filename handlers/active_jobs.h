@@ -1,5 +1,5 @@
 /*
- * The living: all jobs that exist in this process, those among them that have been reported and live on in what they
+ * Active jobs: all jobs that exist in this process, those among them that have been reported and live on in what they
  * have started. For whoever wants to show them.
  */
 #pragma once

@@ -147,7 +147,7 @@ void lease_start(struct lease *lease)
     set_timer(lease);
 }
 
-/* Where that gets lost, whoever takes the census does it. An enlistment that is under way comes before it; what its
+/* Where that gets lost, whoever takes the reaper does it. An enlistment that is under way comes before it; what its
  * answer says does not matter any more. */
 void lease_stop(struct lease *lease)
 {

@@ -1,5 +1,5 @@
 /*
- * Origins: how the code that began an operation came to run, one link an operation, the latest first. A chain is
+ * Async parents: how the code that began an operation came to run, one link an operation, the latest first. A chain is
  * bounded: an operation that begins itself again, as a timer that is armed by its own callback, adds no link, and of a
  * long chain the oldest links are dropped.
  *

@@ -1,5 +1,5 @@
 /*
- * Places: addresses in code, in words.
+ * Code addresses, in words.
  */
 #pragma once
 

@@ -66,7 +66,7 @@ static inline bool operation_is_pending(const struct operation *operation)
     return operation->class != NULL;
 }
 
-/* Makes the operation's context current, and the operation the one that is running; leaves word with the witness, and
+/* Makes the operation's context current, and the operation the one that is running; notes it as the running job, and
  * calls `before`. operation_leave() takes it back and calls `after`; the operation must not have ended meanwhile (hold
  * back its end: see propagate/libevent/event.c). */
 void operation_enter(struct operation *operation, struct current *saved);
@@ -75,7 +75,7 @@ void operation_enter(struct operation *operation, struct current *saved);
 void operation_enter_last(struct operation *operation, struct current *saved);
 void operation_leave(struct operation *operation, const struct current *saved);
 
-/* For resuming a task, whose current state is its own: only the hooks, and the witness. */
+/* For resuming a task, whose current state is its own: only the hooks, and the note of the running job. */
 void operation_before(const struct operation *operation);
 void operation_after(const struct operation *operation);
 

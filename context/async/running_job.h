@@ -1,5 +1,5 @@
 /*
- * The witness: a place where a thread leaves word of whose code it is about to run. Whoever can see the place, in
+ * The running job: where a thread notes whose code it is about to run. Whoever can see it, in
  * memory that processes share, learns it even after a death that nobody is told of, such as SIGKILL.
  */
 #pragma once

@@ -70,7 +70,8 @@ void wrapped_callback_leave(struct wrapped_callback *wrapped, const struct curre
 
 enum { FILES = 1024 };
 
-/* An empty file is seen to be empty without the lock: an object's registrations are no news to whoever may use it. */
+/* An empty file is seen to be empty without the lock: an object's wrapped callbacks are no news to whoever may use it.
+ */
 static struct {
     pthread_mutex_t lock;
     struct wrapped_callback *first[FILES];

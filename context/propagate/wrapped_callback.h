@@ -1,9 +1,9 @@
 /*
- * Registrations: callbacks of users that a library keeps, for a bufferevent, a buffer, a request or a listener, and the
- * context that each was registered in. The library is given a function of weft's in place of the user's, and the
- * registration as its argument.
+ * Wrapped callbacks: callbacks of users that a library keeps, for a bufferevent, a buffer, a request or a listener, and
+ * the context that each was registered in. The library is given a function of weft's in place of the user's, and the
+ * wrapped callback as its argument.
  *
- * A callback that was registered at the root has a registration as well where code inside a context can make the
+ * A callback that was registered at the root has a record as well where code inside a context can make the
  * library call it at once: that is how it comes to run at the root even then. It is no operation, and nobody is told of
  * it.
  */
@@ -24,16 +24,16 @@ struct wrapped_callback {
     atomic_uint references; /* the library's, and one for each call that has not returned */
 };
 
-/* Allocates `size` bytes for a record that begins with a registration, zeroed, and begins its operation if there is a
- * context. The caller, and then the library, holds the one reference. NULL where there is no memory: the library is to
- * be given the user's callback as it is. */
+/* Allocates `size` bytes for a record that begins with a wrapped callback, zeroed, and begins its operation if there is
+ * a context. The caller, and then the library, holds the one reference. NULL where there is no memory: the library is
+ * to be given the user's callback as it is. */
 void *wrapped_callback_new(size_t size, const struct operation_class *class, struct event_base *base,
                            const void *place);
 
-/* A registration without a callback, of which only the class and the base count. NULL where there is no memory. */
+/* A record without a callback, of which only the class and the base count. NULL where there is no memory. */
 struct wrapped_callback *wrapped_callback_new_note(const struct operation_class *class, struct event_base *base);
 
-/* Around the user's callback, which may drop the registration. */
+/* Around the user's callback, which may drop the wrapped callback. */
 void wrapped_callback_enter(struct wrapped_callback *wrapped, struct current *saved);
 void wrapped_callback_leave(struct wrapped_callback *wrapped, const struct current *saved);
 
@@ -49,12 +49,12 @@ void wrapped_callback_drop(struct wrapped_callback *wrapped);
  * is dropped when the loop has run that, or when the base is freed. */
 void wrapped_callback_retire(struct wrapped_callback *wrapped);
 
-/* ---- Files: which registrations were made for an object of the library ---- */
+/* ---- Files: which wrapped callbacks were made for an object of the library ---- */
 
-/* Files a registration under an object. */
+/* Files a wrapped callback under an object. */
 void wrapped_callback_file(struct wrapped_callback *wrapped, const void *object);
 
-/* The newest registration of that class under the object, with a reference; NULL: there is none. */
+/* The newest wrapped callback of that class under the object, with a reference; NULL: there is none. */
 struct wrapped_callback *wrapped_callback_find(const void *object, const struct operation_class *class);
 
 /* Takes the newest one for which `matches` (NULL: any does) gives true out of its file, and gives it; NULL: there is
@@ -67,7 +67,7 @@ struct wrapped_callback *wrapped_callback_take(const void *object, const struct 
 /* Takes this one out; false: somebody else has, and will end it. */
 bool wrapped_callback_take_this(struct wrapped_callback *wrapped, const void *object);
 
-/* Takes all out, as a list linked by `next`. What is about to be freed loses its registrations first, since another
+/* Takes all out, as a list linked by `next`. What is about to be freed loses its wrapped callbacks first, since another
  * object may have its address as soon as it is gone. */
 struct wrapped_callback *wrapped_callback_take_all(const void *object, const struct operation_class *class);
 

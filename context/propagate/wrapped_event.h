@@ -1,5 +1,5 @@
 /*
- * Followed events: events and calls of event_base_once() whose callbacks run in the context that they were scheduled
+ * Wrapped events: events and calls of event_base_once() whose callbacks run in the context that they were scheduled
  * in. While an event is followed, its callback and argument are weft's; they are the user's again before the callback
  * runs for the last time.
  */

@@ -130,7 +130,7 @@ static int withdraw(const struct job_cancel *job_cancel, bool *ret_withdrawn)
 
 /* ---- Waiting ---- */
 
-/* A job that comes back to wait is caught there. Gives whether the pursuit is over. */
+/* A job that comes back to wait is caught there. Gives whether the search is over. */
 static bool is_over(const struct job_cancel *job_cancel, struct job_state *state, int *status,
                     enum job_cancel_end *ret_end)
 {

@@ -1,5 +1,5 @@
 /*
- * The pursuit of a job that is to be cancelled: where it is, and what becomes of it. Jobs move while they are looked
+ * Cancelling one job: where it is, and what becomes of it. Jobs move while they are looked
  * for: it is noted for the workers first that the job is to be cancelled, and then it is searched for.
  */
 #pragma once
@@ -44,7 +44,7 @@ enum job_cancel_end {
     JOB_CANCEL_CAUGHT,  /* it waited, and has been cancelled */
     JOB_CANCEL_STOPPED, /* its worker has cancelled it */
     JOB_CANCEL_ASKED,   /* its worker has been asked to */
-    JOB_CANCEL_LATE,    /* it has ended by itself: the sight says how, as far as a report says so */
+    JOB_CANCEL_LATE,    /* it has ended by itself: the job's state says how, as far as a report says so */
     JOB_CANCEL_NOTHING, /* there is no such job, or it had ended before */
 };
 

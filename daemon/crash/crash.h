@@ -45,7 +45,7 @@ struct crash {
     int32_t exit_status;
     uint32_t overflow;             /* bytes of the fiber's stack that was used up; 0: none was */
     uintptr_t address;             /* what was touched */
-    uintptr_t culprit;             /* the job's identity, as on its card; 0: no job's code was running */
+    uintptr_t culprit;             /* the job's identity, as on its job slot; 0: no job's code was running */
     char handler[CRASH_NAME_SIZE]; /* empty: none */
     char task[CRASH_NAME_SIZE];    /* the subtask's name; empty: none */
     uint32_t frame_count;
@@ -85,8 +85,8 @@ void crash_note_clean_end(void);
 int crash_read(const struct crash_record *record, struct crash *ret_crash) WEFT_MUST_CHECK;
 
 /* The identity of the job whose code was running when the process died, by the record or, after deaths that leave no
- * record (SIGKILL, _exit()), by the witness; 0: no job's was. Whether that job is to blame is another question: SIGKILL
- * may come from anybody. */
+ * record (SIGKILL, _exit()), by the note of the running job; 0: no job's was. Whether that job is to blame is another
+ * question: SIGKILL may come from anybody. */
 uintptr_t crash_culprit(const struct crash_record *record);
 
 /* Says in one sentence, without a full stop, why the process has ended. `why`: what made the supervisor stop it, or

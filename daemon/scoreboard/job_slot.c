@@ -7,14 +7,14 @@
 
 #include "handlers/attempt.h"
 
-/* What is known of a page of cards. */
+/* What is known of a page of job slots. */
 enum job_slot_page {
     JOB_SLOT_PAGE_UNUSED, /* its memory has been given back, or never been used */
-    JOB_SLOT_PAGE_OLD,    /* no card on it was taken since the last look */
+    JOB_SLOT_PAGE_OLD,    /* no job slot on it was taken since the last look */
     JOB_SLOT_PAGE_YOUNG,
 };
 
-/* So that no card shares a cache line with another. */
+/* So that no job slot shares a cache line with another. */
 #define CACHE_LINE 64
 
 static size_t whole_lines(size_t size)
@@ -81,7 +81,7 @@ static void put_bytes(struct job_slot *job_slot, const char *bytes, size_t size)
     job_slot->used = (uint16_t)(job_slot->used + size + 1);
 }
 
-/* Names are of bounded length and all fit; one that did not would make the card unreadable, and nothing else. */
+/* Names are of bounded length and all fit; one that did not would make the job slot unreadable, and nothing else. */
 static void put_name(struct job_slot *job_slot, enum job_slot_name name, const char *text)
 {
     size_t size = text ? strlen(text) : 0;
@@ -133,13 +133,13 @@ static struct job_slot *find_free(struct job_slot_table *table)
     return NULL;
 }
 
-/* The page that a byte of the cards is on, the first of them being 0. */
+/* The page that a byte of the job slots is on, the first of them being 0. */
 static size_t page_of(const struct job_slot_table *table, const void *byte)
 {
     return (uintptr_t)byte / table->page_size - (uintptr_t)table->job_slots / table->page_size;
 }
 
-/* A card may lie across two. */
+/* A job slot may lie across two. */
 static void note_use(const struct job_slot_table *table, const struct job_slot *job_slot)
 {
     table->pages[page_of(table, job_slot)] = JOB_SLOT_PAGE_YOUNG;
@@ -196,8 +196,8 @@ void job_slot_drop(const struct job_slot_table *table, const struct job_slot *jo
 
 /* ---- Giving back ---- */
 
-/* Whether the page lies in the cards as a whole, and none on it is in use. Cards may become free meanwhile, but only
- * this thread takes any. */
+/* Whether the page lies in the job slots as a whole, and none on it is in use. Job slots may become free meanwhile, but
+ * only this thread takes any. */
 static bool is_free(const struct job_slot_table *table, const char *page)
 {
     const char *first = (const char *)table->job_slots, *end = (const char *)(table->job_slots + table->capacity);
@@ -232,7 +232,7 @@ void job_slot_table_trim(struct job_slot_table *table)
             (void)madvise(page - run * table->page_size, run * table->page_size, MADV_REMOVE);
         run = 0;
     }
-    /* The last page is never among them: it is behind the cards, at least in part. */
+    /* The last page is never among them: it is behind the job slots, at least in part. */
 }
 
 const struct job_slot *job_slot_find_running(const struct job_slot_table *table, uintptr_t running_job)

@@ -1,8 +1,9 @@
 /*
- * Cards: one for each job that exists in a worker, in memory that the supervisor shares. When the worker has crashed,
- * the supervisor settles its culprit from the card, and writes lines in the contexts of the jobs that it held.
+ * Job slots: one for each job that exists in a worker, in memory that the supervisor shares. When the worker has
+ * crashed, the supervisor settles its culprit from the job slot, and writes lines in the contexts of the jobs that it
+ * held.
  *
- * The worker writes cards and the supervisor reads them, trusting nothing: a process that crashes may have written
+ * The worker writes job slots and the supervisor reads them, trusting nothing: a process that crashes may have written
  * anywhere.
  */
 #pragma once
@@ -59,18 +60,18 @@ struct job_slot {
 
 _Static_assert(sizeof(struct job_slot) == JOB_SLOT_SIZE, "a card is as large as it says");
 
-/* The cards of one worker, as each side sees them. The states are kept apart from the cards so that a free one is found
- * without going through all that memory. */
+/* The job slots of one worker, as each side sees them. The states are kept apart from the job slots so that a free one
+ * is found without going through all that memory. */
 struct job_slot_table {
     atomic_uchar *states; /* enum job_slot_state */
     struct job_slot *job_slots;
     size_t capacity;
     size_t last;          /* where a free one was found last */
-    unsigned char *pages; /* of the cards: enum job_slot_page; the worker's own business */
+    unsigned char *pages; /* of the job slots: enum job_slot_page; the worker's own business */
     size_t page_size;
 };
 
-/* Bytes of memory for so many cards. */
+/* Bytes of memory for so many job slots. */
 size_t job_slot_table_size(size_t capacity);
 
 /* `memory`: job_slot_table_size() zeroed bytes, aligned as a page is, that outlive the table. Made before the fork, so
@@ -79,14 +80,14 @@ void job_slot_table_init(struct job_slot_table *table, void *memory, size_t capa
 
 /* ---- The worker's side ---- */
 
-/* A card with what is known of the job, or NULL if none is free. On the loop's thread. */
+/* A job slot with what is known of the job, or NULL if none is free. On the loop's thread. */
 struct job_slot *job_slot_take(struct job_slot_table *table, const struct weft_job *job);
 
-/* Gives back the memory of pages on which no card is in use, and none has been taken since the call before this one. On
- * the loop's thread, every second or so; costs a system call only after a peak. */
+/* Gives back the memory of pages on which no job slot is in use, and none has been taken since the call before this
+ * one. On the loop's thread, every second or so; costs a system call only after a peak. */
 void job_slot_table_trim(struct job_slot_table *table);
 
-/* Notes when the job started, and its deadline. The functions from here on do nothing for a NULL card. */
+/* Notes when the job started, and its deadline. The functions from here on do nothing for a NULL job slot. */
 void job_slot_start(struct job_slot *job_slot, const struct weft_job *job);
 
 /* Notes since when (CLOCK_MONOTONIC) the job has known that its time is over: the loop has turned to it since, if it
@@ -101,13 +102,13 @@ void job_slot_drop(const struct job_slot_table *table, const struct job_slot *jo
 
 /* ---- The supervisor's side ---- */
 
-/* The state of the card at `place`, which is below the capacity. */
+/* The state of the job slot at `place`, which is below the capacity. */
 enum job_slot_state job_slot_state(const struct job_slot_table *table, size_t place);
 
-/* The card in use that has this identity, or NULL; 0 has none. */
+/* The job slot in use that has this identity, or NULL; 0 has none. */
 const struct job_slot *job_slot_find_running(const struct job_slot_table *table, uintptr_t running_job);
 
-/* What a card says. */
+/* What a job slot says. */
 struct job_slot_job {
     struct job
         job; /* borrows from `text`; no payload, no metadata; `attempts` is what it is allowed, whoever said so */
@@ -116,12 +117,13 @@ struct job_slot_job {
     char text[JOB_SLOT_TEXT_SIZE];
 };
 
-/* Reads a card into `ret_job`, which must then stay where it is. Errors: -EBADMSG what is there is not a card that was
- * written as a whole. */
+/* Reads a job slot into `ret_job`, which must then stay where it is. Errors: -EBADMSG what is there is not a job slot
+ * that was written as a whole. */
 int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_job) WEFT_MUST_CHECK;
 
 /* Rebuilds the context that the job started with, for the lines about it: weft's own values, `handler` and `task` (NULL
- * or empty: none) among them, and as much of the metadata as the card had room for. Errors: -EBADMSG as above; -ENOMEM.
+ * or empty: none) among them, and as much of the metadata as the job slot had room for. Errors: -EBADMSG as above;
+ * -ENOMEM.
  */
 int job_slot_read_context(const struct job_slot *job_slot, const char *handler, const char *task,
                           struct weft_context **ret_context) WEFT_MUST_CHECK;

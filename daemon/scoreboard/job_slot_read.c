@@ -1,4 +1,4 @@
-/* The supervisor's side of cards: what is read was written by a process that may have written anything. */
+/* The supervisor's side of job slots: what is read was written by a process that may have written anything. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -13,14 +13,14 @@
 #include "handlers/attempt.h"
 #include "queue/entry.h"
 
-/* Walks through a card's text. */
+/* Walks through a job slot's text. */
 struct reader {
     const char *text;
     size_t used;
     size_t at;
 };
 
-/* A card, taken apart. Everything points into the text it was read from. */
+/* A job slot, taken apart. Everything points into the text it was read from. */
 struct parts {
     const char *names[JOB_SLOT_NAMES];
     struct job_field metadata[JOB_METADATA_MAX];
@@ -59,7 +59,7 @@ static bool (*const is_valid[JOB_SLOT_NAMES])(const char *text, size_t size) = {
     [JOB_SLOT_NAME_ENTRY] = is_entry,
 };
 
-/* ---- Taking a card apart ---- */
+/* ---- Taking a job slot apart ---- */
 
 /* `size` bytes and their NUL, or NULL where they cannot be. */
 static const char *read_bytes(struct reader *reader, size_t size)

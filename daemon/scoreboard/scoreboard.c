@@ -16,7 +16,7 @@ static size_t own_size(void)
 int scoreboard_slot_new(size_t more, struct scoreboard_slot **ret_slot)
 {
     size_t size = own_size() + more;
-    /* Mapped lazily: only the pages that lines or cards have been in are ever resident. */
+    /* Mapped lazily: only the pages that lines or job slots have been in are ever resident. */
     struct scoreboard_slot *slot =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 

@@ -1,6 +1,6 @@
 /*
- * Autopsy: what is to be said and done about a worker that has ended otherwise than it should. The job that brought it
- * down is charged with the attempt and named; the others run again uncharged, and their logs say why.
+ * The crash report: what is to be said and done about a worker that has ended otherwise than it should. The job that
+ * brought it down is charged with the attempt and named; the others run again uncharged, and their logs say why.
  */
 #pragma once
 

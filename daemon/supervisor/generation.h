@@ -19,19 +19,19 @@ struct generation {
     struct log_output *output;
     struct maintenance *maintenance; /* NULL until generation_connect() */
     struct web *web;                 /* NULL: it has none */
-    void *owner;                     /* for the keeper's events, whose user is the generation */
-    size_t users;                    /* workers of it, the crew that starts them, a reload that prepares it */
+    void *owner;                     /* for the maintenance's events, whose user is the generation */
+    size_t users;                    /* workers of it, the worker pool that starts them, a reload that prepares it */
 };
 
 /* Takes `config` and `output` over where it succeeds; one user is the caller. Errors: -ENOMEM. */
 int generation_new(struct config *config, struct log_output *output, void *owner,
                    struct generation **ret_generation) MUST_CHECK;
 
-/* Makes the keeper, which starts to connect. Errors: -ENOMEM. */
+/* Makes the maintenance, which starts to connect. Errors: -ENOMEM. */
 int generation_connect(struct generation *generation, struct event_base *base,
                        const struct maintenance_events *events) MUST_CHECK;
 
 struct generation *generation_ref(struct generation *generation);
 
-/* Gives NULL. The last user frees it, not from inside one of its keeper's events or its web server's pages. */
+/* Gives NULL. The last user frees it, not from inside one of its maintenance's events or its web server's pages. */
 struct generation *generation_unref(struct generation *generation);

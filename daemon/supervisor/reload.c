@@ -131,7 +131,7 @@ bool reload_child_ended(struct reload *reload, pid_t pid, int status)
 
 /* ---- Replacing ---- */
 
-/* From inside an event of the new keeper, which stays. */
+/* From inside an event of the new generation's maintenance, which stays. */
 void reload_redis_ready(struct reload *reload, const struct generation *generation)
 {
     if (reload->state != RELOAD_CONNECTING || generation != reload->next)

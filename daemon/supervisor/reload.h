@@ -1,7 +1,7 @@
 /*
  * Reloading: a new configuration is read, its plugins are checked and its Redis is reached before anybody relies on it;
- * then the crew is replaced one by one. Whatever is wrong before the first new worker is ready, the old configuration
- * stays.
+ * then the worker pool is replaced one by one. Whatever is wrong before the first new worker is ready, the old
+ * configuration stays.
  */
 #pragma once
 

@@ -140,7 +140,7 @@ static void redis_ready(void *user)
     supervisor->state = SUPERVISOR_RUNNING;
     if (worker_pool_start(&supervisor->pool, generation) < 0)
         weft_error("the workers could not be started: out of memory");
-    /* It is the crew's now, and goes when a reload has replaced it. */
+    /* It is the worker pool's now, and goes when a reload has replaced it. */
     supervisor->first = generation_unref(supervisor->first);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The supervisor: runs the crew of workers, promotes due jobs, gives back what dead workers held; never runs the code
+ * The supervisor: runs the pool of workers, promotes due jobs, gives back what dead workers held; never runs the code
  * of handlers.
  */
 #pragma once

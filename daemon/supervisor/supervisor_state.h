@@ -29,7 +29,7 @@ struct supervisor {
     int64_t started_us;
     int64_t workers_gone_us; /* when the last worker ended */
     struct event_base *base;
-    struct generation *first; /* until the crew has it; a reference */
+    struct generation *first; /* until the worker pool has it; a reference */
     struct worker_pool pool;
     struct reload reload;
     struct health_report health_report;

@@ -209,7 +209,8 @@ static void add_totals(struct worker_pool_totals *totals, const struct scoreboar
     totals->live_jobs += atomic_load(&slot->live_jobs);
 }
 
-/* Lines that an output does not take now are kept until it does, and the keeper until it has given back the jobs. */
+/* Lines that an output does not take now are kept until it does, and the maintenance until it has given back the jobs.
+ */
 static void bury(struct worker_pool *pool)
 {
     for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {

@@ -1,6 +1,6 @@
 /*
- * The crew: a node's workers. Starts them, starts again those that end, and replaces them one by one: by workers of the
- * present generation after a reload, or by fresh ones when they are worn.
+ * The worker pool: a node's workers. Starts them, starts again those that end, and replaces them one by one: by workers
+ * of the present generation after a reload, or by fresh ones when they are to be recycled.
  */
 #pragma once
 

@@ -83,13 +83,13 @@ static int name_consumer(struct worker_process *worker, uint64_t nonce, pid_t su
                            nonce, supervisor, pid);
 }
 
-/* Jobs that have ended keep their card for as long as something of them goes on, so there are more than fit into the
- * worker at once. */
+/* Jobs that have ended keep their job slot for as long as something of them goes on, so there are more than fit into
+ * the worker at once. */
 static int map_slot(struct worker_process *worker)
 {
     const struct config *config = worker->generation->config;
     size_t capacity = 2 * (size_t)config->concurrency + 64;
-    /* Aligned, for what comes behind the cards. */
+    /* Aligned, for what comes behind the job slots. */
     size_t job_slots_size = (job_slot_table_size(capacity) + 63) / 64 * 64;
     int r = scoreboard_slot_new(job_slots_size + tally_size(config), &worker->slot);
 

@@ -52,7 +52,7 @@ struct watchdog_state {
 };
 
 struct worker_process {
-    struct worker_process *next; /* in the crew */
+    struct worker_process *next; /* in the worker pool */
     enum worker_state state;
     pid_t pid;
     size_t number; /* from 1; whoever takes its place gets the same */

@@ -62,15 +62,15 @@ class Operation:
     """struct operation"""
 
     def __init__(self, operation):
-        told = operation["told"]
+        info = operation["info"]
         self.address = int(operation.address)
-        self.number = int(told["id"])
-        self.trigger = int(told["trigger"])
-        self.kind = string(told["kind"])
-        self.name = string(told["name"])
-        self.place = int(told["place"])
-        self.since_us = int(told["since_us"])
-        self.context = told["context"]
+        self.number = int(info["id"])
+        self.trigger = int(info["trigger"])
+        self.kind = string(info["kind"])
+        self.name = string(info["name"])
+        self.place = int(info["place"])
+        self.since_us = int(info["since_us"])
+        self.context = info["context"]
         self.is_wait = bool(int(operation["flags"]) & BORROWS) and self.kind not in ("task", "job")
 
 
@@ -98,7 +98,7 @@ def job_of(context):
 
 def jobs_of(runner):
     """struct runner: its jobs, the oldest first, those that have been reported too."""
-    return [Job(job) for job in follow(runner["living"]["oldest"], "newer")]
+    return [Job(job) for job in follow(runner["active_jobs"]["oldest"], "newer")]
 
 
 def current_context():

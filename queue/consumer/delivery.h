@@ -1,5 +1,5 @@
 /*
- * Arrivals: the entries of a reply to XREADGROUP, each of which becomes a job, a refused message, or nothing.
+ * Delivery: the entries of a reply to XREADGROUP, each of which becomes a job, a refused message, or nothing.
  */
 #pragma once
 

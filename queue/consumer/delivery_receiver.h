@@ -1,6 +1,7 @@
 /*
- * Intake: what becomes of what arrives. A job is handed over to be run, or settled at once because it is not due, is to
- * be cancelled, or comes when nothing is run any more; a message that is none becomes a dead letter.
+ * The receiver of deliveries: what becomes of what arrives. A job is handed over to be run, or settled at once because
+ * it is not due, is to be cancelled, or comes when nothing is run any more; a message that is none becomes a dead
+ * letter.
  */
 #pragma once
 

@@ -48,7 +48,7 @@ struct fetch {
     struct group_maker *groups;
     struct recovery *recovery;
     struct command command;
-    struct event *timer; /* looks again after an ailing queue */
+    struct event *timer; /* looks again after an unhealthy queue */
 
     enum fetch_state state;
     bool stopped;
@@ -77,7 +77,7 @@ struct fetch {
     struct fetch_read reads[]; /* of each queue by itself */
 };
 
-/* ---- Trouble ---- */
+/* ---- Health ---- */
 
 static void look_again(evutil_socket_t fd, short what, void *arg)
 {

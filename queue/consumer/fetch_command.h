@@ -15,8 +15,8 @@
 /* Reads at most `count` jobs of one queue, without waiting. */
 void fetch_command_write(struct command *command, const char *consumer, const struct queue_keys *keys, unsigned count);
 
-/* Reads all queues that the roster's last plan has chosen together. `wait_ms` above 0: waits for so long for the first
- * job of any of them. */
+/* Reads all queues that the scheduler's last plan has chosen together. `wait_ms` above 0: waits for so long for the
+ * first job of any of them. */
 void reading_write_together(struct command *command, const char *consumer, const struct queue_keys *keys,
                             size_t queue_count, const struct read_scheduler *scheduler, int64_t wait_ms);
 

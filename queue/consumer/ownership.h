@@ -1,6 +1,6 @@
 /*
- * Loss: finds out which of the jobs that this process holds are not its own any more, because others took it for dead
- * while it, or its connection, stood still.
+ * Ownership: finds out which of the jobs that this process holds are not its own any more, because others took it for
+ * dead while it, or its connection, stood still.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * The census: looks once a second at all workers, on all nodes, and has those reclaimed that are dead: at once where
+ * The reaper: looks once a second at all workers, on all nodes, and has those reclaimed that are dead: at once where
  * their processes lived on this host, else when their lease is over. Any node may do it for any other.
  *
  * Who there is, the set of workers says, in which each gives its sign of life: one command, however many queues there
@@ -30,6 +30,6 @@ struct reaper *reaper_free(struct reaper *reaper);
 void reaper_start(struct reaper *reaper);
 
 /* The jobs of `consumer`, whose process is dead, have been given back: should Redis yet come to know it again, from a
- * read of the dead process that it had not noticed the end of, then nobody is to deal with it any more but the census.
+ * read of the dead process that it had not noticed the end of, then nobody is to deal with it any more but the reaper.
  */
 void reaper_note_gone(struct reaper *reaper, const char *consumer);

@@ -1,7 +1,7 @@
 /*
- * Reclaiming: gives the jobs of consumers back to their queues and deletes the consumers, in slices, each of which is
- * one atomic step that holds Redis up for 2 ms or so. Whoever dies in between, what is left can be given back by
- * anybody; a consumer is deleted in the step that finds it empty.
+ * What the reaper has to do: gives the jobs of consumers back to their queues and deletes the consumers, in slices,
+ * each of which is one atomic step that holds Redis up for 2 ms or so. Whoever dies in between, what is left can be
+ * given back by anybody; a consumer is deleted in the step that finds it empty.
  */
 #pragma once
 

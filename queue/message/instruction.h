@@ -10,7 +10,7 @@
 #include "context/macros.h"
 #include "queue/message/message.h"
 
-/* They are checked in this order: of several that are bad, the first is the reason for the refusal. */
+/* They are checked in this order: of several that are bad, the first is the reason for the rejection. */
 enum instruction {
     INSTRUCTION_ID,
     INSTRUCTION_AT,

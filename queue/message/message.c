@@ -121,7 +121,7 @@ static int check(struct draft *draft, const struct message_limits *limits, struc
     return r;
 }
 
-/* ---- What a refusal is about ---- */
+/* ---- What a rejection is about ---- */
 
 static void write_identity(const struct draft *draft, struct message_rejection *rejection)
 {

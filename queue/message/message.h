@@ -1,6 +1,6 @@
 /*
  * Messages: the fields of a stream's entry, checked, and made into a job record. A message is untrusted input: whatever
- * it holds, it becomes either a job or a refusal that says in one sentence what is wrong.
+ * it holds, it becomes either a job or a rejection that says in one sentence what is wrong.
  */
 #pragma once
 

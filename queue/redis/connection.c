@@ -238,7 +238,7 @@ void redis_flush(struct redis *redis)
         (void)redisBufferWrite(&redis->context->c, &done);
 }
 
-/* ---- Greeting ---- */
+/* ---- Handshake ---- */
 
 static void on_handshake(struct redis_request *request, const redisReply *reply)
 {
@@ -292,7 +292,7 @@ static void on_connected(const redisAsyncContext *context, int status)
         return;
     }
     set_state(redis, REDIS_HANDSHAKE);
-    /* Out of memory here means a greeting that never ends, which the timer finds. */
+    /* Out of memory here means a handshake that never ends, which the timer finds. */
     (void)send_handshakes(redis);
 }
 

@@ -1,5 +1,6 @@
 /*
- * A lane: the batches of outcomes of one queue that have not been taken by Redis, in order. Nothing is sent here.
+ * A settle queue: the batches of outcomes of one queue that have not been taken by Redis, in order. Nothing is sent
+ * here.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct pending_batch {
     size_t kept;      /* outcomes that Redis did not take */
 };
 
-/* Batches that are empty, for all lanes. All zero at first. */
+/* Batches that are empty, for all settle queues. All zero at first. */
 struct pending_batch_spares {
     struct pending_batch *first;
     size_t count;
@@ -42,7 +43,7 @@ struct settle_queue {
     struct health_subject health; /* of its outcomes */
     struct pending_batch *first;  /* those that were sent come before those that never were */
     struct pending_batch *last;
-    struct pending_batch *blamed; /* the refused batch that the trouble speaks of */
+    struct pending_batch *blamed; /* the refused batch that the problem speaks of */
     size_t refused;               /* batches */
     size_t kept;                  /* outcomes in them */
     unsigned in_flight;           /* batches */
@@ -54,7 +55,7 @@ int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **
 /* Takes out a batch, which is then spare. */
 void pending_batch_remove(struct pending_batch *batch);
 
-/* Notes that Redis did not take all of a batch. Gives whether this is the one that the trouble speaks of: where there
+/* Notes that Redis did not take all of a batch. Gives whether this is the one that the problem speaks of: where there
  * are several, it is one of them until it is taken. */
 bool pending_batch_refuse(struct pending_batch *batch);
 

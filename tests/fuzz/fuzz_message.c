@@ -1,6 +1,6 @@
 /*
- * Messages: whatever Redis gives becomes a job or a refusal. A slow model, which knows nothing of the parser's tables,
- * says which of the two it has to be, and what the job holds.
+ * Messages: whatever Redis gives becomes a job or a rejection. A slow model, which knows nothing of the parser's
+ * tables, says which of the two it has to be, and what the job holds.
  *
  * The first line of an input is the entry's ID (of a form that Redis gives, or ENTRY_ID is taken); the fields follow,
  * as tests/fuzz/fields.h has them.
@@ -130,7 +130,7 @@ static void check_job(const struct job *job, const struct message *message)
     check_numbers(job, message);
 }
 
-/* ---- Refusals ---- */
+/* ---- Rejections ---- */
 
 static void check_rejection(const struct message_rejection *rejection, const struct message *message)
 {

@@ -1,6 +1,6 @@
 /*
  * How jobs are delivered: claim, settle, renew, compare, reclaim, promote and release, with two nodes of one worker and
- * one keeper (the supervisor's side) each. A script of queue/scripts, or a command, is one step here, as it is in Redis.
+ * one maintenance (the supervisor's side) each. A script of queue/scripts, or a command, is one step here, as it is in Redis.
  * Between any two steps anything may happen: a process or a whole node dies, a worker freezes and wakes up when its job
  * has long been given away, connections are cut and commands arrive late or never, Redis's clock leaps.
  *
@@ -122,7 +122,7 @@ typedef Worker { /* behind the consumer of the same number */
     byte late_job;
     bool late_spent
 };
-typedef Keeper {
+typedef Maintenance {
     bool alive;
     byte worker;    /* its present worker */
     byte mourned;   /* its worker that has ended and is to be dealt with */
@@ -135,7 +135,7 @@ typedef Keeper {
 };
 
 Worker worker[CONSUMERS + 1];
-Keeper keeper[NODES + 1];
+Maintenance maintenance[NODES + 1];
 bool same_host = SAME_HOST; /* both nodes see each other's processes */
 byte born;      /* consumers so far */
 byte faults = FAULTS, cuts = CUTS, leaps = LEAPS;
@@ -212,8 +212,8 @@ inline touch(c)
 {
     consumer[c].exists = true;
     consumer[c].idle = 0;
-    keeper[1].seen[c] = 0;
-    keeper[2].seen[c] = 0
+    maintenance[1].seen[c] = 0;
+    maintenance[2].seen[c] = 0
 }
 
 /* XREADGROUP: the claim. */
@@ -274,8 +274,8 @@ inline delete_consumer(c)
 {
     consumer[c].exists = false;
     consumer[c].idle = 0;
-    keeper[1].seen[c] = 0;
-    keeper[2].seen[c] = 0
+    maintenance[1].seen[c] = 0;
+    maintenance[2].seen[c] = 0
 }
 
 /* reclaim.lua: a slice, which is one entry here; Redis has the oldest first, and any may be it here. The consumer goes
@@ -321,18 +321,18 @@ inline reclaim_silent(m, c)
     :: consumer[c].exists && consumer[c].idle == EXPIRED ->
         reclaim(c);
 #ifdef BREAK_RECHECK_SLICE
-        keeper[m].begun = true
-    :: consumer[c].exists && consumer[c].idle < EXPIRED && keeper[m].begun -> reclaim(c)
+        maintenance[m].begun = true
+    :: consumer[c].exists && consumer[c].idle < EXPIRED && maintenance[m].begun -> reclaim(c)
 #endif
-    :: else -> keeper[m].reclaimed = 0
+    :: else -> maintenance[m].reclaimed = 0
 #else
     :: consumer[c].exists -> reclaim(c)
-    :: else -> keeper[m].reclaimed = 0
+    :: else -> maintenance[m].reclaimed = 0
 #endif
     fi;
-    keeper[m].reclaimed = (consumer[c].exists -> keeper[m].reclaimed : 0);
+    maintenance[m].reclaimed = (consumer[c].exists -> maintenance[m].reclaimed : 0);
 #ifdef BREAK_RECHECK_SLICE
-    keeper[m].begun = keeper[m].begun && keeper[m].reclaimed > 0
+    maintenance[m].begun = maintenance[m].begun && maintenance[m].reclaimed > 0
 #endif
 }
 
@@ -455,7 +455,7 @@ inline end(c)
     worker[c].stopping = false;
     if
     :: worker[c].orphan -> forget_run(c)
-    :: else -> keeper[worker[c].node].mourned = c
+    :: else -> maintenance[worker[c].node].mourned = c
     fi
 }
 
@@ -511,7 +511,7 @@ proctype Work(byte c)
     od
 }
 
-/* ---- Keepers ---- */
+/* ---- Maintenance ---- */
 
 inline start_worker(m)
 {
@@ -521,7 +521,7 @@ inline start_worker(m)
     worker[born].node = m;
     worker[born].up = true;
     worker[born].sure = true;
-    keeper[m].worker = born
+    maintenance[m].worker = born
 }
 
 /* The supervisor settles the job that has killed its worker as one that failed; it comes before the reclaim. */
@@ -539,7 +539,7 @@ inline charge(c)
 
 #define sees(m, c)     (same_host || worker[c].node == m)
 #define is_dead(m, c)  (sees(m, c) && worker[c].life == GONE && worker[c].orphan)
-#define may_look(m, c) (keeper[m].alive && keeper[m].reclaimed == 0 && consumer[c].exists)
+#define may_look(m, c) (maintenance[m].alive && maintenance[m].reclaimed == 0 && consumer[c].exists)
 #if defined(BREAK_LEASE)
 #define is_silent_at(m, c) false
 #elif defined(BREAK_TRUST)
@@ -555,19 +555,19 @@ inline charge(c)
 
 #define LOOK(c) \
     :: d_step { may_look(m, c) && is_dead(m, c) -> reclaim(c) } \
-    :: d_step { may_look(m, c) && is_silent_at(m, c) && keeper[m].seen[c] == 0 -> keeper[m].seen[c] = 1 } \
+    :: d_step { may_look(m, c) && is_silent_at(m, c) && maintenance[m].seen[c] == 0 -> maintenance[m].seen[c] = 1 } \
     :: d_step { \
-        may_look(m, c) && is_silent_at(m, c) && keeper[m].seen[c] == LOOKS -> \
-        keeper[m].seen[c] = 0; \
-        keeper[m].reclaimed = c \
+        may_look(m, c) && is_silent_at(m, c) && maintenance[m].seen[c] == LOOKS -> \
+        maintenance[m].seen[c] = 0; \
+        maintenance[m].reclaimed = c \
     }
 
 #ifndef BREAK_PROMOTE
-#define PROMOTE(j) :: d_step { keeper[m].alive && job[j].delayed > 0 -> promote(j) }
+#define PROMOTE(j) :: d_step { maintenance[m].alive && job[j].delayed > 0 -> promote(j) }
 #else
 #define PROMOTE(j) \
-    :: d_step { keeper[m].alive && job[j].delayed > 0 && keeper[m].promoted == 0 -> add_promoted(j); keeper[m].promoted = j } \
-    :: d_step { keeper[m].promoted == j -> job[j].delayed = 0; keeper[m].promoted = 0 }
+    :: d_step { maintenance[m].alive && job[j].delayed > 0 && maintenance[m].promoted == 0 -> add_promoted(j); maintenance[m].promoted = j } \
+    :: d_step { maintenance[m].promoted == j -> job[j].delayed = 0; maintenance[m].promoted = 0 }
 
 inline add_promoted(which)
 {
@@ -582,19 +582,19 @@ proctype Keep(byte m)
 {
     do
     EACH_CONSUMER(LOOK)
-    :: d_step { keeper[m].reclaimed > 0 -> reclaim_silent(m, keeper[m].reclaimed) }
+    :: d_step { maintenance[m].reclaimed > 0 -> reclaim_silent(m, maintenance[m].reclaimed) }
     PROMOTE(1)
 #if JOBS > 1
     PROMOTE(2)
 #endif
-    :: d_step { keeper[m].mourned > 0 && worker[keeper[m].mourned].held > 0 -> charge(keeper[m].mourned) }
-    :: d_step { keeper[m].mourned > 0 && worker[keeper[m].mourned].held > 0 -> forget_run(keeper[m].mourned) }
+    :: d_step { maintenance[m].mourned > 0 && worker[maintenance[m].mourned].held > 0 -> charge(maintenance[m].mourned) }
+    :: d_step { maintenance[m].mourned > 0 && worker[maintenance[m].mourned].held > 0 -> forget_run(maintenance[m].mourned) }
     :: d_step {
-        keeper[m].mourned > 0 && worker[keeper[m].mourned].held == 0 ->
-        reclaim(keeper[m].mourned);
+        maintenance[m].mourned > 0 && worker[maintenance[m].mourned].held == 0 ->
+        reclaim(maintenance[m].mourned);
         if
-        :: consumer[keeper[m].mourned].exists
-        :: else -> keeper[m].mourned = 0; start_worker(m)
+        :: consumer[maintenance[m].mourned].exists
+        :: else -> maintenance[m].mourned = 0; start_worker(m)
         fi
     }
     od
@@ -606,7 +606,7 @@ proctype Keep(byte m)
 #define is_silent(c) (consumer[c].exists && !is_well(c) && consumer[c].idle < EXPIRED)
 #define DUE(c)       && (!is_well(c) || consumer[c].idle == 0)
 #define SILENT(c)    || is_silent(c)
-#define SEEN(c)      || keeper[1].seen[c] == 1 || keeper[2].seen[c] == 1
+#define SEEN(c)      || maintenance[1].seen[c] == 1 || maintenance[2].seen[c] == 1
 #define RENEW(c)     :: d_step { is_well(c) && consumer[c].idle > 0 -> touch(c) }
 
 proctype Time()
@@ -617,8 +617,8 @@ proctype Time()
         true EACH_CONSUMER(DUE) && (false EACH_CONSUMER(SILENT) EACH_CONSUMER(SEEN)) ->
         for (i : 1 .. CONSUMERS) {
             consumer[i].idle = (is_silent(i) -> consumer[i].idle + 1 : consumer[i].idle);
-            keeper[1].seen[i] = (keeper[1].seen[i] == 1 -> 2 : keeper[1].seen[i]);
-            keeper[2].seen[i] = (keeper[2].seen[i] == 1 -> 2 : keeper[2].seen[i])
+            maintenance[1].seen[i] = (maintenance[1].seen[i] == 1 -> 2 : maintenance[1].seen[i]);
+            maintenance[2].seen[i] = (maintenance[2].seen[i] == 1 -> 2 : maintenance[2].seen[i])
         }
         i = 0
     }
@@ -636,9 +636,9 @@ inline kill_worker(c)
 /* What it has sent may be read all the same. Its worker notices and stops, unless it has just died with it. */
 inline kill_keeper(m)
 {
-    keeper[m].alive = false;
+    maintenance[m].alive = false;
     if
-    :: keeper[m].reclaimed > 0 -> keeper[m].reclaimed = 0
+    :: maintenance[m].reclaimed > 0 -> maintenance[m].reclaimed = 0
     :: skip
     fi;
     if
@@ -647,22 +647,22 @@ inline kill_keeper(m)
     fi;
     d_step {
         for (i : 1 .. CONSUMERS) {
-            keeper[m].seen[i] = 0;
+            maintenance[m].seen[i] = 0;
             worker[i].orphan = worker[i].orphan || worker[i].node == m;
             worker[i].stopping = worker[i].stopping || (is_there(i) && worker[i].node == m)
         }
         if
-        :: keeper[m].mourned > 0 -> forget_run(keeper[m].mourned)
+        :: maintenance[m].mourned > 0 -> forget_run(maintenance[m].mourned)
         :: else
         fi;
-        keeper[m].mourned = 0
+        maintenance[m].mourned = 0
     }
 }
 
 #define FAULT :: atomic { faults > 0 &&
 #define CUT(c) :: atomic { cuts > 0 && is_there(c) && worker[c].up -> cuts--; disconnect(c) }
 /* While the reclaim of a silent consumer is on its way, a leap could hide that it has come back. */
-#define is_doubted(m) (keeper[m].reclaimed > 0)
+#define is_doubted(m) (maintenance[m].reclaimed > 0)
 
 /* Both nodes are the same, so that the fault happens to the first. */
 proctype Fail()
@@ -671,7 +671,7 @@ proctype Fail()
     FAULT is_there(1) -> faults--; kill_worker(1) }
     FAULT true -> faults--; kill_keeper(1) }
     FAULT is_there(1) -> faults--; kill_worker(1); kill_keeper(1) }
-    :: atomic { !keeper[1].alive && born < CONSUMERS -> keeper[1].alive = true; start_worker(1) }
+    :: atomic { !maintenance[1].alive && born < CONSUMERS -> maintenance[1].alive = true; start_worker(1) }
     FAULT worker[1].life == ALIVE -> faults--; worker[1].stopping = true }
     FAULT worker[1].life == ALIVE -> faults--; worker[1].life = FROZEN; worker[1].sure = false }
     :: atomic { worker[1].life == FROZEN -> worker[1].life = ALIVE; worker[1].behind = true }
@@ -693,7 +693,7 @@ proctype Fail()
 init {
     d_step {
         for (n : 1 .. NODES) {
-            keeper[n].alive = true;
+            maintenance[n].alive = true;
             start_worker(n)
         }
         for (j : 1 .. JOBS) {

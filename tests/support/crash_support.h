@@ -1,5 +1,5 @@
 /*
- * Children that crash in earnest: a job is run, or some other code, by a forked process that has cards and a crash
+ * Children that crash in earnest: a job is run, or some other code, by a forked process that has job slots and a crash
  * record in shared memory, as a worker has.
  */
 #pragma once

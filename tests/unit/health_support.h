@@ -1,5 +1,5 @@
 /*
- * For tests of trouble with Redis: a server of the test's own, and what was said about it.
+ * For tests of Redis's health: a server of the test's own, and what was said about it.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * For tests about leases: a worker that holds two jobs and has no room for a third, with the shortest lease there is,
- * and a keeper that would take them away.
+ * and a maintenance that would take them away.
  */
 #pragma once
 

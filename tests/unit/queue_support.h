@@ -1,5 +1,5 @@
 /*
- * For tests of the queues: a client and a keeper on a real Redis, and the events that they gave.
+ * For tests of the queues: a client and the maintenance on a real Redis, and the events that they gave.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
-/* The living: every job of the process is among them, from its making to its last context's end. */
+/* Active jobs: every job of the process is among them, from its making to its last context's end. */
 #include <pthread.h>
 
 #include "context/frame.h"
 #include "context/seed.h"
 #include "tests/support/runner_support.h"
 
-/* The names of the living, with how many contexts each has. */
+/* The names of the active jobs, with how many contexts each has. */
 static char names[256];
 
 static int add_name(const struct weft_job *job, void *arg)

@@ -1,4 +1,4 @@
-/* Cards: what is written about a job can be read by somebody who trusts nothing. */
+/* Job slots: what is written about a job can be read by somebody who trusts nothing. */
 #include <errno.h>
 
 #include "context/name.h"
@@ -290,7 +290,7 @@ static void a_job_slot_is_found_by_the_identity_of_its_job_while_it_is_in_use(vo
     free(table.memory);
 }
 
-/* ---- Cards that hold anything ---- */
+/* ---- Job slots that hold anything ---- */
 
 static uint64_t fuzz_state = 11;
 
@@ -313,7 +313,7 @@ static int walk(void *arg)
     return weft_each(visit, arg);
 }
 
-/* Gives whether it was taken for a card. */
+/* Gives whether it was taken for a job slot. */
 static bool read_all(const struct job_slot *job_slot)
 {
     struct weft_context *context;

@@ -1,4 +1,5 @@
-/* The parts that need no Redis: shares, the roster, the set of entries, packed values, times, the arena. */
+/* The parts that need no Redis: the read scheduler and its shares, the set of entries, packed values, times, the arena.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -27,7 +27,7 @@ static void expect_reclaimed(struct queues *queues, const char *consumer, long c
     assert_int_equal(redis_server_count(&queues->server, "XLEN weft:{q}"), count);
 }
 
-/* How often the keeper has looked at the queues: by what Redis has answered. */
+/* How often the maintenance has looked at the queues: by what Redis has answered. */
 static long long looks(struct queues *queues)
 {
     const char *line = strstr(redis_server_ask(&queues->server, "INFO commandstats"), "cmdstat_xinfo|consumers:calls=");
@@ -255,7 +255,8 @@ static void hundreds_of_dead_consumers_are_all_found(void **state)
 
 enum { MANY = 400, SOON_MS = 10 * 1000 };
 
-/* Jobs of the last queue, held by a worker that has given a sign of life; and a keeper that has seen that all is well.
+/* Jobs of the last queue, held by a worker that has given a sign of life; and a maintenance that has seen that all is
+ * well.
  */
 static void begin_with_many(struct queues *queues, const char *consumer, int64_t lease_ms)
 {

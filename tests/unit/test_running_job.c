@@ -1,4 +1,4 @@
-/* The witness: whose code a thread runs, as somebody outside can read it. */
+/* The running job: whose code a thread runs, as somebody outside can read it. */
 #include "context/async/running_job.h"
 #include "context/frame.h"
 #include "tests/support/loop_support.h"
