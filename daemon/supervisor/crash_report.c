@@ -11,7 +11,7 @@
 #include "context/time.h"
 #include "daemon/crash/backtrace.h"
 #include "handlers/retry.h"
-#include "queue/consumer/client.h"
+#include "queue/settle/settlement.h"
 
 #define REASON_SIZE 512
 

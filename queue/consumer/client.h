@@ -16,6 +16,7 @@
 #include "context/job.h"
 #include "context/macros.h"
 #include "queue/options.h"
+#include "queue/settle/settlement.h"
 
 struct queue_client;
 
@@ -68,23 +69,6 @@ struct queue_events {
     /* Nothing is fetched any more, nothing waits to be settled, and no child job waits for its answer: after
      * queue_client_stop(), once. */
     void (*drained)(void *user);
-};
-
-/* The outcome of one attempt. Strings are borrowed during queue_client_settle(), and may be NULL unless said otherwise.
- */
-struct settlement {
-    const struct job *job; /* not NULL */
-    enum job_outcome outcome;
-    const char *error; /* why it failed */
-    const char *result;
-    size_t result_size;
-    const char *progress;
-    int64_t started_ms; /* Unix time; 0: never started */
-    int64_t duration_us;
-    int64_t due_ms; /* JOB_RETRY, JOB_DELAYED: Unix time of the next run */
-    bool charged;   /* JOB_RETURNED, JOB_RETRY: counts as an attempt */
-    unsigned subtasks;
-    unsigned subtasks_failed;
 };
 
 /* Connects (in the background, for as long as it takes) and prepares to fetch; `consumer` is the consumer's name and

@@ -9,10 +9,11 @@
 
 #include "context/macros.h"
 #include "queue/clock.h"
-#include "queue/consumer/client.h"
 #include "queue/entry.h"
 #include "queue/message/message.h"
+#include "queue/options.h"
 #include "queue/redis/msgpack.h"
+#include "queue/settle/settlement.h"
 
 #define BATCH_RECORDS_MAX 128
 #define BATCH_BYTES_MAX   ((size_t)4 * 1024 * 1024)

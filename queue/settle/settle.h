@@ -7,11 +7,12 @@
 #include <stdbool.h>
 
 #include "context/macros.h"
-#include "queue/consumer/client.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/message/message.h"
+#include "queue/options.h"
 #include "queue/redis/connection.h"
+#include "queue/settle/settlement.h"
 
 struct settle;
 
