@@ -16,6 +16,7 @@
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/supervisor/plugin_check.h"
 #include "daemon/supervisor/supervisor.h"
+#include "daemon/worker/worker.h"
 #include "handlers/variables.h"
 
 static const char usage[] =
@@ -108,7 +109,7 @@ static int run(struct config *config)
     event_set_log_callback(log_event_message);
     /* A peer that has gone away is an error of the write, not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
-    int status = supervisor_run(config, slot, output);
+    int status = supervisor_run(config, slot, output, worker_run);
     (void)scoreboard_slot_free(slot);
     return status;
 }

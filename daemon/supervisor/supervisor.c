@@ -298,8 +298,8 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
     supervisor->base = event_base_new();
     if (!supervisor->base)
         return -ENOMEM;
-    supervisor->pool =
-        (struct worker_pool){.base = supervisor->base, .events = &worker_pool_events, .user = supervisor};
+    supervisor->pool = (struct worker_pool){
+        .base = supervisor->base, .run = supervisor->run_worker, .events = &worker_pool_events, .user = supervisor};
     supervisor->reload = (struct reload){.pool = &supervisor->pool,
                                          .slot = slot,
                                          .maintenance_events = &maintenance_events,
@@ -350,9 +350,10 @@ static void finish(struct supervisor *supervisor)
         event_base_free(supervisor->base);
 }
 
-int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct log_output *output)
+int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct log_output *output,
+                   worker_run_fn *run_worker)
 {
-    struct supervisor supervisor = {.exit_status = EX_OK};
+    struct supervisor supervisor = {.run_worker = run_worker, .exit_status = EX_OK};
     int r = generation_new(config, output, &supervisor, &supervisor.first);
 
     if (r < 0) {

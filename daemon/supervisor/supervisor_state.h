@@ -23,6 +23,7 @@ enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOP
 enum { SIGNALS = 6 };
 
 struct supervisor {
+    worker_run_fn *run_worker;
     enum supervisor_state state;
     bool announced; /* "weftd ready" has been said */
     int exit_status;

@@ -102,7 +102,7 @@ static void start_due(struct worker_pool *pool)
     for (struct worker_process *worker = pool->workers; worker; worker = worker->next) {
         if (worker->state != WORKER_WAITING || worker->start_at_us > now)
             continue;
-        int r = worker_process_start(worker, pool->base);
+        int r = worker_process_start(worker, pool->base, pool->run);
         if (r == 0)
             continue;
         weft_log_with(WEFT_ERROR, "a worker could not be started and is tried again",

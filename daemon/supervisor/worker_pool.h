@@ -27,6 +27,7 @@ struct worker_pool_totals {
 
 struct worker_pool {
     struct event_base *base;
+    worker_run_fn *run; /* what workers run */
     const struct worker_pool_events *events;
     void *user;
     struct generation *generation; /* the present one; a reference */

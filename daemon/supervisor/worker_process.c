@@ -15,7 +15,6 @@
 #include "context/task/timer.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/service.h"
-#include "daemon/worker/worker.h"
 
 /* A worker that lived for less than this is started again more slowly each time. */
 #define SHORT_LIFE_US  (10 * INT64_C(1000000))
@@ -48,7 +47,7 @@ static void unblock_signals(void)
     (void)sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
-static int run_worker(struct worker_process *worker, struct event_base *base, pid_t supervisor)
+static int run_worker(struct worker_process *worker, struct event_base *base, pid_t supervisor, worker_run_fn *run)
 {
     const struct generation *generation = worker->generation;
 
@@ -66,7 +65,7 @@ static int run_worker(struct worker_process *worker, struct event_base *base, pi
     unblock_signals();
     /* The supervisor's sockets and its loop's descriptors are not for workers. */
     process_close_descriptors(is_output, generation->output);
-    return worker_run(&(struct worker_options){
+    return run(&(struct worker_options){
         .config = generation->config,
         .output = generation->output,
         .slot = worker->slot,
@@ -100,7 +99,7 @@ static int map_slot(struct worker_process *worker)
     return 0;
 }
 
-int worker_process_start(struct worker_process *worker, struct event_base *base)
+int worker_process_start(struct worker_process *worker, struct event_base *base, worker_run_fn *run)
 {
     pid_t supervisor = getpid();
     uint64_t nonce = draw_nonce();
@@ -112,7 +111,7 @@ int worker_process_start(struct worker_process *worker, struct event_base *base)
     if (pid == 0) {
         service_leave();
         r = name_consumer(worker, nonce, supervisor, getpid());
-        exit(r < 0 ? EX_OSERR : run_worker(worker, base, supervisor));
+        exit(r < 0 ? EX_OSERR : run_worker(worker, base, supervisor, run));
     }
     if (pid < 0)
         return pid;

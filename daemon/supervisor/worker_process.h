@@ -14,6 +14,7 @@
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
 #include "daemon/supervisor/generation.h"
+#include "daemon/worker_options.h"
 #include "queue/consumer_name.h"
 
 enum worker_state {
@@ -80,9 +81,9 @@ int worker_process_new(struct generation *generation, size_t number, int64_t sta
 /* Not while the process runs. Takes NULL, gives NULL. */
 struct worker_process *worker_process_free(struct worker_process *worker);
 
-/* Forks the process; `base` is the supervisor's loop, which the child takes apart. It keeps the log's descriptors and
- * closes the rest. Errors: -EAGAIN, -ENOMEM as fork(2). */
-int worker_process_start(struct worker_process *worker, struct event_base *base) MUST_CHECK;
+/* Forks the process, which then runs `run`; `base` is the supervisor's loop, which the child takes apart. It keeps the
+ * log's descriptors and closes the rest. Errors: -EAGAIN, -ENOMEM as fork(2). */
+int worker_process_start(struct worker_process *worker, struct event_base *base, worker_run_fn *run) MUST_CHECK;
 
 /* Whether there is a process. */
 bool worker_process_runs(const struct worker_process *worker);

@@ -3,20 +3,7 @@
  */
 #pragma once
 
-#include "daemon/config/config.h"
-#include "daemon/log/log_output.h"
-#include "daemon/scoreboard/job_slot.h"
-#include "daemon/scoreboard/scoreboard.h"
-#include "daemon/scoreboard/tally.h"
-
-struct worker_options {
-    const struct config *config;
-    struct log_output *output;
-    struct scoreboard_slot *slot;
-    struct job_slot_table *job_slots;
-    const struct tally *tally;
-    const char *consumer; /* the name it reads the queues under */
-};
+#include "daemon/worker_options.h"
 
 /* Runs until SIGTERM (finish what runs) or SIGQUIT (interrupt it) has been obeyed; gives the exit status of the
  * process. To be called in a child that was just forked. */
