@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "queue/consumer/cancel.h"
-#include "queue/consumer/delivery_receiver.h"
+#include "queue/consumer/delivery.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
 #include "queue/consumer/fetch_unblock.h"

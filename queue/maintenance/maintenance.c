@@ -11,7 +11,6 @@
 #include "queue/consumer_name.h"
 #include "queue/group.h"
 #include "queue/maintenance/reaper.h"
-#include "queue/maintenance/reaper_backlog.h"
 #include "queue/maintenance/sample.h"
 #include "queue/redis/connection.h"
 #include "queue/redis/script.h"

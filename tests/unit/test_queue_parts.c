@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "queue/consumer/read_scheduler.h"
-#include "queue/consumer/read_share.h"
 #include "queue/entry.h"
 #include "queue/redis/arena.h"
 #include "queue/redis/msgpack.h"
