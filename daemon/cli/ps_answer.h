@@ -1,6 +1,6 @@
 /*
- * What weft ps is made of: a JSON object for each job, taken from a worker's answer (see daemon/worker/snapshot.h) or, where a
- * worker does not answer, made of what Redis knows.
+ * What weft ps is made of: a JSON object for each job, taken from a worker's answer (see daemon/worker/snapshot.h) or,
+ * where a worker does not answer, made of what Redis knows.
  */
 #pragma once
 

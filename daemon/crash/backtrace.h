@@ -24,7 +24,7 @@ struct backtrace {
 void backtrace_describe(const struct crash *crash, struct backtrace *ret_backtrace);
 
 /* The same for a thread of this process, which lives: puts `count` addresses that its calls return to, the innermost
- * first, into words, by what places of this process are called (context/async/code_address.h). Takes some milliseconds for the first
- * address of each file. */
+ * first, into words, by what places of this process are called (context/async/code_address.h). Takes some milliseconds
+ * for the first address of each file. */
 void backtrace_describe_thread(const struct module_map *map, const uintptr_t *frames, size_t count,
                                char buffer[static BACKTRACE_SIZE]);

@@ -21,9 +21,9 @@ struct location {
 /* Names an address of the map; `symbols` NULL: modules and offsets. */
 struct location location_find(const struct module_map *map, struct symbols *symbols, uintptr_t address);
 
-/* From now on the places of this process (context/async/code_address.h) are named by the files that its code came from, which takes
- * some milliseconds for the first of each file. `map` must stay. Errors: -ENOMEM, -EOPNOTSUPP built without libdw; then
- * places are named as before. */
+/* From now on the places of this process (context/async/code_address.h) are named by the files that its code came from,
+ * which takes some milliseconds for the first of each file. `map` must stay. Errors: -ENOMEM, -EOPNOTSUPP built without
+ * libdw; then places are named as before. */
 int location_name_places(const struct module_map *map) WEFT_MUST_CHECK;
 
 /* Takes that back. Harmless where it was not done. */

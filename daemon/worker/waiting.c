@@ -11,7 +11,8 @@ int waiting_add(struct waiting *waiting, struct job *record, const struct job_ty
 
     if (!job)
         return -ENOMEM;
-    *job = (struct waiting_job){.previous = waiting->last, .record = record, .type = type, .since_us = time_steady_us()};
+    *job =
+        (struct waiting_job){.previous = waiting->last, .record = record, .type = type, .since_us = time_steady_us()};
     if (waiting->last)
         waiting->last->next = job;
     else

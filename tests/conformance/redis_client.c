@@ -1,8 +1,8 @@
 /* A Redis client in plain hiredis, as far as replies go: C45 and C47, and the first half of C50. */
+#include "tests/support/redis_client.h"
 #include "context/async/operation.h"
 #include "context/propagate/hiredis/redis_library.h"
 #include "tests/conformance/harness.h"
-#include "tests/support/redis_client.h"
 
 /* What a command is to be answered with, and in which context. */
 struct wanted {

@@ -38,7 +38,8 @@ typedef int weft_handler_fn(struct weft_job *job);
 
 /* Runs the rest of the chain now, inside the calling handler, and gives its result: 0, or the error of the handler
  * that failed. The chain does not go on after the caller returns. This makes middleware: a scope, a timer, a
- * transaction around the rest. Errors: -EALREADY when the rest has run already; -EDEADLK not the chain's task or thread.
+ * transaction around the rest. Errors: -EALREADY when the rest has run already; -EDEADLK not the chain's task or
+ * thread.
  */
 WEFT_API int weft_next(struct weft_job *job) WEFT_MAY_WAIT;
 
@@ -102,9 +103,9 @@ WEFT_API void *weft_alloc(struct weft_job *job, size_t size);
 WEFT_API char *weft_strdup(struct weft_job *job, const char *text);
 WEFT_API char *weft_printf(struct weft_job *job, const char *format, ...) WEFT_PRINTF(2, 3);
 
-/* Calls fn(arg) when the chain has ended, whatever its outcome; the last deferred first, in the job's context, and where
- * the chain ran: on its thread, for a type that blocks. Else fn may wait, though a cancelled job's waits end at once.
- * Gives 0 or -ENOMEM. */
+/* Calls fn(arg) when the chain has ended, whatever its outcome; the last deferred first, in the job's context, and
+ * where the chain ran: on its thread, for a type that blocks. Else fn may wait, though a cancelled job's waits end at
+ * once. Gives 0 or -ENOMEM. */
 WEFT_API int weft_defer(struct weft_job *job, void (*fn)(void *arg), void *arg);
 
 /* ---- Child jobs ---- */
