@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/enlist.h"
 #include "queue/redis/script.h"
 
@@ -69,7 +69,7 @@ static void find_held(struct lease *lease)
 
 static void refresh(struct lease *lease)
 {
-    lease->sent_ms = clock_steady_ms();
+    lease->sent_ms = time_steady_ms();
     lease->whole = true;
     enlist(lease);
     find_held(lease);
@@ -100,7 +100,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void confirm(struct lease *lease)
 {
-    int64_t silence_ms = clock_steady_ms() - lease->confirmed_ms;
+    int64_t silence_ms = time_steady_ms() - lease->confirmed_ms;
     bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->setup.options->lease_ms);
 
     lease->confirmed_ms = lease->sent_ms;

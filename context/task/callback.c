@@ -6,6 +6,7 @@
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
+#include "context/time.h"
 
 struct callback {
     struct loop_item item; /* first */
@@ -25,7 +26,7 @@ static void describe(const struct operation *operation, char *buffer)
 {
     const struct callback *callback =
         (const struct callback *)((uintptr_t)operation - offsetof(struct callback, operation));
-    int64_t left_us = callback->timer.place ? callback->timer.deadline_us - timer_now_us() : 0;
+    int64_t left_us = callback->timer.place ? callback->timer.deadline_us - time_steady_us() : 0;
 
     if (callback->timer.place)
         (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "call, %lld ms left",

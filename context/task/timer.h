@@ -10,8 +10,6 @@
 
 #include <weft/api.h>
 
-#include "context/time.h"
-
 /* In the owner's memory; zero-initialised it is stopped. */
 struct timer {
     int64_t deadline_us; /* CLOCK_MONOTONIC */
@@ -37,9 +35,6 @@ void timer_stop(struct timer_heap *heap, struct timer *timer);
 
 /* The next to fire, or NULL. */
 struct timer *timer_first(const struct timer_heap *heap);
-
-/* The name that time_steady_us() had; for callers that have not been moved to it. */
-#define timer_now_us time_steady_us
 
 /* Waits are bounded so that deadlines cannot overflow; a century will do. */
 #define TIMER_MAX_MS (UINT64_C(100) * 366 * 24 * 3600 * 1000)

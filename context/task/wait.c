@@ -9,6 +9,7 @@
 #include "context/propagate/propagate.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
+#include "context/time.h"
 
 /* ---- Time ---- */
 
@@ -22,7 +23,7 @@ static void describe_sleep(const struct operation *operation, char *buffer)
 {
     const struct sleeper *sleeper =
         (const struct sleeper *)((uintptr_t)operation - offsetof(struct sleeper, operation));
-    int64_t left_us = sleeper->timer.deadline_us - timer_now_us();
+    int64_t left_us = sleeper->timer.deadline_us - time_steady_us();
 
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "sleep, %lld ms left",
                    (long long)(left_us > 0 ? left_us / 1000 : 0));

@@ -8,10 +8,10 @@
 #include <time.h>
 
 #include "context/macros.h"
+#include "context/time.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
-#include "queue/clock.h"
 #include "queue/consumer/cancel.h"
 
 #define PAUSE_MS 50
@@ -52,15 +52,15 @@ static void read_state(const redisReply *reply, struct job_state *ret_state)
 static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_ms, struct job_state *ret_state)
 {
     const struct queue_options *options = &job_cancel->session->config->queue_options;
-    struct clock_text now = {0}, enqueued = {0};
+    struct time_text now = {0}, enqueued = {0};
     char noted_for[24], keep_done[24], keep_done_max[24];
     const char *arguments[] = {
         act ? "1" : "0",
         job_cancel->id,
         job_cancel->entry,
         noted_for,
-        clock_format(&now, clock_now_ms()),
-        clock_format(&enqueued, enqueued_ms),
+        time_format_ms(&now, time_unix_ms()),
+        time_format_ms(&enqueued, enqueued_ms),
         keep_done,
         keep_done_max,
     };
@@ -151,11 +151,11 @@ static void pause_shortly(void)
 
 static int wait_for_worker(const struct job_cancel *job_cancel, struct job_state *state, enum job_cancel_end *ret_end)
 {
-    int64_t limit_ms = clock_steady_ms() + JOB_CANCEL_SECONDS * 1000;
+    int64_t limit_ms = time_steady_ms() + JOB_CANCEL_SECONDS * 1000;
     int status;
 
     while (!is_over(job_cancel, state, &status, ret_end)) {
-        if (clock_steady_ms() >= limit_ms) {
+        if (time_steady_ms() >= limit_ms) {
             *ret_end = JOB_CANCEL_ASKED;
             return EX_OK;
         }

@@ -11,11 +11,11 @@
 #include <time.h>
 
 #include "context/macros.h"
+#include "context/time.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/ps_answer.h"
 #include "daemon/cli/ps_show.h"
 #include "daemon/cli/script.h"
-#include "queue/clock.h"
 #include "queue/consumer/inquiry.h"
 #include "queue/consumer_name.h"
 #include "queue/message/rejection.h"
@@ -115,7 +115,7 @@ static int look(struct collection *collection, size_t queue, bool *ret_complete)
 
 static bool is_time_up(const struct collection *collection)
 {
-    return clock_steady_ms() - collection->begun_ms >= ANSWER_MAX_MS;
+    return time_steady_ms() - collection->begun_ms >= ANSWER_MAX_MS;
 }
 
 static int wait_for_answers(struct collection *collection)
@@ -262,7 +262,7 @@ static int collect(struct collection *collection)
 {
     int status = ask_all(collection);
 
-    collection->begun_ms = clock_steady_ms();
+    collection->begun_ms = time_steady_ms();
     if (status == EX_OK)
         status = wait_for_answers(collection);
     for (size_t i = 0; i < collection->session->queue_count && status == EX_OK; i++)

@@ -7,7 +7,7 @@
 
 #include <weft/log.h>
 
-#include "context/task/timer.h"
+#include "context/time.h"
 
 #define SECOND_US INT64_C(1000000)
 

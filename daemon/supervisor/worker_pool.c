@@ -6,7 +6,7 @@
 
 #include <weft/log.h>
 
-#include "context/task/timer.h"
+#include "context/time.h"
 
 /* After a fork that failed. */
 #define FORK_AGAIN_US INT64_C(1000000)
@@ -97,7 +97,7 @@ static int add_new(struct worker_pool *pool, struct generation *generation, size
 
 static void start_due(struct worker_pool *pool)
 {
-    int64_t now = timer_now_us();
+    int64_t now = time_steady_us();
 
     for (struct worker_process *worker = pool->workers; worker; worker = worker->next) {
         if (worker->state != WORKER_WAITING || worker->start_at_us > now)
@@ -233,7 +233,7 @@ static void start_successor(struct worker_pool *pool, struct worker_process *wor
         return;
     }
     weft_log_with(WEFT_INFO, "a worker will be started again", WEFT_INT("worker", worker->number),
-                  WEFT_INT("in_ms", (start_at_us - timer_now_us() + 999) / 1000));
+                  WEFT_INT("in_ms", (start_at_us - time_steady_us() + 999) / 1000));
     successor->backoff_us = backoff_us;
     successor->replaces = worker->replaces;
 }
@@ -272,7 +272,7 @@ void worker_pool_stop(struct worker_pool *pool)
 
 void worker_pool_hurry(struct worker_pool *pool)
 {
-    pool->hurried_us = timer_now_us();
+    pool->hurried_us = time_steady_us();
     for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
         if (worker_process_runs(worker))
             (void)kill(worker->pid, SIGQUIT);
@@ -308,7 +308,7 @@ static void kill_late(const struct worker_pool *pool, struct worker_process *wor
 
 void worker_pool_tend(struct worker_pool *pool)
 {
-    int64_t now_us = timer_now_us();
+    int64_t now_us = time_steady_us();
 
     bury(pool);
     for (struct worker_process *worker = pool->workers; worker; worker = worker->next)

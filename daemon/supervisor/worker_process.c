@@ -12,7 +12,7 @@
 
 #include <weft/log.h>
 
-#include "context/task/timer.h"
+#include "context/time.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/service.h"
 
@@ -26,7 +26,7 @@ static uint64_t draw_nonce(void)
     uint64_t nonce;
 
     if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
-        nonce = (uint64_t)timer_now_us() ^ (uint64_t)getpid() << 40;
+        nonce = (uint64_t)time_steady_us() ^ (uint64_t)getpid() << 40;
     return nonce;
 }
 
@@ -116,7 +116,7 @@ int worker_process_start(struct worker_process *worker, struct event_base *base,
     if (pid < 0)
         return pid;
     worker->pid = pid;
-    worker->started_us = timer_now_us();
+    worker->started_us = time_steady_us();
     worker->state = WORKER_STARTING;
     /* A child that is gone already leaves nothing in Redis, whatever its name would have been. */
     if (name_consumer(worker, nonce, supervisor, pid) < 0)
@@ -134,13 +134,13 @@ void worker_process_retire(struct worker_process *worker)
     if (worker->state != WORKER_STARTING && worker->state != WORKER_READY)
         return;
     worker->state = WORKER_RETIRING;
-    worker->retired_us = timer_now_us();
+    worker->retired_us = time_steady_us();
     (void)kill(worker->pid, SIGTERM);
 }
 
 int64_t worker_process_next_start_us(const struct worker_process *worker, int64_t *backoff_us)
 {
-    int64_t now = timer_now_us();
+    int64_t now = time_steady_us();
     int64_t delay = now - worker->started_us >= SHORT_LIFE_US ? 0 : worker->backoff_us;
 
     *backoff_us = delay ? delay * 2 : BACKOFF_MIN_US;

@@ -9,9 +9,9 @@
 #include <weft/log.h>
 
 #include "context/task/task.h"
+#include "context/time.h"
 #include "daemon/worker/lifecycle.h"
 #include "daemon/worker/snapshot.h"
-#include "queue/clock.h"
 
 /* Jobs that run for longer than this are shown as running in their report. */
 #define SHOW_AFTER_US (200 * INT64_C(1000))
@@ -85,7 +85,7 @@ static struct settlement settlement_of(const struct weft_job *job, const struct 
         .progress = job->progress,
         .started_ms = job->started_ms,
         .duration_us = outcome->duration_us,
-        .due_ms = outcome->outcome == JOB_RETRY ? clock_now_ms() + outcome->retry_ms : 0,
+        .due_ms = outcome->outcome == JOB_RETRY ? time_unix_ms() + outcome->retry_ms : 0,
         .charged = outcome->outcome != JOB_RETURNED,
         .subtasks = job->subtasks,
         .subtasks_failed = job->subtasks_failed,
@@ -101,7 +101,7 @@ static void check_kept(int r)
 
 static void postpone(struct dispatch *dispatch, struct job *record, int error)
 {
-    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = clock_now_ms() + POSTPONE_MS};
+    struct settlement settlement = {.job = record, .outcome = JOB_DELAYED, .due_ms = time_unix_ms() + POSTPONE_MS};
 
     weft_log_with(WEFT_WARN, "no room to run a job, which is tried again in a second", WEFT_TEXT("job", record->id),
                   WEFT_TEXT("error", strerror(-error)));
@@ -146,7 +146,7 @@ static bool has_waiting_room(const struct dispatch *dispatch, const struct type_
 static int64_t choose_due_us(struct dispatch *dispatch, struct type_limit *limit)
 {
     int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
-    int64_t now_us = clock_now_ms() * 1000, earliest_us = now_us + SEND_BACK_MIN_MS * INT64_C(1000);
+    int64_t now_us = time_unix_ms() * 1000, earliest_us = now_us + SEND_BACK_MIN_MS * INT64_C(1000);
     int64_t latest_us = now_us + SEND_BACK_MAX_MS * INT64_C(1000);
     int64_t due_us = limit->due_us + average_us / limit->concurrency + 1;
 

@@ -14,7 +14,7 @@
 #include "context/propagate/libc/child.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
-#include "context/task/timer.h"
+#include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/job_types.h"
 #include "daemon/worker/dispatch.h"

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 
 size_t delivery_count(const redisReply *reply)
 {
@@ -92,7 +92,7 @@ static bool take_message(struct delivery *delivery, size_t queue, const char *en
     size = read_fields(delivery, list);
     note_size(delivery, size);
     entry_set_note_bytes(delivery->held, queue, id, size);
-    r = message_parse(delivery->keys[queue].queue, entry, delivery->fields, list->elements / 2, clock_now_ms(),
+    r = message_parse(delivery->keys[queue].queue, entry, delivery->fields, list->elements / 2, time_unix_ms(),
                       delivery->limits, &job, &rejection);
     if (r == 0)
         return delivery->events->job(job, queue, delivery->user);

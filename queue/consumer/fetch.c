@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/consumer/fetch_command.h"
 #include "queue/consumer/read_scheduler.h"
 #include "queue/consumer/recovery.h"
@@ -98,7 +98,7 @@ static void set_timer(struct fetch *fetch)
 /* Makes the groups, though not again and again without a pause. */
 static void make_groups(struct fetch *fetch)
 {
-    int64_t now_ms = clock_steady_ms();
+    int64_t now_ms = time_steady_ms();
 
     fetch->state = FETCH_GROUPING;
     if (fetch->grouped_ms != 0 && now_ms - fetch->grouped_ms < UNHEALTHY_MS) {
@@ -112,7 +112,7 @@ static void make_groups(struct fetch *fetch)
 
 void fetch_leave_alone(struct fetch *fetch, size_t queue)
 {
-    read_scheduler_leave_alone(fetch->scheduler, queue, clock_steady_ms() + UNHEALTHY_MS);
+    read_scheduler_leave_alone(fetch->scheduler, queue, time_steady_ms() + UNHEALTHY_MS);
     set_timer(fetch);
 }
 
@@ -339,7 +339,7 @@ static void read_queues(struct fetch *fetch)
     if (read_scheduler_is_idle(fetch->scheduler) && fetch->size > READ_FIRST)
         fetch->size = READ_FIRST;
     room = measure_room(fetch);
-    switch (read_scheduler_make_plan(fetch->scheduler, &room, clock_steady_ms())) {
+    switch (read_scheduler_make_plan(fetch->scheduler, &room, time_steady_ms())) {
     case READ_NOTHING:
         fetch->answers++; /* the answer is known without a question */
         set_timer(fetch);
@@ -457,7 +457,7 @@ bool fetch_is_blocked(const struct fetch *fetch)
         return false;
     room = (struct read_scheduler_room){.places = (unsigned)(count_free(fetch) + fetch->asked),
                                         .held = fetch->target->held->of_queue};
-    return room.places > 0 && read_scheduler_misses(fetch->scheduler, &room, clock_steady_ms());
+    return room.places > 0 && read_scheduler_misses(fetch->scheduler, &room, time_steady_ms());
 }
 
 size_t fetch_count_waits(const struct fetch *fetch)
@@ -484,8 +484,8 @@ bool fetch_is_moving(struct fetch *fetch, bool may_read)
     if (!should_read || reads)
         fetch->still_ms = 0;
     else if (fetch->still_ms == 0)
-        fetch->still_ms = clock_steady_ms();
-    return fetch->still_ms == 0 || clock_steady_ms() - fetch->still_ms <= STILL_MAX_MS;
+        fetch->still_ms = time_steady_ms();
+    return fetch->still_ms == 0 || time_steady_ms() - fetch->still_ms <= STILL_MAX_MS;
 }
 
 int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/group.h"
 #include "queue/maintenance/reaper.h"
@@ -81,7 +81,7 @@ static void look_in(struct maintenance *maintenance, int64_t ms)
 /* Redis's clock, as far as we know it. */
 static int64_t estimate_redis_ms(const struct promotion *promotion)
 {
-    return promotion->redis_ms + clock_steady_ms() - promotion->answered_ms;
+    return promotion->redis_ms + time_steady_ms() - promotion->answered_ms;
 }
 
 /* Gives when to look again: at once where more is due, or was left for the next look. */
@@ -149,7 +149,7 @@ static int64_t note_promoted(struct promotion *promotion, const redisReply *repl
         reply->element[4]->type != REDIS_REPLY_INTEGER)
         return LOOK_PERIOD_MS;
     promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
-    promotion->answered_ms = clock_steady_ms();
+    promotion->answered_ms = time_steady_ms();
     read_due(promotion, reply->element[2]);
     note_trouble(promotion, reply->element[1]->str, reply->element[3]->str, (size_t)reply->element[4]->integer);
     return time_until_due(promotion);
@@ -190,7 +190,7 @@ static void choose_due(struct promotion *promotion, struct promotion_call *call)
 static void choose_swept(struct promotion *promotion, struct promotion_call *call)
 {
     const struct queue_options *options = promotion->maintenance->options;
-    int64_t now_ms = clock_steady_ms();
+    int64_t now_ms = time_steady_ms();
     size_t count = 0;
 
     if (promotion->to_sweep > 0)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/enlist.h"
 #include "queue/lease.h"
@@ -357,7 +357,7 @@ static bool is_expired(struct reaper_look *look, const struct reaper_row *row)
 {
     int64_t lease_ms = look->reaper->options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
-    int64_t now_ms = clock_steady_ms();
+    int64_t now_ms = time_steady_ms();
     const struct reaper_sighting *sighting;
 
     if (row->idle_ms <= LEASE_SILENCE_MS(lease_ms))
@@ -542,7 +542,7 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
 {
     int64_t lease_ms = reaper->options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
-    int64_t now_ms = clock_steady_ms();
+    int64_t now_ms = time_steady_ms();
     bool dead = is_dead(reaper, &(struct reaper_row){.name = consumer});
     struct reaper_absentee *absentee;
 

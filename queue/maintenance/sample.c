@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "context/task/timer.h"
+#include "context/time.h"
 #include "queue/redis/script.h"
 
 enum { FIGURES = 5 };
@@ -58,7 +58,7 @@ static void on_sampled(struct redis_request *request, const redisReply *reply)
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->count)
         return;
     read_samples(sampler, reply);
-    sampler->sampled(sampler->samples, timer_now_us() - sampler->sent_us, sampler->user);
+    sampler->sampled(sampler->samples, time_steady_us() - sampler->sent_us, sampler->user);
 }
 
 void sampler_ask(struct sampler *sampler, size_t queues)
@@ -73,7 +73,7 @@ void sampler_ask(struct sampler *sampler, size_t queues)
     for (size_t i = 0; i < sampler->count; i++)
         script_call_add_keys(command, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
     command_add_number(command, QUEUE_KEY_COUNT);
-    sampler->sent_us = timer_now_us();
+    sampler->sent_us = time_steady_us();
     sampler->sent = redis_send(sampler->redis, command, &sampler->request) == 0;
     if (sampler->sent)
         sampler->next = (sampler->first + sampler->count) % sampler->queue_count;

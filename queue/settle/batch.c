@@ -168,7 +168,7 @@ static bool is_plain(const struct settlement *settlement)
 
 static int64_t finish_time(const struct settlement *settlement)
 {
-    return settlement->started_ms > 0 ? settlement->started_ms + settlement->duration_us / 1000 : clock_now_ms();
+    return settlement->started_ms > 0 ? settlement->started_ms + settlement->duration_us / 1000 : time_unix_ms();
 }
 
 static void add_plain(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
@@ -179,9 +179,9 @@ static void add_plain(struct batch *batch, struct batch_style *style, const stru
     msgpack_add_text(&batch->values, job->id);
     msgpack_add_text(&batch->values, job->type);
     msgpack_add_number(&batch->values, job->attempt);
-    msgpack_add(&batch->values, clock_format(&style->enqueued, job->enqueued_ms), CLOCK_TEXT_SIZE - 1);
-    msgpack_add(&batch->values, clock_format(&style->started, settlement->started_ms), CLOCK_TEXT_SIZE - 1);
-    msgpack_add(&batch->values, clock_format(&style->finished, finish_time(settlement)), CLOCK_TEXT_SIZE - 1);
+    msgpack_add(&batch->values, time_format_ms(&style->enqueued, job->enqueued_ms), TIME_MS_LENGTH);
+    msgpack_add(&batch->values, time_format_ms(&style->started, settlement->started_ms), TIME_MS_LENGTH);
+    msgpack_add(&batch->values, time_format_ms(&style->finished, finish_time(settlement)), TIME_MS_LENGTH);
     msgpack_add_number(&batch->values, settlement->duration_us);
 }
 
@@ -202,7 +202,7 @@ static void add_identity_fields(struct record *record, struct batch_style *style
     add_field(record, "type", job->type);
     add_number_field(record, "attempt", job->attempt);
     add_field(record, "node", style->options->node);
-    add_field(record, "enqueued_at", clock_format(&style->enqueued, job->enqueued_ms));
+    add_field(record, "enqueued_at", time_format_ms(&style->enqueued, job->enqueued_ms));
 }
 
 static void add_report(struct record *record, struct batch_style *style, const struct settlement *settlement)
@@ -210,9 +210,9 @@ static void add_report(struct record *record, struct batch_style *style, const s
     begin_report(record);
     add_identity_fields(record, style, settlement->job, outcomes[settlement->outcome].state);
     if (settlement->started_ms > 0)
-        add_field(record, "started_at", clock_format(&style->started, settlement->started_ms));
+        add_field(record, "started_at", time_format_ms(&style->started, settlement->started_ms));
     if (settlement->outcome != JOB_DELAYED)
-        add_field(record, "finished_at", clock_format(&style->finished, finish_time(settlement)));
+        add_field(record, "finished_at", time_format_ms(&style->finished, finish_time(settlement)));
     if (settlement->started_ms > 0)
         add_number_field(record, "duration_us", settlement->duration_us);
     add_field_bytes(record, "result", settlement->result, settlement->result_size);
@@ -235,7 +235,7 @@ static int64_t charged_attempts(const struct settlement *settlement)
 /* A report must outlive the waiting of its job. */
 static int64_t waiting_report_ttl(const struct batch_style *style, int64_t due_ms)
 {
-    int64_t waiting_ms = due_ms - clock_now_ms();
+    int64_t waiting_ms = due_ms - time_unix_ms();
 
     return style->options->keep_failed_ms + (waiting_ms > 0 ? waiting_ms : 0);
 }
@@ -251,7 +251,7 @@ static void add_other(struct batch *batch, struct batch_style *style, const stru
     add_number_pair(&record, "enqueued_at", job->enqueued_ms);
     add_number_pair(&record, "due", settlement->due_ms);
     add_number_pair(&record, "ttl", waiting_report_ttl(style, settlement->due_ms));
-    add_pair(&record, "failed_at", clock_format(&style->finished, finish_time(settlement)));
+    add_pair(&record, "failed_at", time_format_ms(&style->finished, finish_time(settlement)));
     add_pair(&record, "error", settlement->error ? settlement->error : "");
     if (outcomes[settlement->outcome].state)
         add_report(&record, style, settlement);
@@ -275,19 +275,19 @@ int batch_add_rejection(struct batch *batch, struct batch_style *style, const ch
 {
     struct mark mark = mark_batch(batch);
     struct record record = begin_record(batch, "dead");
-    int64_t now_ms = clock_now_ms();
+    int64_t now_ms = time_unix_ms();
 
     add_pair(&record, "entry", entry);
     add_pair(&record, "id", rejection->id);
     add_pair(&record, "attempt", "0");
-    add_pair(&record, "failed_at", clock_format(&style->finished, now_ms));
+    add_pair(&record, "failed_at", time_format_ms(&style->finished, now_ms));
     add_pair(&record, "error", rejection->reason);
     begin_report(&record);
     add_field(&record, "state", "dead");
     add_field(&record, "type", rejection->type[0] ? rejection->type : NULL);
     add_field(&record, "attempt", "0");
     add_field(&record, "node", style->options->node);
-    add_field(&record, "finished_at", clock_format(&style->finished, now_ms));
+    add_field(&record, "finished_at", time_format_ms(&style->finished, now_ms));
     add_field(&record, "error", rejection->reason);
     end_report(&record);
     end_record(&record);
@@ -319,7 +319,7 @@ int batch_add_running(struct batch *batch, struct batch_style *style, const stru
     add_number_pair(&record, "ttl", keep_ms > DAY_MS ? keep_ms : DAY_MS);
     begin_report(&record);
     add_identity_fields(&record, style, job, "running");
-    add_field(&record, "started_at", clock_format(&style->started, started_ms));
+    add_field(&record, "started_at", time_format_ms(&style->started, started_ms));
     add_field(&record, "progress", progress);
     end_report(&record);
     end_record(&record);

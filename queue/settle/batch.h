@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/clock.h"
+#include "context/time.h"
 #include "queue/entry.h"
 #include "queue/message/message.h"
 #include "queue/options.h"
@@ -22,9 +22,9 @@
  */
 struct batch_style {
     const struct queue_options *options;
-    struct clock_text enqueued;
-    struct clock_text started;
-    struct clock_text finished;
+    struct time_text enqueued;
+    struct time_text started;
+    struct time_text finished;
 };
 
 struct batch_record {
