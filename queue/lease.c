@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/enlist.h"
 #include "queue/redis/script.h"
@@ -18,8 +18,8 @@
 #define SHORT_MS 8000
 
 struct lease {
-    struct redis_request request; /* first, so that the one is found from the other; of all queues */
-    struct redis_request enlistment;
+    struct redis_request request; /* of all queues */
+    struct script_call enlistment;
     struct redis_request delisting;
     struct lease_setup setup;
     char name[ENLIST_NAME_SIZE]; /* in the set of workers */
@@ -40,20 +40,22 @@ static void set_timer(struct lease *lease)
     event_add(lease->timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
 }
 
-/* Seldom used, so there is nothing to be gained from Redis knowing the script. */
-static void enlist(struct lease *lease)
+static int write_enlistment(struct script_call *call)
 {
+    const struct lease *lease = container_of(call, struct lease, enlistment);
     const struct queue_keys *keys = &lease->setup.keys[0];
+    struct command *command = script_call_start(call, 1);
 
-    call_start_keys(&lease->command, &queue_script_enlist, true, 1);
-    command_add(&lease->command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
-    command_add_text(&lease->command, lease->name);
-    command_add_number(&lease->command, enlist_kept_ms(lease->setup.options));
-    if (redis_send(lease->setup.redis, &lease->command, &lease->enlistment) == 0)
-        lease->outstanding++;
-    else
-        lease->whole = false;
+    command_add(command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    command_add_text(command, lease->name);
+    command_add_number(command, enlist_kept_ms(lease->setup.options));
+    return 0;
 }
+
+static void on_enlisted(struct script_call *call, const redisReply *reply);
+
+static const struct script_call_kind enlist_call = {
+    .script = &queue_script_enlist, .seldom = true, .write = write_enlistment, .done = on_enlisted};
 
 static void find_held(struct lease *lease)
 {
@@ -71,7 +73,10 @@ static void refresh(struct lease *lease)
 {
     lease->sent_ms = time_steady_ms();
     lease->whole = true;
-    enlist(lease);
+    if (script_call_send(&lease->enlistment, &enlist_call, lease->setup.redis, &lease->command) == 0)
+        lease->outstanding++;
+    else
+        lease->whole = false;
     find_held(lease);
     for (size_t i = 0; i < lease->setup.options->queue_count; i++) {
         if (!lease->holds[i])
@@ -122,17 +127,17 @@ static void take_reply(struct lease *lease, const redisReply *reply)
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    take_reply((struct lease *)request, reply);
+    take_reply(container_of(request, struct lease, request), reply);
 }
 
-static void on_enlisted(struct redis_request *request, const redisReply *reply)
+static void on_enlisted(struct script_call *call, const redisReply *reply)
 {
-    take_reply((struct lease *)((char *)request - offsetof(struct lease, enlistment)), reply);
+    take_reply(container_of(call, struct lease, enlistment), reply);
 }
 
 static void on_delisted(struct redis_request *request, const redisReply *reply)
 {
-    struct lease *lease = (struct lease *)((char *)request - offsetof(struct lease, delisting));
+    struct lease *lease = container_of(request, struct lease, delisting);
 
     if (reply && reply_blames_server(reply))
         redis_fail(lease->setup.redis, reply->str);
@@ -166,7 +171,6 @@ int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
     if (!lease)
         return -ENOMEM;
     lease->request.done = on_reply;
-    lease->enlistment.done = on_enlisted;
     lease->delisting.done = on_delisted;
     lease->setup = *setup;
     r = enlist_format(lease->name, sizeof(lease->name), setup->consumer, setup->options);

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/container.h"
 #include "context/name.h"
 #include "queue/redis/script.h"
 
 struct inquiry_read {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct inquiry *inquiry;
     bool sent;
     bool again;   /* there may be others since it was sent */
@@ -18,7 +19,7 @@ struct inquiry_read {
 };
 
 struct inquiry {
-    struct redis_request answer; /* first; of all answers */
+    struct redis_request answer; /* of all answers */
     struct redis *redis;
     const struct queue_keys *keys;
     size_t queue_count;
@@ -103,7 +104,7 @@ static void send_read(struct inquiry_read *read)
 /* A key that is something else inquires nothing. */
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct inquiry_read *read = (struct inquiry_read *)request;
+    struct inquiry_read *read = container_of(request, struct inquiry_read, request);
 
     read->sent = false;
     if (!reply)
@@ -128,7 +129,7 @@ void inquiry_read(struct inquiry *inquiry, size_t queue)
 /* Whoever gets no answer says so. */
 static void on_answered(struct redis_request *request, const redisReply *reply)
 {
-    struct inquiry *inquiry = (struct inquiry *)request;
+    struct inquiry *inquiry = container_of(request, struct inquiry, answer);
 
     if (reply && reply_blames_server(reply))
         redis_fail(inquiry->redis, reply->str);
@@ -139,8 +140,8 @@ int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question
     struct command *command = &inquiry->command;
 
     /* Seldom used, so there is nothing to be gained from Redis knowing it. */
-    script_call_start(command, &queue_script_answer, true, 1);
-    script_call_add_keys(command, &inquiry->keys[question->number]);
+    script_command_start(command, &queue_script_answer, QUEUE_KEY_COUNT);
+    script_command_add_queue(command, &inquiry->keys[question->number]);
     command_add_text(command, question->text);
     command_add_text(command, inquiry->consumer);
     command_add(command, text, size);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "queue/redis/script.h"
 
 #define LOOK_MAX 150 /* entries a call: the script works on one after the other, and Redis on nothing else */
@@ -15,7 +16,7 @@ struct ownership_suspect {
 };
 
 struct ownership {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct script_call call;
     struct redis *redis;
     const struct queue_keys *keys;
     const char *consumer;
@@ -70,25 +71,30 @@ static void end_look(struct ownership *ownership)
     ownership->suspects = NULL;
 }
 
-/* Asks about the next ones, which all belong to one queue. The script is hardly ever used, so there is nothing to be
- * gained from Redis knowing it. */
-static int ask(struct ownership *ownership)
+/* Asks about the next ones, which all belong to one queue. */
+static int write_question(struct script_call *call)
 {
-    struct command *command = &ownership->command;
+    struct ownership *ownership = container_of(call, struct ownership, call);
+    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
     size_t end = ownership->asked + LOOK_MAX < ownership->count ? ownership->asked + LOOK_MAX : ownership->count;
 
     ownership->queue = ownership->suspects[ownership->asked].queue;
-    script_call_start(command, &queue_script_lost, true, 1);
-    script_call_add_keys(command, &ownership->keys[ownership->queue]);
+    script_command_add_queue(command, &ownership->keys[ownership->queue]);
     command_add_text(command, ownership->consumer);
     while (ownership->asked < end && ownership->suspects[ownership->asked].queue == ownership->queue)
         command_add_text(command, ownership->suspects[ownership->asked++].entry);
-    return redis_send(ownership->redis, command, &ownership->request);
+    return 0;
 }
+
+static void on_reply(struct script_call *call, const redisReply *reply);
+
+static const struct script_call_kind lost_call = {
+    .script = &queue_script_lost, .seldom = true, .write = write_question, .done = on_reply};
 
 static void go_on(struct ownership *ownership)
 {
-    if (ownership->asked < ownership->count && ask(ownership) == 0)
+    if (ownership->asked < ownership->count &&
+        script_call_send(&ownership->call, &lost_call, ownership->redis, &ownership->command) == 0)
         return;
     end_look(ownership);
     if (!ownership->again)
@@ -110,9 +116,9 @@ static void note_lost(struct ownership *ownership, const redisReply *reply)
 }
 
 /* A queue of which Redis does not say what is pending is one that nobody can have taken jobs from. */
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reply(struct script_call *call, const redisReply *reply)
 {
-    struct ownership *ownership = (struct ownership *)request;
+    struct ownership *ownership = container_of(call, struct ownership, call);
 
     if (!reply) {
         ownership->again = false;
@@ -163,13 +169,8 @@ int ownership_new(struct redis *redis, const struct queue_keys *keys, const char
 
     if (!ownership)
         return -ENOMEM;
-    *ownership = (struct ownership){.request = {on_reply},
-                                    .redis = redis,
-                                    .keys = keys,
-                                    .consumer = consumer,
-                                    .held = held,
-                                    .lost = lost,
-                                    .user = user};
+    *ownership = (struct ownership){
+        .redis = redis, .keys = keys, .consumer = consumer, .held = held, .lost = lost, .user = user};
     *ret_ownership = ownership;
     return 0;
 }

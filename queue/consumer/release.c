@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "queue/redis/script.h"
 
 struct release_call {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct script_call call;
     struct release *release;
     size_t queue;
-    bool with_source;
 };
 
 struct release {
@@ -24,41 +24,37 @@ struct release {
     struct release_call calls[];
 };
 
-static int send_call(struct release_call *call)
+static int write_call(struct script_call *call)
 {
-    struct release *release = call->release;
-    int r;
+    const struct release_call *of_queue = container_of(call, struct release_call, call);
+    const struct release *release = of_queue->release;
+    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_call_start(&release->command, &queue_script_release, call->with_source, 1);
-    script_call_add_keys(&release->command, &release->keys[call->queue]);
-    command_add_text(&release->command, release->consumer);
-    r = redis_send(release->redis, &release->command, &call->request);
-    if (r == 0)
-        release->outstanding++;
-    return r;
+    script_command_add_queue(command, &release->keys[of_queue->queue]);
+    command_add_text(command, release->consumer);
+    return 0;
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_released(struct script_call *call, const redisReply *reply)
 {
-    struct release_call *call = (struct release_call *)request;
-    struct release *release = call->release;
+    struct release *release = container_of(call, struct release_call, call)->release;
 
-    release->outstanding--;
-    if (reply && reply_is_error(reply, "NOSCRIPT") && !call->with_source) {
-        call->with_source = true;
-        if (send_call(call) == 0)
-            return;
-    }
-    if (release->outstanding == 0)
+    (void)reply;
+    if (--release->outstanding == 0)
         release->done(release->user);
 }
+
+static const struct script_call_kind release_call = {
+    .script = &queue_script_release, .write = write_call, .done = on_released};
 
 int release_start(struct release *release)
 {
     int r = 0;
 
-    for (size_t i = 0; i < release->queue_count && r == 0; i++)
-        r = send_call(&release->calls[i]);
+    for (size_t i = 0; i < release->queue_count && r == 0; i++) {
+        r = script_call_send(&release->calls[i].call, &release_call, release->redis, &release->command);
+        release->outstanding += r == 0;
+    }
     return release->outstanding > 0 ? 0 : r;
 }
 
@@ -76,7 +72,7 @@ int release_new(struct redis *redis, const struct queue_keys *keys, size_t queue
     release->done = done;
     release->user = user;
     for (size_t i = 0; i < queue_count; i++)
-        release->calls[i] = (struct release_call){.request = {on_reply}, .release = release, .queue = i};
+        release->calls[i] = (struct release_call){.release = release, .queue = i};
     *ret_release = release;
     return 0;
 }

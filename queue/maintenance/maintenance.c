@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/group.h"
@@ -31,11 +32,13 @@ struct promotion_due {
 };
 
 struct promotion {
-    struct redis_request request; /* first, so that the one is found from the other */
-    struct maintenance *maintenance;
+    struct script_call call;
     struct health_subject health;
     bool sent;
-    bool with_source;
+    const char *asked[DUE_MAX + SWEEP_FIRST]; /* the queues of the call under way, borrowed; */
+    size_t asked_count;
+    struct queue_keys keys[DUE_MAX + SWEEP_FIRST]; /* theirs */
+    size_t keys_made;
     char unhealthy[DUE_NAME_SIZE]; /* the queue that the trouble is about; "": none, or the set of those that are due */
     size_t ailing_asked;           /* its place in the call under way, counted from 1; 0: it is not in it */
     struct promotion_due due[DUE_MAX]; /* by Redis's last answer, the first that are due */
@@ -100,19 +103,6 @@ static int64_t time_until_due(const struct promotion *promotion)
     return waiting_ms > LOOK_AGAIN_MS ? waiting_ms : LOOK_AGAIN_MS;
 }
 
-/* Gives when to look again. */
-static int64_t act_on_error(struct promotion *promotion, const redisReply *reply)
-{
-    promotion->with_source = reply_is_error(reply, "NOSCRIPT");
-    if (promotion->with_source)
-        return LOOK_AGAIN_MS;
-    if (reply_blames_server(reply))
-        redis_fail(promotion->maintenance->redis, reply->str);
-    else
-        health_set_problem(&promotion->health, "does not let us look after the queues: %s", reply->str);
-    return LOOK_PERIOD_MS;
-}
-
 /* What cannot be the name of a queue is none. */
 static void read_due(struct promotion *promotion, const redisReply *names)
 {
@@ -141,9 +131,9 @@ static void note_trouble(struct promotion *promotion, const char *problem, const
     }
 }
 
+/* Gives when to look again. */
 static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
 {
-    promotion->with_source = false;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5 || !reply->element[0]->str ||
         !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY || !reply->element[3]->str ||
         reply->element[4]->type != REDIS_REPLY_INTEGER)
@@ -155,27 +145,32 @@ static int64_t note_promoted(struct promotion *promotion, const redisReply *repl
     return time_until_due(promotion);
 }
 
-static void on_promoted(struct redis_request *request, const redisReply *reply)
+static void free_promotion_keys(struct promotion *promotion)
 {
-    struct promotion *promotion = (struct promotion *)request;
+    while (promotion->keys_made > 0)
+        queue_keys_done(&promotion->keys[--promotion->keys_made]);
+}
+
+static void on_promoted(struct script_call *call, const redisReply *reply)
+{
+    struct maintenance *maintenance = container_of(call, struct maintenance, promotion.call);
+    struct promotion *promotion = &maintenance->promotion;
     int64_t again_ms = LOOK_PERIOD_MS;
 
     promotion->sent = false;
-    if (reply)
-        again_ms = reply_is_error(reply, NULL) ? act_on_error(promotion, reply) : note_promoted(promotion, reply);
-    look_in(promotion->maintenance, again_ms);
+    free_promotion_keys(promotion);
+    if (reply && !reply_is_error(reply, NULL))
+        again_ms = note_promoted(promotion, reply);
+    else if (reply && reply_blames_server(reply))
+        redis_fail(maintenance->redis, reply->str);
+    else if (reply)
+        health_set_problem(&promotion->health, "does not let us look after the queues: %s", reply->str);
+    look_in(maintenance, again_ms);
 }
 
-/* The queues that a call looks at. Those that come from Redis may be any of the prefix, also such as this node does not
- * serve: somebody has to promote their jobs. */
-struct promotion_call {
-    const char *names[DUE_MAX + SWEEP_FIRST];
-    size_t count;
-    struct queue_keys keys[DUE_MAX + SWEEP_FIRST];
-};
-
-/* In turns, so that one with very many jobs does not hold up those behind it. */
-static void choose_due(struct promotion *promotion, struct promotion_call *call)
+/* Those that come from Redis may be any of the prefix, also such as this node does not serve: somebody has to promote
+ * their jobs. In turns, so that one with very many jobs does not hold up those behind it. */
+static void choose_due(struct promotion *promotion)
 {
     int64_t now_ms = estimate_redis_ms(promotion);
     size_t count = 0;
@@ -183,13 +178,12 @@ static void choose_due(struct promotion *promotion, struct promotion_call *call)
     while (count < promotion->due_count && promotion->due[count].due_ms <= now_ms)
         count++;
     for (size_t i = 0; i < count; i++)
-        call->names[call->count++] = promotion->due[(promotion->turn + i) % count].queue;
+        promotion->asked[promotion->asked_count++] = promotion->due[(promotion->turn + i) % count].queue;
     promotion->turn++;
 }
 
-static void choose_swept(struct promotion *promotion, struct promotion_call *call)
+static void choose_swept(struct promotion *promotion, const struct queue_options *options)
 {
-    const struct queue_options *options = promotion->maintenance->options;
     int64_t now_ms = time_steady_ms();
     size_t count = 0;
 
@@ -201,56 +195,62 @@ static void choose_swept(struct promotion *promotion, struct promotion_call *cal
         promotion->last_sweep_ms = now_ms;
     promotion->to_sweep -= promotion->to_sweep > 0 ? count : 0;
     for (size_t i = 0; i < count; i++) {
-        call->names[call->count++] = options->queues[promotion->swept].name;
+        promotion->asked[promotion->asked_count++] = options->queues[promotion->swept].name;
         promotion->swept = (promotion->swept + 1) % options->queue_count;
     }
 }
 
-static size_t find_ailing(const struct promotion *promotion, const struct promotion_call *call)
+static int make_promotion_keys(struct maintenance *maintenance)
 {
-    for (size_t i = 0; promotion->unhealthy[0] && i < call->count; i++)
-        if (strcmp(call->names[i], promotion->unhealthy) == 0)
-            return i + 1;
+    struct promotion *promotion = &maintenance->promotion;
+
+    for (; promotion->keys_made < promotion->asked_count; promotion->keys_made++) {
+        int r = queue_keys_init(&promotion->keys[promotion->keys_made], maintenance->options->prefix,
+                                promotion->asked[promotion->keys_made]);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
-static int write_promotion(struct maintenance *maintenance, struct promotion_call *call)
+static int write_promotion(struct script_call *call)
 {
+    const struct maintenance *maintenance = container_of(call, struct maintenance, promotion.call);
+    const struct promotion *promotion = &maintenance->promotion;
     const struct queue_keys *shared = &maintenance->keys[0];
-    struct command *command = &maintenance->command;
-    size_t made = 0;
-    int r = 0;
+    struct command *command = script_call_start(call, 1 + promotion->asked_count * QUEUE_KEY_COUNT);
 
-    for (; r == 0 && made < call->count; made += r == 0)
-        r = queue_keys_init(&call->keys[made], maintenance->options->prefix, call->names[made]);
-    if (r == 0) {
-        call_start_keys(command, &queue_script_promote, maintenance->promotion.with_source,
-                        1 + call->count * QUEUE_KEY_COUNT);
-        command_add(command, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
-        for (size_t i = 0; i < call->count; i++)
-            script_call_add_keys(command, &call->keys[i]);
-        command_add_number(command, QUEUE_KEY_COUNT);
-        for (size_t i = 0; i < call->count; i++)
-            command_add_text(command, call->names[i]);
-        r = redis_send(maintenance->redis, command, &maintenance->promotion.request);
-    }
-    for (size_t i = 0; i < made; i++)
-        queue_keys_done(&call->keys[i]);
-    return r;
+    command_add(command, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
+    for (size_t i = 0; i < promotion->asked_count; i++)
+        script_command_add_queue(command, &promotion->keys[i]);
+    command_add_number(command, QUEUE_KEY_COUNT);
+    for (size_t i = 0; i < promotion->asked_count; i++)
+        command_add_text(command, promotion->asked[i]);
+    return 0;
 }
+
+static const struct script_call_kind promote_call = {
+    .script = &queue_script_promote, .write = write_promotion, .done = on_promoted};
 
 static void promote(struct maintenance *maintenance)
 {
-    struct promotion_call call = {0};
+    struct promotion *promotion = &maintenance->promotion;
 
-    if (!maintenance->up || maintenance->promotion.sent)
+    if (!maintenance->up || promotion->sent)
         return;
-    choose_due(&maintenance->promotion, &call);
-    choose_swept(&maintenance->promotion, &call);
-    maintenance->promotion.ailing_asked = find_ailing(&maintenance->promotion, &call);
-    maintenance->promotion.sent = write_promotion(maintenance, &call) == 0;
-    if (!maintenance->promotion.sent)
+    promotion->asked_count = 0;
+    choose_due(promotion);
+    choose_swept(promotion, maintenance->options);
+    promotion->ailing_asked = 0;
+    for (size_t i = 0; promotion->unhealthy[0] && promotion->ailing_asked == 0 && i < promotion->asked_count; i++)
+        if (strcmp(promotion->asked[i], promotion->unhealthy) == 0)
+            promotion->ailing_asked = i + 1;
+    promotion->sent = make_promotion_keys(maintenance) == 0 &&
+                      script_call_send(&promotion->call, &promote_call, maintenance->redis, &maintenance->command) == 0;
+    if (!promotion->sent) {
+        free_promotion_keys(promotion);
         look_in(maintenance, LOOK_PERIOD_MS);
+    }
 }
 
 /* ---- What dead workers leave ---- */
@@ -399,8 +399,7 @@ int maintenance_new(struct event_base *base, const struct queue_options *options
     maintenance->events = events;
     maintenance->user = user;
     health_init(&maintenance->health, options, events->redis_state, user);
-    maintenance->promotion = (struct promotion){
-        .request = {on_promoted}, .maintenance = maintenance, .health = {.health = &maintenance->health}};
+    maintenance->promotion.health.health = &maintenance->health;
     maintenance->timer = event_new(base, -1, 0, on_timer, maintenance);
     r = maintenance->timer ? make_parts(maintenance, base) : -ENOMEM;
     if (r < 0) {
@@ -421,6 +420,7 @@ struct maintenance *maintenance_free(struct maintenance *maintenance)
     reaper_backlog_free(maintenance->backlog);
     settle_free(maintenance->settle);
     sampler_free(maintenance->sampler);
+    free_promotion_keys(&maintenance->promotion);
     queue_keys_free_all(maintenance->keys, maintenance->options->queue_count);
     if (maintenance->timer)
         event_free(maintenance->timer);

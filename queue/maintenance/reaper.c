@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/enlist.h"
@@ -19,7 +20,7 @@
 
 /* A consumer of one queue. */
 struct reaper_call {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct script_call call;
     struct reaper_backlog *backlog;
     struct reaper_call *next;
     size_t queue;
@@ -28,7 +29,6 @@ struct reaper_call {
     long count;      /* jobs that went back in slices before the last */
     bool may_follow; /* what was to be settled first has been */
     bool sent;
-    bool with_source;
     char consumer[];
 };
 
@@ -53,24 +53,30 @@ static void remove_call(struct reaper_call *call)
     free(call);
 }
 
-static void send_call(struct reaper_call *call)
+static int write_reclaim(struct script_call *call)
 {
-    struct reaper_backlog *backlog = call->backlog;
-    struct command *command = &backlog->command;
+    const struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
+    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_call_start(command, &queue_script_reclaim, call->with_source, 1);
-    script_call_add_keys(command, &backlog->keys[call->queue]);
-    command_add_text(command, call->consumer);
-    command_add_number(command, call->silence_ms);
-    call->sent = redis_send(backlog->redis, command, &call->request) == 0;
-    backlog->in_flight += call->sent;
+    script_command_add_queue(command, &reclaim->backlog->keys[reclaim->queue]);
+    command_add_text(command, reclaim->consumer);
+    command_add_number(command, reclaim->silence_ms);
+    return 0;
 }
+
+static void on_reclaimed(struct script_call *call, const redisReply *reply);
+
+static const struct script_call_kind reclaim_call = {
+    .script = &queue_script_reclaim, .write = write_reclaim, .done = on_reclaimed};
 
 static void send_calls(struct reaper_backlog *backlog)
 {
-    for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next)
-        if (call->may_follow && !call->sent)
-            send_call(call);
+    for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next) {
+        if (!call->may_follow || call->sent)
+            continue;
+        call->sent = script_call_send(&call->call, &reclaim_call, backlog->redis, &backlog->command) == 0;
+        backlog->in_flight += call->sent;
+    }
 }
 
 /* Those that wait come first, so that a consumer which held much does not hold up the others. */
@@ -92,9 +98,6 @@ static void act_on_error(struct reaper_call *call, const redisReply *reply)
 {
     struct reaper_backlog *backlog = call->backlog;
 
-    call->with_source = reply_is_error(reply, "NOSCRIPT");
-    if (call->with_source)
-        return;
     call->may_follow = false;
     if (reply_blames_server(reply))
         redis_fail(backlog->redis, reply->str);
@@ -130,21 +133,21 @@ static void note_slice(struct reaper_call *call, const redisReply *reply)
         finish_call(call);
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reclaimed(struct script_call *call, const redisReply *reply)
 {
-    struct reaper_call *call = (struct reaper_call *)request;
-    struct reaper_backlog *backlog = call->backlog;
+    struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
+    struct reaper_backlog *backlog = reclaim->backlog;
 
-    call->sent = false;
+    reclaim->sent = false;
     backlog->in_flight--;
     if (!reply) {
-        call->may_follow = false;
+        reclaim->may_follow = false;
         return;
     }
     if (reply_is_error(reply, NULL))
-        act_on_error(call, reply);
+        act_on_error(reclaim, reply);
     else
-        note_slice(call, reply);
+        note_slice(reclaim, reply);
     if (redis_is_up(backlog->redis))
         send_calls(backlog);
 }
@@ -193,7 +196,6 @@ int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char 
     call = calloc(1, sizeof(*call) + size);
     if (!call)
         return -ENOMEM;
-    call->request.done = on_reply;
     call->backlog = backlog;
     call->queue = queue;
     call->reason = reason;
@@ -282,10 +284,8 @@ struct reaper_absentee {
 
 /* A look at the set of workers. */
 struct reaper_roll {
-    struct redis_request request; /* first, so that the one is found from the other */
-    struct reaper *reaper;
+    struct script_call call;
     bool sent;
-    bool with_source;
     struct reaper_absentee *absentees;
 };
 
@@ -577,30 +577,33 @@ static void read_roll(struct reaper *reaper, const redisReply *reply)
 }
 
 /* A set that cannot be read leaves it to the sweep to find who is dead. */
-static void on_called(struct redis_request *request, const redisReply *reply)
+static void on_called(struct script_call *call, const redisReply *reply)
 {
-    struct reaper_roll *roll = (struct reaper_roll *)request;
+    struct reaper *reaper = container_of(call, struct reaper, roll.call);
 
-    roll->sent = false;
+    reaper->roll.sent = false;
     if (!reply)
         return;
-    roll->with_source = reply_is_error(reply, "NOSCRIPT");
     if (reply_blames_server(reply))
-        redis_fail(roll->reaper->redis, reply->str);
+        redis_fail(reaper->redis, reply->str);
     else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
-        read_roll(roll->reaper, reply);
+        read_roll(reaper, reply);
 }
+
+static int write_roll(struct script_call *call)
+{
+    const struct queue_keys *keys = &container_of(call, struct reaper, roll.call)->keys[0];
+
+    command_add(script_call_start(call, 1), keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    return 0;
+}
+
+static const struct script_call_kind roll_call = {.script = &queue_script_roll, .write = write_roll, .done = on_called};
 
 static void call_roll(struct reaper *reaper)
 {
-    struct reaper_roll *roll = &reaper->roll;
-    const struct queue_keys *keys = &reaper->keys[0];
-
-    if (roll->sent)
-        return;
-    call_start_keys(&reaper->command, &queue_script_roll, roll->with_source, 1);
-    command_add(&reaper->command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
-    roll->sent = redis_send(reaper->redis, &reaper->command, &roll->request) == 0;
+    if (!reaper->roll.sent)
+        reaper->roll.sent = script_call_send(&reaper->roll.call, &roll_call, reaper->redis, &reaper->command) == 0;
 }
 
 /* ---- For the owner ---- */
@@ -643,7 +646,6 @@ int reaper_new(struct event_base *base, struct redis *redis, const struct queue_
     reaper->backlog = backlog;
     reaper->host = consumer_host();
     reaper->delisting.done = on_delisted;
-    reaper->roll = (struct reaper_roll){.request = {on_called}, .reaper = reaper};
     for (size_t i = 0; i < options->queue_count; i++)
         reaper->looks[i] = (struct reaper_look){.request = {on_looked}, .reaper = reaper, .queue = i};
     reaper->timer = event_new(base, -1, EV_PERSIST, on_timer, reaper);

@@ -4,13 +4,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/redis/script.h"
 
 enum { FIGURES = 5 };
 
 struct sampler {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct script_call call;
     struct redis *redis;
     const struct queue_keys *keys;
     size_t queue_count;
@@ -18,7 +19,6 @@ struct sampler {
     void *user;
     struct command command;
     bool sent;
-    bool with_source;
     int64_t sent_us;
     size_t next;  /* the queue at which the next one begins */
     size_t first; /* of those that were asked for, */
@@ -47,34 +47,39 @@ static void read_samples(struct sampler *sampler, const redisReply *reply)
 }
 
 /* Whatever is wrong, others notice it too, and say so. */
-static void on_sampled(struct redis_request *request, const redisReply *reply)
+static void on_sampled(struct script_call *call, const redisReply *reply)
 {
-    struct sampler *sampler = (struct sampler *)request;
+    struct sampler *sampler = container_of(call, struct sampler, call);
 
     sampler->sent = false;
-    if (!reply)
-        return;
-    sampler->with_source = reply_is_error(reply, "NOSCRIPT");
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->count)
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->count)
         return;
     read_samples(sampler, reply);
     sampler->sampled(sampler->samples, time_steady_us() - sampler->sent_us, sampler->user);
 }
 
+static int write_call(struct script_call *call)
+{
+    struct sampler *sampler = container_of(call, struct sampler, call);
+    struct command *command = script_call_start(call, sampler->count * QUEUE_KEY_COUNT);
+
+    for (size_t i = 0; i < sampler->count; i++)
+        script_command_add_queue(command, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
+    command_add_number(command, QUEUE_KEY_COUNT);
+    sampler->sent_us = time_steady_us();
+    return 0;
+}
+
+static const struct script_call_kind sample_call = {
+    .script = &queue_script_sample, .write = write_call, .done = on_sampled};
+
 void sampler_ask(struct sampler *sampler, size_t queues)
 {
-    struct command *command = &sampler->command;
-
     if (sampler->sent)
         return;
     sampler->first = sampler->next;
     sampler->count = queues < sampler->queue_count ? queues : sampler->queue_count;
-    script_call_start(command, &queue_script_sample, sampler->with_source, sampler->count);
-    for (size_t i = 0; i < sampler->count; i++)
-        script_call_add_keys(command, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
-    command_add_number(command, QUEUE_KEY_COUNT);
-    sampler->sent_us = time_steady_us();
-    sampler->sent = redis_send(sampler->redis, command, &sampler->request) == 0;
+    sampler->sent = script_call_send(&sampler->call, &sample_call, sampler->redis, &sampler->command) == 0;
     if (sampler->sent)
         sampler->next = (sampler->first + sampler->count) % sampler->queue_count;
 }
@@ -86,7 +91,6 @@ int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue
 
     if (!sampler)
         return -ENOMEM;
-    sampler->request.done = on_sampled;
     sampler->redis = redis;
     sampler->keys = keys;
     sampler->queue_count = queue_count;

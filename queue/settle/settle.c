@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/container.h"
 #include "queue/redis/script.h"
-#include "queue/scripts/scripts.h"
 #include "queue/settle/pending_batch.h"
 #include "queue/settle/settle_queue.h"
 
@@ -125,17 +125,15 @@ static void take_failures(struct settle *settle, struct pending_batch *batch, co
     reduce_batch(settle, batch, kept);
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reply(struct script_call *call, const redisReply *reply)
 {
-    struct pending_batch *batch = (struct pending_batch *)request;
+    struct pending_batch *batch = container_of(call, struct pending_batch, call);
     struct settle *settle = batch->settle_queue->owner;
 
     batch->settle_queue->in_flight--;
     batch->sent = false;
     if (reply) {
-        if (reply_is_error(reply, "NOSCRIPT"))
-            batch->with_source = true;
-        else if (reply_blames_server(reply))
+        if (reply_blames_server(reply))
             redis_fail(settle->setup.redis, reply->str);
         else if (reply_is_error(reply, NULL))
             put_off_all(settle, batch, reply->str);
@@ -159,13 +157,15 @@ static void end_rest(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Sending ---- */
 
-static void write_call(const struct settle *settle, const struct pending_batch *batch, struct command *command)
+static int write_call(struct script_call *call)
 {
+    const struct pending_batch *batch = container_of(call, struct pending_batch, call);
+    const struct settle *settle = batch->settle_queue->owner;
     const struct queue_options *options = settle->setup.options;
     const struct batch *content = &batch->content;
+    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_call_start(command, &queue_script_settle, batch->with_source, 1);
-    script_call_add_keys(command, &settle->setup.keys[batch->settle_queue->queue]);
+    script_command_add_queue(command, &settle->setup.keys[batch->settle_queue->queue]);
     command_add_text(command, options->node);
     command_add_text(command, settle->setup.consumer);
     command_add_number(command, options->keep_done_ms);
@@ -177,7 +177,11 @@ static void write_call(const struct settle *settle, const struct pending_batch *
     command_add(command, content->entries.bytes, content->entries.size);
     command_add(command, content->values.bytes, content->values.size);
     command_add(command, content->others.bytes, content->others.size);
+    return 0;
 }
+
+static const struct script_call_kind settle_call = {
+    .script = &queue_script_settle, .write = write_call, .done = on_reply};
 
 static int send_batch(struct settle *settle, struct pending_batch *batch)
 {
@@ -189,9 +193,7 @@ static int send_batch(struct settle *settle, struct pending_batch *batch)
             return r;
         batch->ended = true;
     }
-    write_call(settle, batch, &settle->command);
-    batch->request.done = on_reply;
-    r = redis_send(settle->setup.redis, &settle->command, &batch->request);
+    r = script_call_send(&batch->call, &settle_call, settle->setup.redis, &settle->command);
     if (r < 0)
         return r;
     batch->sent = true;

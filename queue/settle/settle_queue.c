@@ -56,7 +56,6 @@ int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **
     batch->adjacent = true;
     batch->sent = false;
     batch->ended = false;
-    batch->with_source = false;
     batch->refused = false;
     batch->reduced = false;
     batch->resting = false;

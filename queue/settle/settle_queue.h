@@ -9,24 +9,23 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/redis/connection.h"
 #include "queue/redis/health.h"
+#include "queue/redis/script.h"
 #include "queue/settle/batch.h"
 
 struct pending_batch {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct script_call call;
     struct settle_queue *settle_queue;
     struct pending_batch *next;
     struct batch content;
     uint64_t serial; /* of the entry that is done last */
     bool adjacent;   /* the entries that are done lie side by side in the stream */
     bool sent;
-    bool ended;       /* it takes no more records */
-    bool with_source; /* Redis does not know the script any more */
-    bool refused;     /* Redis did not take all of it */
-    bool reduced;     /* to what Redis refuses; it has taken the rest */
-    bool resting;     /* until it is tried again */
-    size_t kept;      /* outcomes that Redis did not take */
+    bool ended;   /* it takes no more records */
+    bool refused; /* Redis did not take all of it */
+    bool reduced; /* to what Redis refuses; it has taken the rest */
+    bool resting; /* until it is tried again */
+    size_t kept;  /* outcomes that Redis did not take */
 };
 
 /* Batches that are empty, for all settle queues. All zero at first. */
