@@ -85,6 +85,7 @@ struct weft_job {
     enum interruption interruption;
     int64_t started_ms; /* Unix time */
     int64_t started_us; /* CLOCK_MONOTONIC */
+    bool queued;        /* it had to wait for a thread before it could start, which has been told */
     bool reported;      /* the outcome has been told */
     atomic_bool shown;  /* for the receiver of the events: the report says how far it is */
     void *job_slot;     /* for the receiver of the events */

@@ -207,6 +207,17 @@ static int run_on_thread(struct weft_job *job, int turn)
     return result == NOT_RUN ? r : result;
 }
 
+static int take_turn(struct weft_job *job)
+{
+    const struct runner *runner = job->runner;
+
+    if (offload_is_crowded() && runner->events->queued) {
+        job->queued = true;
+        runner->events->queued(job, runner->user);
+    }
+    return offload_take_turn();
+}
+
 /* The task of an attempt, in the job's context from its first line to its last. The time of one that blocks begins when
  * there is a thread for it. */
 MACHINERY static int run_attempt(void *arg)
@@ -215,7 +226,7 @@ MACHINERY static int run_attempt(void *arg)
     struct runner *runner = job->runner;
 
     job->task = weft_task_current();
-    int turn = job->type->blocking ? offload_take_turn() : 0;
+    int turn = job->type->blocking ? take_turn(job) : 0;
     job->started_ms = time_unix_ms();
     job->started_us = time_steady_us();
     job->task->deadline_us = attempt_deadline_us(job);

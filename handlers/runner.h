@@ -27,6 +27,9 @@ struct attempt_outcome {
 
 /* Told by the runner; all but `enqueue` and `forgotten` in the job's context. */
 struct runner_events {
+    /* The job is of a type that blocks, and waits until it gets a thread; `started` follows. May be NULL. */
+    void (*queued)(struct weft_job *job, void *user);
+
     void (*started)(struct weft_job *job, void *user);
     void (*ended)(struct weft_job *job, const struct attempt_outcome *outcome, void *user);
 

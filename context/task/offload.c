@@ -418,6 +418,13 @@ static int wait_for_turn(struct offload_pool *pool, struct weft_task *task)
     return r;
 }
 
+bool offload_is_crowded(void)
+{
+    const struct offload_pool *pool = weft_task_current()->loop->offloads;
+
+    return pool->first || !has_room(pool);
+}
+
 int offload_take_turn(void)
 {
     struct weft_task *task = weft_task_current();
@@ -425,7 +432,7 @@ int offload_take_turn(void)
 
     if (task->interruption < 0)
         return task->interruption;
-    if (pool->first || !has_room(pool))
+    if (offload_is_crowded())
         return wait_for_turn(pool, task);
     pool->taken++;
     return 0;

@@ -50,6 +50,9 @@ unsigned offload_count_abandoned(struct offload_pool *pool);
 
 /* ---- For tasks ---- */
 
+/* Whether offload_take_turn() would have to wait. */
+bool offload_is_crowded(void);
+
 /* Waits until one of the pool's threads may be had, first come first served. Gives 0, and offload_run() or
  * offload_give_turn() must follow before the task waits for anything else; or what interrupts the task. */
 int offload_take_turn(void) WEFT_MUST_CHECK;

@@ -375,12 +375,22 @@ static const struct queue_events queue_events = {
 
 /* ---- From the jobs ---- */
 
+/* Others need not wait until there is a thread for it. */
+static void job_queued(struct weft_job *job, void *user)
+{
+    const struct dispatch *dispatch = user;
+
+    (void)job;
+    queue_client_note_started(dispatch->client);
+}
+
 /* From here on a crash of the process can be laid at its door. */
 static void job_started(struct weft_job *job, void *user)
 {
     const struct dispatch *dispatch = user;
 
-    queue_client_note_started(dispatch->client);
+    if (!job->queued)
+        queue_client_note_started(dispatch->client);
     job->job_slot = job_slot_take(dispatch->job_slots, job);
     job_slot_start(job->job_slot, job);
     count_start(dispatch, job);
@@ -468,6 +478,7 @@ static int enqueue(const char *queue, const struct job_field *fields, size_t cou
 }
 
 static const struct runner_events runner_events = {
+    .queued = job_queued,
     .started = job_started,
     .ended = job_ended,
     .stuck = job_stuck,
@@ -519,6 +530,15 @@ void dispatch_tend(struct dispatch *dispatch)
     thin_out_waiting(dispatch);
 }
 
+/* 0: none. Of a type that blocks no more can run than there are threads: the others wait like those of any type that
+ * has a limit, and leave room to the rest. */
+static unsigned choose_limit(const struct config *config, const struct config_job *job)
+{
+    unsigned threads = config->offload.threads;
+
+    return job->blocking && (job->concurrency == 0 || job->concurrency > threads) ? threads : job->concurrency;
+}
+
 static int set_limits(struct dispatch *dispatch, const struct config *config)
 {
     dispatch->concurrency = config->concurrency;
@@ -526,7 +546,7 @@ static int set_limits(struct dispatch *dispatch, const struct config *config)
     if (!dispatch->limits)
         return -ENOMEM;
     for (size_t i = 0; i < config->job_count; i++)
-        dispatch->limits[i].concurrency = config->jobs[i].concurrency;
+        dispatch->limits[i].concurrency = choose_limit(config, &config->jobs[i]);
     return 0;
 }
 

@@ -77,6 +77,38 @@ def test_calls_beyond_the_threads_wait_their_turn_outside_of_their_time(redis, s
     assert [(report["state"], report["attempt"]) for report in reports] == [("done", "1")] * 4
 
 
+@pytest.mark.parametrize("keeper", ["hangs", "hangs_in_pool"])
+def test_jobs_that_wait_for_a_thread_keep_nobody_else_from_running(redis, start_weftd, blocks, tmp_path, keeper):
+    """However the thread is kept: by a job that blocks, of whose type no more can run, or by somebody's weft_offload()."""
+    weftd = start_weftd(**blocks | {"offload": {"threads": 1}})
+    release = tmp_path / "release"
+    first = redis.enqueue(keeper, payload=str(release))
+    weftd.wait_for_line("hanging", first)
+    waiting = redis.enqueue_together([{"type": keeper if keeper == "hangs" else "sleeps", "payload": str(release)}] * 3)
+    wait_for(lambda: weftd.cli("ps").stdout.count(waiting[2]) == 1, "the last of those that wait is there")
+    others = redis.enqueue_together([{"type": "naps", "payload": "1"}] * 20)
+    for job in others:
+        redis.wait_for_state(job, "done")
+    assert weftd.cli("cancel", waiting[0]).returncode == 0
+    assert redis.wait_for_state(waiting[0], "cancelled")
+    assert redis.report(first)["state"] == "running"
+    release.touch()
+    for job in (first, *waiting[1:]):
+        assert redis.wait_for_state(job, "done")["attempt"] == "1"
+
+
+def test_a_job_that_waits_for_a_thread_is_shown_and_has_not_begun(redis, start_weftd, blocks, tmp_path):
+    weftd = start_weftd(**blocks | {"offload": {"threads": 1}})
+    release = tmp_path / "release"
+    first = redis.enqueue("hangs", payload=str(release))
+    weftd.wait_for_line("hanging", first)
+    second = redis.enqueue("hangs", payload=str(release))
+    wait_for(lambda: "awaits its turn" in weftd.cli("ps", second).stdout, "the second is shown")
+    assert weftd.messages(second) == []
+    release.touch()
+    assert redis.wait_for_state(second, "done")
+
+
 # ---- Told to end ----
 
 def test_a_blocked_read_is_ended_by_a_cancellation(redis, start_weftd, blocks):
