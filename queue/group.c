@@ -12,9 +12,7 @@ struct group_request {
 };
 
 struct group_maker {
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
+    struct queue_link link;
     const struct group_events *events;
     void *user;
     struct command command;
@@ -31,12 +29,12 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(maker->redis, reply->str);
+        redis_fail(maker->link.redis, reply->str);
         return;
     }
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP") && maker->events->refused)
         maker->events->refused(made->queue, reply, maker->user);
-    if (maker->outstanding == 0 && maker->events->answered && redis_is_up(maker->redis))
+    if (maker->outstanding == 0 && maker->events->answered && redis_is_up(maker->link.redis))
         maker->events->answered(maker->user);
 }
 
@@ -44,12 +42,12 @@ int group_maker_start(struct group_maker *maker)
 {
     if (maker->outstanding > 0)
         return 0;
-    for (size_t i = 0; i < maker->queue_count; i++) {
+    for (size_t i = 0; i < maker->link.options->queue_count; i++) {
         int r;
 
-        command_start(&maker->command, "XGROUP", "CREATE", maker->keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
-                      "MKSTREAM", NULL);
-        r = redis_send(maker->redis, &maker->command, &maker->requests[i].request);
+        command_start(&maker->command, "XGROUP", "CREATE", maker->link.keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
+                      "0", "MKSTREAM", NULL);
+        r = redis_send(maker->link.redis, &maker->command, &maker->requests[i].request);
         if (r < 0)
             return r;
         maker->outstanding++;
@@ -57,16 +55,15 @@ int group_maker_start(struct group_maker *maker)
     return 0;
 }
 
-int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count,
-                    const struct group_events *events, void *user, struct group_maker **ret_maker)
+int group_maker_new(const struct queue_link *link, const struct group_events *events, void *user,
+                    struct group_maker **ret_maker)
 {
+    const size_t queue_count = link->options->queue_count;
     struct group_maker *maker = calloc(1, sizeof(*maker) + queue_count * sizeof(maker->requests[0]));
 
     if (!maker)
         return -ENOMEM;
-    maker->redis = redis;
-    maker->keys = keys;
-    maker->queue_count = queue_count;
+    maker->link = *link;
     maker->events = events;
     maker->user = user;
     for (size_t i = 0; i < queue_count; i++)

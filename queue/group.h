@@ -5,7 +5,7 @@
 #pragma once
 
 #include "context/macros.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 struct group_maker;
@@ -19,8 +19,8 @@ struct group_events {
 };
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int group_maker_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count,
-                    const struct group_events *events, void *user, struct group_maker **ret_maker) MUST_CHECK;
+int group_maker_new(const struct queue_link *link, const struct group_events *events, void *user,
+                    struct group_maker **ret_maker) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct group_maker *group_maker_free(struct group_maker *maker);

@@ -35,7 +35,7 @@ struct lease {
 
 static void set_timer(struct lease *lease)
 {
-    int64_t ms = LEASE_PERIOD_MS(lease->setup.options->lease_ms);
+    int64_t ms = LEASE_PERIOD_MS(lease->setup.link.options->lease_ms);
 
     event_add(lease->timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
 }
@@ -43,12 +43,12 @@ static void set_timer(struct lease *lease)
 static int write_enlistment(struct script_call *call)
 {
     const struct lease *lease = container_of(call, struct lease, enlistment);
-    const struct queue_keys *keys = &lease->setup.keys[0];
+    const struct queue_keys *keys = &lease->setup.link.keys[0];
     struct command *command = script_call_start(call, 1);
 
     command_add(command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
     command_add_text(command, lease->name);
-    command_add_number(command, enlist_kept_ms(lease->setup.options));
+    command_add_number(command, enlist_kept_ms(lease->setup.link.options));
     return 0;
 }
 
@@ -59,7 +59,7 @@ static const struct script_call_kind enlist_call = {
 
 static void find_held(struct lease *lease)
 {
-    const struct queue_options *options = lease->setup.options;
+    const struct queue_options *options = lease->setup.link.options;
     const struct entry_set *held = lease->setup.held;
 
     for (size_t i = 0; i < options->queue_count; i++)
@@ -73,17 +73,17 @@ static void refresh(struct lease *lease)
 {
     lease->sent_ms = time_steady_ms();
     lease->whole = true;
-    if (script_call_send(&lease->enlistment, &enlist_call, lease->setup.redis, &lease->command) == 0)
+    if (script_call_send(&lease->enlistment, &enlist_call, lease->setup.link.redis, &lease->command) == 0)
         lease->outstanding++;
     else
         lease->whole = false;
     find_held(lease);
-    for (size_t i = 0; i < lease->setup.options->queue_count; i++) {
+    for (size_t i = 0; i < lease->setup.link.options->queue_count; i++) {
         if (!lease->holds[i])
             continue;
-        command_start(&lease->command, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.consumer, "COUNT", "1",
-                      "STREAMS", lease->setup.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
-        if (redis_send(lease->setup.redis, &lease->command, &lease->request) == 0)
+        command_start(&lease->command, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.link.consumer, "COUNT", "1",
+                      "STREAMS", lease->setup.link.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
+        if (redis_send(lease->setup.link.redis, &lease->command, &lease->request) == 0)
             lease->outstanding++;
         else
             lease->whole = false;
@@ -96,7 +96,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!redis_is_up(lease->setup.redis))
+    if (!redis_is_up(lease->setup.link.redis))
         return;
     if (lease->outstanding == 0)
         refresh(lease);
@@ -106,7 +106,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void confirm(struct lease *lease)
 {
     int64_t silence_ms = time_steady_ms() - lease->confirmed_ms;
-    bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->setup.options->lease_ms);
+    bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->setup.link.options->lease_ms);
 
     lease->confirmed_ms = lease->sent_ms;
     if (in_doubt)
@@ -120,8 +120,8 @@ static void take_reply(struct lease *lease, const redisReply *reply)
     if (!reply)
         return;
     if (reply_blames_server(reply))
-        redis_fail(lease->setup.redis, reply->str);
-    else if (lease->outstanding == 0 && lease->whole && redis_is_up(lease->setup.redis))
+        redis_fail(lease->setup.link.redis, reply->str);
+    else if (lease->outstanding == 0 && lease->whole && redis_is_up(lease->setup.link.redis))
         confirm(lease);
 }
 
@@ -140,7 +140,7 @@ static void on_delisted(struct redis_request *request, const redisReply *reply)
     struct lease *lease = container_of(request, struct lease, delisting);
 
     if (reply && reply_blames_server(reply))
-        redis_fail(lease->setup.redis, reply->str);
+        redis_fail(lease->setup.link.redis, reply->str);
 }
 
 void lease_start(struct lease *lease)
@@ -158,14 +158,14 @@ void lease_stop(struct lease *lease)
 {
     lease->stopped = true;
     event_del(lease->timer);
-    command_start(&lease->command, "ZREM", lease->setup.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
-    if (redis_send(lease->setup.redis, &lease->command, &lease->delisting) < 0)
+    command_start(&lease->command, "ZREM", lease->setup.link.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
+    if (redis_send(lease->setup.link.redis, &lease->command, &lease->delisting) < 0)
         return;
 }
 
 int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
 {
-    struct lease *lease = calloc(1, sizeof(*lease) + setup->options->queue_count * sizeof(lease->holds[0]));
+    struct lease *lease = calloc(1, sizeof(*lease) + setup->link.options->queue_count * sizeof(lease->holds[0]));
     int r;
 
     if (!lease)
@@ -173,8 +173,8 @@ int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
     lease->request.done = on_reply;
     lease->delisting.done = on_delisted;
     lease->setup = *setup;
-    r = enlist_format(lease->name, sizeof(lease->name), setup->consumer, setup->options);
-    lease->timer = r == 0 ? event_new(setup->base, -1, 0, on_timer, lease) : NULL;
+    r = enlist_format(lease->name, sizeof(lease->name), setup->link.consumer, setup->link.options);
+    lease->timer = r == 0 ? event_new(setup->link.base, -1, 0, on_timer, lease) : NULL;
     if (!lease->timer) {
         free(lease);
         return r < 0 ? r : -ENOMEM;

@@ -13,7 +13,7 @@
 
 #include "context/macros.h"
 #include "queue/entry.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 /* How much of a lease others let pass, without a sign of life, until they take the consumer for dead. */
@@ -26,11 +26,7 @@ struct lease;
 
 /* Everything is borrowed and must outlive what is made of it. */
 struct lease_setup {
-    struct event_base *base;
-    struct redis *redis;
-    const struct queue_options *options;
-    const struct queue_keys *keys;
-    const char *consumer;
+    struct queue_link link;
     const struct entry_set *held;
     /* Redis has heard of us again after so long, or on a connection so new, that others may have taken our jobs. */
     void (*doubt)(void *user);

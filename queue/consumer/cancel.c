@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/container.h"
+
 #define PERIOD_US   (250 * 1000)
 #define SWEEP_LOOKS 4 /* each so manieth look reads a queue of which nothing is known, one after the other */
 #define SCORE_SIZE  32
@@ -21,7 +23,7 @@ struct cancel_list {
 };
 
 struct cancel_read {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct cancel *cancel;
     struct health_subject subject;
     bool sent;
@@ -32,7 +34,7 @@ struct cancel_read {
 
 /* Asks which queues have changed. */
 struct cancel_look {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct cancel *cancel;
     struct health_subject subject;
     bool sent;
@@ -131,7 +133,7 @@ static bool take_reply(struct cancel_read *read, const redisReply *reply)
     if (!reply)
         return false;
     if (reply_blames_server(reply)) {
-        redis_fail(setup->redis, reply->str);
+        redis_fail(setup->link.redis, reply->str);
         return false;
     }
     if (reply->type == REDIS_REPLY_ARRAY) {
@@ -139,7 +141,7 @@ static bool take_reply(struct cancel_read *read, const redisReply *reply)
         health_clear_problem(&read->subject);
     } else {
         health_set_problem(&read->subject, "does not tell which jobs of queue %s are to be cancelled: %s",
-                           setup->keys[read - read->cancel->reads].queue, reply->str ? reply->str : "");
+                           setup->link.keys[read - read->cancel->reads].queue, reply->str ? reply->str : "");
     }
     return true;
 }
@@ -154,15 +156,15 @@ static void send_read(struct cancel_read *read)
         read->again = true;
         return;
     }
-    command_start(&cancel->command, "ZRANGE", setup->keys[queue].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES",
+    command_start(&cancel->command, "ZRANGE", setup->link.keys[queue].names[QUEUE_KEY_CANCEL], "0", "-1", "WITHSCORES",
                   NULL);
-    read->sent = redis_send(setup->redis, &cancel->command, &read->request) == 0;
+    read->sent = redis_send(setup->link.redis, &cancel->command, &read->request) == 0;
     read->again = false;
 }
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct cancel_read *read = (struct cancel_read *)request;
+    struct cancel_read *read = container_of(request, struct cancel_read, request);
     struct cancel *cancel = read->cancel;
 
     read->sent = false;
@@ -186,7 +188,7 @@ static void read_queue(struct cancel *cancel, size_t queue)
 
 static void read_all(struct cancel *cancel)
 {
-    for (size_t i = 0; i < cancel->setup.queue_count; i++)
+    for (size_t i = 0; i < cancel->setup.link.options->queue_count; i++)
         read_queue(cancel, i);
 }
 
@@ -195,12 +197,12 @@ static void read_all(struct cancel *cancel)
 /* Changes mostly come in the order of the queues. Others of the prefix are none of ours. */
 static void note_change(struct cancel *cancel, const char *name)
 {
-    size_t count = cancel->setup.queue_count;
+    size_t count = cancel->setup.link.options->queue_count;
 
     for (size_t i = 1; i <= count; i++) {
         size_t queue = (cancel->look.found + i) % count;
 
-        if (strcmp(cancel->setup.keys[queue].queue, name) != 0)
+        if (strcmp(cancel->setup.link.keys[queue].queue, name) != 0)
             continue;
         cancel->look.found = queue;
         read_queue(cancel, queue);
@@ -227,14 +229,14 @@ static void take_changes(struct cancel *cancel, const redisReply *reply)
 /* Where Redis does not tell what has changed, anything may have. */
 static void on_looked(struct redis_request *request, const redisReply *reply)
 {
-    struct cancel_look *look = (struct cancel_look *)request;
+    struct cancel_look *look = container_of(request, struct cancel_look, request);
     struct cancel *cancel = look->cancel;
 
     look->sent = false;
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(cancel->setup.redis, reply->str);
+        redis_fail(cancel->setup.link.redis, reply->str);
         return;
     }
     if (reply->type == REDIS_REPLY_ARRAY) {
@@ -258,9 +260,9 @@ static void send_look(struct cancel *cancel)
         return;
     if (look->score[0])
         snprintf(from, sizeof(from), "(%s", look->score);
-    command_start(&cancel->command, "ZRANGEBYSCORE", cancel->setup.keys[0].names[QUEUE_KEY_CONTROL], from, "+inf",
+    command_start(&cancel->command, "ZRANGEBYSCORE", cancel->setup.link.keys[0].names[QUEUE_KEY_CONTROL], from, "+inf",
                   "WITHSCORES", NULL);
-    look->sent = redis_send(cancel->setup.redis, &cancel->command, &look->request) == 0;
+    look->sent = redis_send(cancel->setup.link.redis, &cancel->command, &look->request) == 0;
 }
 
 /* A job that has ended is taken off its queue's list without a word, so a list that has any is read each time. A list
@@ -269,7 +271,7 @@ static void send_look(struct cancel *cancel)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct cancel *cancel = arg;
-    size_t count = cancel->setup.queue_count;
+    size_t count = cancel->setup.link.options->queue_count;
 
     (void)fd;
     (void)what;
@@ -290,8 +292,8 @@ void cancel_start(struct cancel *cancel)
 {
     cancel->look.first = true;
     cancel->look.score[0] = '\0';
-    cancel->unread = cancel->setup.queue_count;
-    for (size_t i = 0; i < cancel->setup.queue_count; i++)
+    cancel->unread = cancel->setup.link.options->queue_count;
+    for (size_t i = 0; i < cancel->setup.link.options->queue_count; i++)
         cancel->reads[i].unread = true;
     send_look(cancel);
     read_all(cancel);
@@ -318,19 +320,19 @@ bool cancel_has(const struct cancel *cancel, size_t queue, const struct job *job
 
 int cancel_new(const struct cancel_setup *setup, struct cancel **ret_cancel)
 {
-    struct cancel *cancel = calloc(1, sizeof(*cancel) + setup->queue_count * sizeof(cancel->reads[0]));
+    struct cancel *cancel = calloc(1, sizeof(*cancel) + setup->link.options->queue_count * sizeof(cancel->reads[0]));
 
     if (!cancel)
         return -ENOMEM;
     cancel->setup = *setup;
     cancel->look = (struct cancel_look){.request = {on_looked},
                                         .cancel = cancel,
-                                        .subject = {.health = setup->health},
-                                        .found = setup->queue_count - 1};
-    for (size_t i = 0; i < setup->queue_count; i++)
+                                        .subject = {.health = setup->link.health},
+                                        .found = setup->link.options->queue_count - 1};
+    for (size_t i = 0; i < setup->link.options->queue_count; i++)
         cancel->reads[i] =
-            (struct cancel_read){.request = {on_reply}, .cancel = cancel, .subject = {.health = setup->health}};
-    cancel->timer = event_new(setup->base, -1, EV_PERSIST, on_timer, cancel);
+            (struct cancel_read){.request = {on_reply}, .cancel = cancel, .subject = {.health = setup->link.health}};
+    cancel->timer = event_new(setup->link.base, -1, EV_PERSIST, on_timer, cancel);
     if (!cancel->timer) {
         free(cancel);
         return -ENOMEM;
@@ -343,7 +345,7 @@ struct cancel *cancel_free(struct cancel *cancel)
 {
     if (!cancel)
         return NULL;
-    for (size_t i = 0; i < cancel->setup.queue_count; i++)
+    for (size_t i = 0; i < cancel->setup.link.options->queue_count; i++)
         free(cancel->reads[i].list.marks);
     event_free(cancel->timer);
     command_done(&cancel->command);

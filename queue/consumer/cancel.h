@@ -14,7 +14,7 @@
 
 #include "context/job.h"
 #include "context/macros.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 #include "queue/redis/health.h"
 
@@ -34,11 +34,7 @@ struct cancel_events {
 
 /* Everything is borrowed and must outlive what is made of it. */
 struct cancel_setup {
-    struct event_base *base;
-    struct redis *redis;
-    struct health *health;
-    const struct queue_keys *keys;
-    size_t queue_count;
+    struct queue_link link;
     const struct cancel_events *events;
     void *user;
 };

@@ -332,6 +332,8 @@ void queue_client_stop(struct queue_client *client)
 static int make_parts(struct queue_client *client, struct event_base *base)
 {
     const struct queue_options *options = client->options;
+    struct queue_link link = {
+        .base = base, .options = options, .consumer = client->consumer, .health = &client->health};
     int r;
 
     r = queue_keys_new_all(options, &client->keys);
@@ -343,54 +345,31 @@ static int make_parts(struct queue_client *client, struct event_base *base)
         r = redis_new(base, options, client->consumer, &client->health, &commands_events, client, &client->commands);
     if (r == 0)
         r = redis_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
+    link.redis = client->commands;
+    link.keys = client->keys;
     if (r == 0)
-        r = settle_new(&(struct settle_setup){.base = base,
-                                              .redis = client->commands,
-                                              .health = &client->health,
-                                              .options = options,
-                                              .keys = client->keys,
-                                              .consumer = client->consumer,
-                                              .held = &client->held,
-                                              .wake = wake,
-                                              .user = client},
+        r = settle_new(&(struct settle_setup){.link = link, .held = &client->held, .wake = wake, .user = client},
                        &client->settle);
     if (r == 0)
         r = enqueue_new(client->commands, options->prefix, wake, client, &client->enqueue);
     if (r == 0)
-        r = cancel_new(&(struct cancel_setup){.base = base,
-                                              .redis = client->commands,
-                                              .health = &client->health,
-                                              .keys = client->keys,
-                                              .queue_count = options->queue_count,
-                                              .events = &cancel_events,
-                                              .user = client},
-                       &client->cancel);
+        r = cancel_new(&(struct cancel_setup){.link = link, .events = &cancel_events, .user = client}, &client->cancel);
     if (r == 0)
-        r = inquiry_new(client->commands, client->keys, options->queue_count, client->consumer, on_inquired, client,
-                        &client->inquiry);
+        r = inquiry_new(&link, on_inquired, client, &client->inquiry);
     client->receiver.settle = client->settle;
     client->receiver.cancel = client->cancel;
     if (r == 0)
-        r = group_maker_new(client->commands, client->keys, options->queue_count, &group_events, client,
-                            &client->groups);
+        r = group_maker_new(&link, &group_events, client, &client->groups);
     if (r == 0)
-        r = release_new(client->commands, client->keys, options->queue_count, client->consumer, on_released, client,
-                        &client->release);
+        r = release_new(&link, on_released, client, &client->release);
     if (r == 0)
-        r = fetch_new(base, client->reads, options, client->keys, client->consumer, &client->target, &client->fetch);
-    if (r == 0)
-        r = lease_new(&(struct lease_setup){.base = base,
-                                            .redis = client->commands,
-                                            .options = options,
-                                            .keys = client->keys,
-                                            .consumer = client->consumer,
-                                            .held = &client->held,
-                                            .doubt = on_doubt,
-                                            .user = client},
+        r = lease_new(&(struct lease_setup){.link = link, .held = &client->held, .doubt = on_doubt, .user = client},
                       &client->lease);
     if (r == 0)
-        r = ownership_new(client->commands, client->keys, client->consumer, &client->held, on_lost, client,
-                          &client->ownership);
+        r = ownership_new(&link, &client->held, on_lost, client, &client->ownership);
+    link.redis = client->reads;
+    if (r == 0)
+        r = fetch_new(&link, &client->target, &client->fetch);
     if (r == 0)
         r = fetch_unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
     return r;
@@ -413,8 +392,8 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     health_init(&client->health, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
     client->receiver = (struct delivery_receiver){.options = options, .events = events, .user = user};
-    client->target = (struct fetch_target){
-        &client->health, &client->limits, &client->held, &delivery_receiver_events, &client->receiver, wake, client};
+    client->target = (struct fetch_target){&client->limits,   &client->held, &delivery_receiver_events,
+                                           &client->receiver, wake,          client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
     /* Outcomes do not wait for whatever else is due, where the base knows priorities. */

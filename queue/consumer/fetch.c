@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "context/time.h"
 #include "queue/consumer/fetch_command.h"
 #include "queue/consumer/read_scheduler.h"
@@ -30,7 +31,7 @@ enum fetch_state {
 };
 
 struct fetch_read {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct fetch *fetch;
     struct health_subject health; /* of reading the queue */
     size_t queue;                 /* ignored by the read of several */
@@ -208,7 +209,7 @@ static void note_amounts(struct fetch *fetch, const struct fetch_read *read, con
 
 static void on_read(struct redis_request *request, const redisReply *reply)
 {
-    struct fetch_read *read = (struct fetch_read *)request;
+    struct fetch_read *read = container_of(request, struct fetch_read, request);
     struct fetch *fetch = read->fetch;
 
     fetch->outstanding--;
@@ -488,34 +489,33 @@ bool fetch_is_moving(struct fetch *fetch, bool may_read)
     return fetch->still_ms == 0 || time_steady_ms() - fetch->still_ms <= STILL_MAX_MS;
 }
 
-int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-              const struct queue_keys *keys, const char *consumer, const struct fetch_target *target,
-              struct fetch **ret_fetch)
+int fetch_new(const struct queue_link *link, const struct fetch_target *target, struct fetch **ret_fetch)
 {
+    const struct queue_options *options = link->options;
     struct fetch *fetch = calloc(1, sizeof(*fetch) + options->queue_count * sizeof(fetch->reads[0]));
 
     if (!fetch)
         return -ENOMEM;
-    fetch->redis = redis;
+    fetch->redis = link->redis;
     fetch->options = options;
-    fetch->keys = keys;
-    fetch->consumer = consumer;
+    fetch->keys = link->keys;
+    fetch->consumer = link->consumer;
     fetch->target = target;
     fetch->size = READ_FIRST;
-    fetch->delivery = (struct delivery){.keys = keys,
+    fetch->delivery = (struct delivery){.keys = link->keys,
                                         .limits = target->limits,
                                         .held = target->held,
                                         .events = target->delivery_events,
                                         .user = target->delivery_user};
-    fetch->timer = event_new(base, -1, 0, look_again, fetch);
+    fetch->timer = event_new(link->base, -1, 0, look_again, fetch);
     if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, &fetch->scheduler) < 0 ||
-        group_maker_new(redis, keys, options->queue_count, &group_events, fetch, &fetch->groups) < 0 ||
-        recovery_new(redis, keys, options->queue_count, consumer, &recovery_events, fetch, &fetch->recovery) < 0) {
+        group_maker_new(link, &group_events, fetch, &fetch->groups) < 0 ||
+        recovery_new(link, &recovery_events, fetch, &fetch->recovery) < 0) {
         fetch_free(fetch);
         return -ENOMEM;
     }
     for (size_t i = 0; i < options->queue_count; i++)
-        fetch->reads[i] = (struct fetch_read){.health = {.health = target->health}, .queue = i};
+        fetch->reads[i] = (struct fetch_read){.health = {.health = link->health}, .queue = i};
     *ret_fetch = fetch;
     return 0;
 }

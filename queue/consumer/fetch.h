@@ -14,13 +14,13 @@
 
 #include "context/macros.h"
 #include "queue/consumer/delivery.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 struct fetch;
 
 /* Where jobs go; borrowed, all of it. */
 struct fetch_target {
-    struct health *health;
     const struct message_limits *limits;
     struct entry_set *held; /* gets each entry that arrives */
     const struct delivery_events *delivery_events;
@@ -29,11 +29,9 @@ struct fetch_target {
     void *user;
 };
 
-/* What is given is borrowed and must outlive it. The owner of `redis` passes its up on with fetch_start(), and its down
- * with fetch_interrupt(). Errors: -ENOMEM. */
-int fetch_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-              const struct queue_keys *keys, const char *consumer, const struct fetch_target *target,
-              struct fetch **ret_fetch) MUST_CHECK;
+/* What is given is borrowed and must outlive it. The owner of the connection passes its up on with fetch_start(), and
+ * its down with fetch_interrupt(). Errors: -ENOMEM. */
+int fetch_new(const struct queue_link *link, const struct fetch_target *target, struct fetch **ret_fetch) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct fetch *fetch_free(struct fetch *fetch);

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 
+#include "context/container.h"
+
 #define AGAIN_MS 20
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct fetch_unblock *unblock = (struct fetch_unblock *)request;
+    struct fetch_unblock *unblock = container_of(request, struct fetch_unblock, request);
 
     unblock->sent = false;
     if (reply && fetch_is_reading(unblock->fetch) && fetch_count_waits(unblock->fetch) == unblock->wait)

@@ -12,7 +12,7 @@
 #include "queue/redis/connection.h"
 
 struct fetch_unblock {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct redis *commands;
     struct redis *reads;
     const struct fetch *fetch;

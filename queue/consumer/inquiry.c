@@ -20,10 +20,7 @@ struct inquiry_read {
 
 struct inquiry {
     struct redis_request answer; /* of all answers */
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
-    const char *consumer;
+    struct queue_link link;
     void (*inquired)(const struct queue_inquiry *inquiry, void *user);
     void *user;
     struct command command;
@@ -58,7 +55,7 @@ static void tell(const struct inquiry_read *read, const char *text)
     size_t number = (size_t)(read - inquiry->reads);
     const struct queue_inquiry question = {
         .number = number,
-        .queue = inquiry->keys[number].queue,
+        .queue = inquiry->link.keys[number].queue,
         .text = text,
         .id = blank ? blank + 1 : NULL,
     };
@@ -96,8 +93,8 @@ static void send_read(struct inquiry_read *read)
         read->again = true;
         return;
     }
-    command_start(&inquiry->command, "ZRANGE", inquiry->keys[queue].names[QUEUE_KEY_PS], "0", "-1", NULL);
-    read->sent = redis_send(inquiry->redis, &inquiry->command, &read->request) == 0;
+    command_start(&inquiry->command, "ZRANGE", inquiry->link.keys[queue].names[QUEUE_KEY_PS], "0", "-1", NULL);
+    read->sent = redis_send(inquiry->link.redis, &inquiry->command, &read->request) == 0;
     read->again = false;
 }
 
@@ -110,7 +107,7 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(read->inquiry->redis, reply->str);
+        redis_fail(read->inquiry->link.redis, reply->str);
         return;
     }
     if (reply->type == REDIS_REPLY_ARRAY)
@@ -132,7 +129,7 @@ static void on_answered(struct redis_request *request, const redisReply *reply)
     struct inquiry *inquiry = container_of(request, struct inquiry, answer);
 
     if (reply && reply_blames_server(reply))
-        redis_fail(inquiry->redis, reply->str);
+        redis_fail(inquiry->link.redis, reply->str);
 }
 
 int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question, const char *text, size_t size)
@@ -141,29 +138,26 @@ int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question
 
     /* Seldom used, so there is nothing to be gained from Redis knowing it. */
     script_command_start(command, &queue_script_answer, QUEUE_KEY_COUNT);
-    script_command_add_queue(command, &inquiry->keys[question->number]);
+    script_command_add_queue(command, &inquiry->link.keys[question->number]);
     command_add_text(command, question->text);
-    command_add_text(command, inquiry->consumer);
+    command_add_text(command, inquiry->link.consumer);
     command_add(command, text, size);
     command_add_number(command, INQUIRY_KEPT_MS);
-    return redis_send(inquiry->redis, command, &inquiry->answer);
+    return redis_send(inquiry->link.redis, command, &inquiry->answer);
 }
 
 /* ---- For the owner ---- */
 
-int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                void (*inquired)(const struct queue_inquiry *inquiry, void *user), void *user,
-                struct inquiry **ret_inquiry)
+int inquiry_new(const struct queue_link *link, void (*inquired)(const struct queue_inquiry *inquiry, void *user),
+                void *user, struct inquiry **ret_inquiry)
 {
+    const size_t queue_count = link->options->queue_count;
     struct inquiry *inquiry = calloc(1, sizeof(*inquiry) + queue_count * sizeof(inquiry->reads[0]));
 
     if (!inquiry)
         return -ENOMEM;
     inquiry->answer.done = on_answered;
-    inquiry->redis = redis;
-    inquiry->keys = keys;
-    inquiry->queue_count = queue_count;
-    inquiry->consumer = consumer;
+    inquiry->link = *link;
     inquiry->inquired = inquired;
     inquiry->user = user;
     for (size_t i = 0; i < queue_count; i++) {

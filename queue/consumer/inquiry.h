@@ -11,7 +11,7 @@
 
 #include "context/macros.h"
 #include "queue/consumer/client.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 /* How long an inquiry is kept, and its answers: longer than anybody waits for them. */
@@ -24,9 +24,8 @@
 struct inquiry;
 
 /* What is given is borrowed and must outlive it; `inquired` is told of each inquiry once. Errors: -ENOMEM. */
-int inquiry_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                void (*inquired)(const struct queue_inquiry *inquiry, void *user), void *user,
-                struct inquiry **ret_inquiry) MUST_CHECK;
+int inquiry_new(const struct queue_link *link, void (*inquired)(const struct queue_inquiry *inquiry, void *user),
+                void *user, struct inquiry **ret_inquiry) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct inquiry *inquiry_free(struct inquiry *inquiry);

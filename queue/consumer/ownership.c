@@ -17,9 +17,7 @@ struct ownership_suspect {
 
 struct ownership {
     struct script_call call;
-    struct redis *redis;
-    const struct queue_keys *keys;
-    const char *consumer;
+    struct queue_link link;
     struct entry_set *held;
     void (*lost)(size_t queue, const char *entry, void *user);
     void *user;
@@ -79,8 +77,8 @@ static int write_question(struct script_call *call)
     size_t end = ownership->asked + LOOK_MAX < ownership->count ? ownership->asked + LOOK_MAX : ownership->count;
 
     ownership->queue = ownership->suspects[ownership->asked].queue;
-    script_command_add_queue(command, &ownership->keys[ownership->queue]);
-    command_add_text(command, ownership->consumer);
+    script_command_add_queue(command, &ownership->link.keys[ownership->queue]);
+    command_add_text(command, ownership->link.consumer);
     while (ownership->asked < end && ownership->suspects[ownership->asked].queue == ownership->queue)
         command_add_text(command, ownership->suspects[ownership->asked++].entry);
     return 0;
@@ -94,7 +92,7 @@ static const struct script_call_kind lost_call = {
 static void go_on(struct ownership *ownership)
 {
     if (ownership->asked < ownership->count &&
-        script_call_send(&ownership->call, &lost_call, ownership->redis, &ownership->command) == 0)
+        script_call_send(&ownership->call, &lost_call, ownership->link.redis, &ownership->command) == 0)
         return;
     end_look(ownership);
     if (!ownership->again)
@@ -126,7 +124,7 @@ static void on_reply(struct script_call *call, const redisReply *reply)
         return;
     }
     if (reply_blames_server(reply)) {
-        redis_fail(ownership->redis, reply->str);
+        redis_fail(ownership->link.redis, reply->str);
         ownership->again = false;
         end_look(ownership);
         return;
@@ -161,7 +159,7 @@ bool ownership_take(struct ownership *ownership, size_t queue, const char *entry
     return true;
 }
 
-int ownership_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
+int ownership_new(const struct queue_link *link, struct entry_set *held,
                   void (*lost)(size_t queue, const char *entry, void *user), void *user,
                   struct ownership **ret_ownership)
 {
@@ -169,8 +167,7 @@ int ownership_new(struct redis *redis, const struct queue_keys *keys, const char
 
     if (!ownership)
         return -ENOMEM;
-    *ownership = (struct ownership){
-        .redis = redis, .keys = keys, .consumer = consumer, .held = held, .lost = lost, .user = user};
+    *ownership = (struct ownership){.link = *link, .held = held, .lost = lost, .user = user};
     *ret_ownership = ownership;
     return 0;
 }

@@ -9,14 +9,14 @@
 
 #include "context/macros.h"
 #include "queue/entry.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 struct ownership;
 
 /* `lost` is called for each job that has got lost; once, though again if it is given to us again and gets lost again.
  * What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int ownership_new(struct redis *redis, const struct queue_keys *keys, const char *consumer, struct entry_set *held,
+int ownership_new(const struct queue_link *link, struct entry_set *held,
                   void (*lost)(size_t queue, const char *entry, void *user), void *user,
                   struct ownership **ret_ownership) MUST_CHECK;
 

@@ -4,22 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "context/container.h"
 #include "queue/consumer/delivery.h"
 
 #define READ_COUNT "128"
 
 struct recovery_read {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct recovery *recovery;
     size_t queue;
     char cursor[2 * 20 + 2]; /* the last entry seen */
 };
 
 struct recovery {
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
-    const char *consumer;
+    struct queue_link link;
     const struct recovery_events *events;
     void *user;
     struct command command;
@@ -30,11 +28,11 @@ struct recovery {
 
 static void send_read(struct recovery *recovery, struct recovery_read *read)
 {
-    const struct queue_keys *keys = &recovery->keys[read->queue];
+    const struct queue_keys *keys = &recovery->link.keys[read->queue];
 
-    command_start(&recovery->command, "XREADGROUP", "GROUP", QUEUE_GROUP, recovery->consumer, "COUNT", READ_COUNT,
+    command_start(&recovery->command, "XREADGROUP", "GROUP", QUEUE_GROUP, recovery->link.consumer, "COUNT", READ_COUNT,
                   "STREAMS", keys->names[QUEUE_KEY_STREAM], read->cursor, NULL);
-    if (redis_send(recovery->redis, &recovery->command, &read->request) == 0)
+    if (redis_send(recovery->link.redis, &recovery->command, &read->request) == 0)
         recovery->outstanding++;
 }
 
@@ -58,14 +56,14 @@ static bool take_reply(struct recovery_read *read, const redisReply *reply)
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
 {
-    struct recovery_read *read = (struct recovery_read *)request;
+    struct recovery_read *read = container_of(request, struct recovery_read, request);
     struct recovery *recovery = read->recovery;
 
     recovery->outstanding--;
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(recovery->redis, reply->str);
+        redis_fail(recovery->link.redis, reply->str);
         return;
     }
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "NOGROUP") && !reply_is_error(reply, "WRONGTYPE"))
@@ -80,7 +78,7 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
 void recovery_start(struct recovery *recovery)
 {
     recovery->complete = true;
-    for (size_t i = 0; i < recovery->queue_count; i++) {
+    for (size_t i = 0; i < recovery->link.options->queue_count; i++) {
         snprintf(recovery->reads[i].cursor, sizeof(recovery->reads[i].cursor), "0");
         send_read(recovery, &recovery->reads[i]);
     }
@@ -91,17 +89,15 @@ bool recovery_is_under_way(const struct recovery *recovery)
     return recovery->outstanding > 0;
 }
 
-int recovery_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                 const struct recovery_events *events, void *user, struct recovery **ret_recovery)
+int recovery_new(const struct queue_link *link, const struct recovery_events *events, void *user,
+                 struct recovery **ret_recovery)
 {
+    const size_t queue_count = link->options->queue_count;
     struct recovery *recovery = calloc(1, sizeof(*recovery) + queue_count * sizeof(recovery->reads[0]));
 
     if (!recovery)
         return -ENOMEM;
-    recovery->redis = redis;
-    recovery->keys = keys;
-    recovery->queue_count = queue_count;
-    recovery->consumer = consumer;
+    recovery->link = *link;
     recovery->events = events;
     recovery->user = user;
     for (size_t i = 0; i < queue_count; i++)

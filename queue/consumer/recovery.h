@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "context/macros.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 struct recovery;
@@ -22,8 +22,8 @@ struct recovery_events {
 };
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int recovery_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                 const struct recovery_events *events, void *user, struct recovery **ret_recovery) MUST_CHECK;
+int recovery_new(const struct queue_link *link, const struct recovery_events *events, void *user,
+                 struct recovery **ret_recovery) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct recovery *recovery_free(struct recovery *recovery);

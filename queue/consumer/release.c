@@ -13,10 +13,7 @@ struct release_call {
 };
 
 struct release {
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
-    const char *consumer;
+    struct queue_link link;
     void (*done)(void *user);
     void *user;
     struct command command;
@@ -30,8 +27,8 @@ static int write_call(struct script_call *call)
     const struct release *release = of_queue->release;
     struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, &release->keys[of_queue->queue]);
-    command_add_text(command, release->consumer);
+    script_command_add_queue(command, &release->link.keys[of_queue->queue]);
+    command_add_text(command, release->link.consumer);
     return 0;
 }
 
@@ -51,24 +48,21 @@ int release_start(struct release *release)
 {
     int r = 0;
 
-    for (size_t i = 0; i < release->queue_count && r == 0; i++) {
-        r = script_call_send(&release->calls[i].call, &release_call, release->redis, &release->command);
+    for (size_t i = 0; i < release->link.options->queue_count && r == 0; i++) {
+        r = script_call_send(&release->calls[i].call, &release_call, release->link.redis, &release->command);
         release->outstanding += r == 0;
     }
     return release->outstanding > 0 ? 0 : r;
 }
 
-int release_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, const char *consumer,
-                void (*done)(void *user), void *user, struct release **ret_release)
+int release_new(const struct queue_link *link, void (*done)(void *user), void *user, struct release **ret_release)
 {
+    const size_t queue_count = link->options->queue_count;
     struct release *release = calloc(1, sizeof(*release) + queue_count * sizeof(release->calls[0]));
 
     if (!release)
         return -ENOMEM;
-    release->redis = redis;
-    release->keys = keys;
-    release->queue_count = queue_count;
-    release->consumer = consumer;
+    release->link = *link;
     release->done = done;
     release->user = user;
     for (size_t i = 0; i < queue_count; i++)

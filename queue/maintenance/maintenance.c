@@ -347,40 +347,31 @@ static void on_down(void *user)
 static const struct group_events group_events = {.answered = on_groups_made};
 static const struct redis_events redis_events = {on_up, on_down};
 
-static int make_parts(struct maintenance *maintenance, struct event_base *base)
+static int make_parts(struct maintenance *maintenance, struct queue_link *link)
 {
     const struct queue_options *options = maintenance->options;
-    struct health *health = &maintenance->health;
     int r =
         consumer_format(maintenance->consumer, sizeof(maintenance->consumer), options->node, 0, 0, getpid(), getpid());
 
     if (r == 0)
         r = queue_keys_new_all(options, &maintenance->keys);
     if (r == 0)
-        r = redis_new(base, options, "weft-keeper", health, &redis_events, maintenance, &maintenance->redis);
+        r = redis_new(link->base, options, "weft-keeper", link->health, &redis_events, maintenance,
+                      &maintenance->redis);
+    link->redis = maintenance->redis;
+    link->keys = maintenance->keys;
     if (r == 0)
-        r = group_maker_new(maintenance->redis, maintenance->keys, options->queue_count, &group_events, maintenance,
-                            &maintenance->groups);
+        r = group_maker_new(link, &group_events, maintenance, &maintenance->groups);
     if (r == 0)
-        r = settle_new(&(struct settle_setup){.base = base,
-                                              .redis = maintenance->redis,
-                                              .health = health,
-                                              .options = options,
-                                              .keys = maintenance->keys,
-                                              .consumer = maintenance->consumer,
-                                              .held = &maintenance->held,
-                                              .wake = on_settling,
-                                              .user = maintenance},
-                       &maintenance->settle);
+        r = settle_new(
+            &(struct settle_setup){.link = *link, .held = &maintenance->held, .wake = on_settling, .user = maintenance},
+            &maintenance->settle);
     if (r == 0)
-        r = reaper_backlog_new(maintenance->redis, maintenance->keys, options->queue_count, health, maintenance->events,
-                               maintenance->user, &maintenance->backlog);
+        r = reaper_backlog_new(link, maintenance->events, maintenance->user, &maintenance->backlog);
     if (r == 0)
-        r = sampler_new(maintenance->redis, maintenance->keys, options->queue_count, maintenance->events->sampled,
-                        maintenance->user, &maintenance->sampler);
+        r = sampler_new(link, maintenance->events->sampled, maintenance->user, &maintenance->sampler);
     if (r == 0)
-        r = reaper_new(base, maintenance->redis, options, maintenance->keys, maintenance->backlog,
-                       &maintenance->reaper);
+        r = reaper_new(link, maintenance->backlog, &maintenance->reaper);
     return r;
 }
 
@@ -388,7 +379,7 @@ int maintenance_new(struct event_base *base, const struct queue_options *options
                     const struct maintenance_events *events, void *user, struct maintenance **ret_maintenance)
 {
     struct maintenance *maintenance;
-    int r;
+    int r = -ENOMEM;
 
     if (options->queue_count == 0)
         return -EINVAL;
@@ -401,7 +392,11 @@ int maintenance_new(struct event_base *base, const struct queue_options *options
     health_init(&maintenance->health, options, events->redis_state, user);
     maintenance->promotion.health.health = &maintenance->health;
     maintenance->timer = event_new(base, -1, 0, on_timer, maintenance);
-    r = maintenance->timer ? make_parts(maintenance, base) : -ENOMEM;
+    if (maintenance->timer)
+        r = make_parts(maintenance, &(struct queue_link){.base = base,
+                                                         .options = options,
+                                                         .consumer = maintenance->consumer,
+                                                         .health = &maintenance->health});
     if (r < 0) {
         maintenance_free(maintenance);
         return r;

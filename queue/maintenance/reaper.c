@@ -33,8 +33,7 @@ struct reaper_call {
 };
 
 struct reaper_backlog {
-    struct redis *redis;
-    const struct queue_keys *keys;
+    struct queue_link link;
     const struct maintenance_events *events;
     void *user;
     struct command command;
@@ -58,7 +57,7 @@ static int write_reclaim(struct script_call *call)
     const struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
     struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, &reclaim->backlog->keys[reclaim->queue]);
+    script_command_add_queue(command, &reclaim->backlog->link.keys[reclaim->queue]);
     command_add_text(command, reclaim->consumer);
     command_add_number(command, reclaim->silence_ms);
     return 0;
@@ -74,7 +73,7 @@ static void send_calls(struct reaper_backlog *backlog)
     for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next) {
         if (!call->may_follow || call->sent)
             continue;
-        call->sent = script_call_send(&call->call, &reclaim_call, backlog->redis, &backlog->command) == 0;
+        call->sent = script_call_send(&call->call, &reclaim_call, backlog->link.redis, &backlog->command) == 0;
         backlog->in_flight += call->sent;
     }
 }
@@ -100,11 +99,11 @@ static void act_on_error(struct reaper_call *call, const redisReply *reply)
 
     call->may_follow = false;
     if (reply_blames_server(reply))
-        redis_fail(backlog->redis, reply->str);
+        redis_fail(backlog->link.redis, reply->str);
     else
         health_set_problem(&backlog->subjects[call->queue],
                            "does not give back the jobs of dead workers to queue %s: %s",
-                           backlog->keys[call->queue].queue, reply->str);
+                           backlog->link.keys[call->queue].queue, reply->str);
 }
 
 /* A slice has gone back, which is all, or the consumer was heard of again and keeps the rest. */
@@ -113,7 +112,7 @@ static void finish_call(struct reaper_call *call)
     struct reaper_backlog *backlog = call->backlog;
 
     if (call->count > 0)
-        backlog->events->reclaimed(backlog->keys[call->queue].queue, call->consumer, call->count, call->reason,
+        backlog->events->reclaimed(backlog->link.keys[call->queue].queue, call->consumer, call->count, call->reason,
                                    backlog->user);
     remove_call(call);
 }
@@ -148,7 +147,7 @@ static void on_reclaimed(struct script_call *call, const redisReply *reply)
         act_on_error(reclaim, reply);
     else
         note_slice(reclaim, reply);
-    if (redis_is_up(backlog->redis))
+    if (redis_is_up(backlog->link.redis))
         send_calls(backlog);
 }
 
@@ -222,19 +221,19 @@ bool reaper_backlog_is_empty(const struct reaper_backlog *backlog)
 
 /* ---- Life ---- */
 
-int reaper_backlog_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct health *health,
-                       const struct maintenance_events *events, void *user, struct reaper_backlog **ret_backlog)
+int reaper_backlog_new(const struct queue_link *link, const struct maintenance_events *events, void *user,
+                       struct reaper_backlog **ret_backlog)
 {
+    const size_t queue_count = link->options->queue_count;
     struct reaper_backlog *backlog = calloc(1, sizeof(*backlog) + queue_count * sizeof(backlog->subjects[0]));
 
     if (!backlog)
         return -ENOMEM;
-    backlog->redis = redis;
-    backlog->keys = keys;
+    backlog->link = *link;
     backlog->events = events;
     backlog->user = user;
     for (size_t i = 0; i < queue_count; i++)
-        backlog->subjects[i].health = health;
+        backlog->subjects[i].health = link->health;
     *ret_backlog = backlog;
     return 0;
 }
@@ -266,7 +265,7 @@ struct reaper_sighting {
 };
 
 struct reaper_look {
-    struct redis_request request; /* first, so that the one is found from the other */
+    struct redis_request request;
     struct reaper *reaper;
     size_t queue;
     bool sent;
@@ -290,10 +289,8 @@ struct reaper_roll {
 };
 
 struct reaper {
-    struct redis_request delisting; /* first, so that the one is found from the other; of all */
-    struct redis *redis;
-    const struct queue_options *options;
-    const struct queue_keys *keys;
+    struct redis_request delisting; /* of all */
+    struct queue_link link;
     struct reaper_backlog *backlog;
     uint32_t host;
     struct command command;
@@ -355,7 +352,7 @@ static void sift_sightings(struct reaper_look *look)
 
 static bool is_expired(struct reaper_look *look, const struct reaper_row *row)
 {
-    int64_t lease_ms = look->reaper->options->lease_ms;
+    int64_t lease_ms = look->reaper->link.options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
     int64_t now_ms = time_steady_ms();
     const struct reaper_sighting *sighting;
@@ -380,13 +377,13 @@ static bool is_dead(const struct reaper *reaper, const struct reaper_row *row)
     enum consumer_life life = consumer_look(row->name, reaper->host);
 
     return life == CONSUMER_DEAD || is_gone(reaper, row->name) ||
-           (life == CONSUMER_ELSEWHERE && reaper->options->exclusive);
+           (life == CONSUMER_ELSEWHERE && reaper->link.options->exclusive);
 }
 
 static int judge(struct reaper_look *look, const struct reaper_row *row)
 {
     struct reaper *reaper = look->reaper;
-    int64_t silence_ms = LEASE_SILENCE_MS(reaper->options->lease_ms);
+    int64_t silence_ms = LEASE_SILENCE_MS(reaper->link.options->lease_ms);
 
     if (is_dead(reaper, row))
         return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_DEAD, 0);
@@ -422,14 +419,14 @@ static bool read_row(const redisReply *fields, struct reaper_row *ret_row)
  * again by the next look. */
 static void on_looked(struct redis_request *request, const redisReply *reply)
 {
-    struct reaper_look *look = (struct reaper_look *)request;
+    struct reaper_look *look = container_of(request, struct reaper_look, request);
     struct reaper_row row;
 
     look->sent = false;
     if (!reply)
         return;
     if (reply_blames_server(reply)) {
-        redis_fail(look->reaper->redis, reply->str);
+        redis_fail(look->reaper->link.redis, reply->str);
         return;
     }
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
@@ -444,15 +441,15 @@ static void look_at(struct reaper *reaper, size_t queue)
 
     if (look->sent)
         return;
-    command_start(&reaper->command, "XINFO", "CONSUMERS", reaper->keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
+    command_start(&reaper->command, "XINFO", "CONSUMERS", reaper->link.keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
                   NULL);
-    look->sent = redis_send(reaper->redis, &reaper->command, &look->request) == 0;
+    look->sent = redis_send(reaper->link.redis, &reaper->command, &look->request) == 0;
 }
 
 /* Where somebody seems to be silent, each second, so that a sign of life is not missed. */
 static void sweep(struct reaper *reaper)
 {
-    size_t count = reaper->options->queue_count;
+    size_t count = reaper->link.options->queue_count;
 
     for (size_t i = 0; i < SWEEP && i < count; i++) {
         look_at(reaper, reaper->swept);
@@ -465,7 +462,7 @@ static void sweep(struct reaper *reaper)
 
 static void look_at_all(struct reaper *reaper)
 {
-    for (size_t i = 0; i < reaper->options->queue_count; i++)
+    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
         look_at(reaper, i);
 }
 
@@ -511,19 +508,19 @@ static void sift_absentees(struct reaper_roll *roll)
 
 static void on_delisted(struct redis_request *request, const redisReply *reply)
 {
-    struct reaper *reaper = (struct reaper *)request;
+    struct reaper *reaper = container_of(request, struct reaper, delisting);
 
     if (reply && reply_blames_server(reply))
-        redis_fail(reaper->redis, reply->str);
+        redis_fail(reaper->link.redis, reply->str);
 }
 
 /* Whoever serves other queues, too, leaves that to somebody who has them all. */
 static void delist(struct reaper *reaper, const char *name)
 {
-    if (!enlist_has_queues(name, reaper->options))
+    if (!enlist_has_queues(name, reaper->link.options))
         return;
-    command_start(&reaper->command, "ZREM", reaper->keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
-    if (redis_send(reaper->redis, &reaper->command, &reaper->delisting) < 0)
+    command_start(&reaper->command, "ZREM", reaper->link.keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
+    if (redis_send(reaper->link.redis, &reaper->command, &reaper->delisting) < 0)
         return;
 }
 
@@ -531,7 +528,7 @@ static int note_everywhere(struct reaper *reaper, const char *consumer, enum rec
 {
     int r = 0;
 
-    for (size_t i = 0; i < reaper->options->queue_count && r == 0; i++)
+    for (size_t i = 0; i < reaper->link.options->queue_count && r == 0; i++)
         r = reaper_backlog_add(reaper->backlog, i, consumer, reason, silence_ms);
     return r;
 }
@@ -540,7 +537,7 @@ static int note_everywhere(struct reaper *reaper, const char *consumer, enum rec
  * was read there between the worker's last sign of life and its end. */
 static void judge_absentee(struct reaper *reaper, const char *name, const char *consumer, int64_t silent_ms)
 {
-    int64_t lease_ms = reaper->options->lease_ms;
+    int64_t lease_ms = reaper->link.options->lease_ms;
     int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
     int64_t now_ms = time_steady_ms();
     bool dead = is_dead(reaper, &(struct reaper_row){.name = consumer});
@@ -585,14 +582,14 @@ static void on_called(struct script_call *call, const redisReply *reply)
     if (!reply)
         return;
     if (reply_blames_server(reply))
-        redis_fail(reaper->redis, reply->str);
+        redis_fail(reaper->link.redis, reply->str);
     else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
         read_roll(reaper, reply);
 }
 
 static int write_roll(struct script_call *call)
 {
-    const struct queue_keys *keys = &container_of(call, struct reaper, roll.call)->keys[0];
+    const struct queue_keys *keys = &container_of(call, struct reaper, roll.call)->link.keys[0];
 
     command_add(script_call_start(call, 1), keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
     return 0;
@@ -603,7 +600,7 @@ static const struct script_call_kind roll_call = {.script = &queue_script_roll, 
 static void call_roll(struct reaper *reaper)
 {
     if (!reaper->roll.sent)
-        reaper->roll.sent = script_call_send(&reaper->roll.call, &roll_call, reaper->redis, &reaper->command) == 0;
+        reaper->roll.sent = script_call_send(&reaper->roll.call, &roll_call, reaper->link.redis, &reaper->command) == 0;
 }
 
 /* ---- For the owner ---- */
@@ -625,7 +622,7 @@ void reaper_note_gone(struct reaper *reaper, const char *consumer)
 
 void reaper_start(struct reaper *reaper)
 {
-    for (size_t i = 0; i < reaper->options->queue_count; i++)
+    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
         sift_sightings(&reaper->looks[i]);
     sift_absentees(&reaper->roll);
     call_roll(reaper);
@@ -633,22 +630,20 @@ void reaper_start(struct reaper *reaper)
     event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 
-int reaper_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-               const struct queue_keys *keys, struct reaper_backlog *backlog, struct reaper **ret_reaper)
+int reaper_new(const struct queue_link *link, struct reaper_backlog *backlog, struct reaper **ret_reaper)
 {
+    const struct queue_options *options = link->options;
     struct reaper *reaper = calloc(1, sizeof(*reaper) + options->queue_count * sizeof(reaper->looks[0]));
 
     if (!reaper)
         return -ENOMEM;
-    reaper->redis = redis;
-    reaper->options = options;
-    reaper->keys = keys;
+    reaper->link = *link;
     reaper->backlog = backlog;
     reaper->host = consumer_host();
     reaper->delisting.done = on_delisted;
     for (size_t i = 0; i < options->queue_count; i++)
         reaper->looks[i] = (struct reaper_look){.request = {on_looked}, .reaper = reaper, .queue = i};
-    reaper->timer = event_new(base, -1, EV_PERSIST, on_timer, reaper);
+    reaper->timer = event_new(link->base, -1, EV_PERSIST, on_timer, reaper);
     if (!reaper->timer) {
         free(reaper);
         return -ENOMEM;
@@ -662,7 +657,7 @@ struct reaper *reaper_free(struct reaper *reaper)
     if (!reaper)
         return NULL;
     event_free(reaper->timer);
-    for (size_t i = 0; i < reaper->options->queue_count; i++)
+    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
         sift_sightings(&reaper->looks[i]);
     sift_absentees(&reaper->roll);
     command_done(&reaper->command);

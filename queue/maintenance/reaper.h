@@ -19,7 +19,7 @@
 #include <event2/event.h>
 
 #include "context/macros.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/maintenance/maintenance.h"
 #include "queue/redis/connection.h"
 
@@ -33,8 +33,7 @@ struct reaper_backlog;
 
 /* Tells of jobs that went back by `events->reclaimed`. What is given is borrowed and must outlive it. Errors: -ENOMEM.
  */
-int reaper_backlog_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, struct health *health,
-                       const struct maintenance_events *events, void *user,
+int reaper_backlog_new(const struct queue_link *link, const struct maintenance_events *events, void *user,
                        struct reaper_backlog **ret_backlog) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
@@ -58,8 +57,7 @@ bool reaper_backlog_is_empty(const struct reaper_backlog *backlog);
 struct reaper;
 
 /* What is given is borrowed and must outlive it; who is dead is noted in `backlog`. Errors: -ENOMEM. */
-int reaper_new(struct event_base *base, struct redis *redis, const struct queue_options *options,
-               const struct queue_keys *keys, struct reaper_backlog *backlog, struct reaper **ret_reaper) MUST_CHECK;
+int reaper_new(const struct queue_link *link, struct reaper_backlog *backlog, struct reaper **ret_reaper) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */
 struct reaper *reaper_free(struct reaper *reaper);

@@ -12,9 +12,7 @@ enum { FIGURES = 5 };
 
 struct sampler {
     struct script_call call;
-    struct redis *redis;
-    const struct queue_keys *keys;
-    size_t queue_count;
+    struct queue_link link;
     sampled_fn *sampled;
     void *user;
     struct command command;
@@ -36,7 +34,7 @@ static void read_samples(struct sampler *sampler, const redisReply *reply)
     for (size_t i = 0; i < sampler->count; i++) {
         redisReply *const *figures = reply->element + FIGURES * i;
 
-        sampler->samples[(sampler->first + i) % sampler->queue_count] = (struct queue_sample){
+        sampler->samples[(sampler->first + i) % sampler->link.options->queue_count] = (struct queue_sample){
             .entries = read_figure(figures[0]),
             .held = read_figure(figures[1]),
             .delayed = read_figure(figures[2]),
@@ -64,7 +62,8 @@ static int write_call(struct script_call *call)
     struct command *command = script_call_start(call, sampler->count * QUEUE_KEY_COUNT);
 
     for (size_t i = 0; i < sampler->count; i++)
-        script_command_add_queue(command, &sampler->keys[(sampler->first + i) % sampler->queue_count]);
+        script_command_add_queue(command,
+                                 &sampler->link.keys[(sampler->first + i) % sampler->link.options->queue_count]);
     command_add_number(command, QUEUE_KEY_COUNT);
     sampler->sent_us = time_steady_us();
     return 0;
@@ -78,22 +77,20 @@ void sampler_ask(struct sampler *sampler, size_t queues)
     if (sampler->sent)
         return;
     sampler->first = sampler->next;
-    sampler->count = queues < sampler->queue_count ? queues : sampler->queue_count;
-    sampler->sent = script_call_send(&sampler->call, &sample_call, sampler->redis, &sampler->command) == 0;
+    sampler->count = queues < sampler->link.options->queue_count ? queues : sampler->link.options->queue_count;
+    sampler->sent = script_call_send(&sampler->call, &sample_call, sampler->link.redis, &sampler->command) == 0;
     if (sampler->sent)
-        sampler->next = (sampler->first + sampler->count) % sampler->queue_count;
+        sampler->next = (sampler->first + sampler->count) % sampler->link.options->queue_count;
 }
 
-int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
-                struct sampler **ret_sampler)
+int sampler_new(const struct queue_link *link, sampled_fn *sampled, void *user, struct sampler **ret_sampler)
 {
+    const size_t queue_count = link->options->queue_count;
     struct sampler *sampler = calloc(1, sizeof(*sampler) + queue_count * sizeof(sampler->samples[0]));
 
     if (!sampler)
         return -ENOMEM;
-    sampler->redis = redis;
-    sampler->keys = keys;
-    sampler->queue_count = queue_count;
+    sampler->link = *link;
     sampler->sampled = sampled;
     sampler->user = user;
     for (size_t i = 0; i < queue_count; i++)

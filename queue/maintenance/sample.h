@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "context/macros.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/redis/connection.h"
 
 /* One queue's figures; -1: not known. */
@@ -26,7 +26,7 @@ struct sampler;
 typedef void sampled_fn(const struct queue_sample *samples, int64_t round_trip_us, void *user);
 
 /* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int sampler_new(struct redis *redis, const struct queue_keys *keys, size_t queue_count, sampled_fn *sampled, void *user,
+int sampler_new(const struct queue_link *link, sampled_fn *sampled, void *user,
                 struct sampler **ret_sampler) MUST_CHECK;
 
 /* Not before its redis is freed. Takes NULL, gives NULL. */

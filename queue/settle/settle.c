@@ -75,7 +75,7 @@ static void put_off_all(struct settle *settle, struct pending_batch *batch, cons
     if (put_off(settle, batch))
         health_set_problem(&batch->settle_queue->health,
                            "did not take outcomes of queue %s: %.*s; they are tried again each second",
-                           settle->setup.keys[batch->settle_queue->queue].queue, sentence_size(command), command);
+                           settle->setup.link.keys[batch->settle_queue->queue].queue, sentence_size(command), command);
 }
 
 struct failure {
@@ -134,7 +134,7 @@ static void on_reply(struct script_call *call, const redisReply *reply)
     batch->sent = false;
     if (reply) {
         if (reply_blames_server(reply))
-            redis_fail(settle->setup.redis, reply->str);
+            redis_fail(settle->setup.link.redis, reply->str);
         else if (reply_is_error(reply, NULL))
             put_off_all(settle, batch, reply->str);
         else
@@ -149,7 +149,7 @@ static void end_rest(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         for (struct pending_batch *batch = settle->settle_queues[i].first; batch; batch = batch->next)
             batch->resting = false;
     settle->setup.wake(settle->setup.user);
@@ -161,13 +161,13 @@ static int write_call(struct script_call *call)
 {
     const struct pending_batch *batch = container_of(call, struct pending_batch, call);
     const struct settle *settle = batch->settle_queue->owner;
-    const struct queue_options *options = settle->setup.options;
+    const struct queue_options *options = settle->setup.link.options;
     const struct batch *content = &batch->content;
     struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, &settle->setup.keys[batch->settle_queue->queue]);
+    script_command_add_queue(command, &settle->setup.link.keys[batch->settle_queue->queue]);
     command_add_text(command, options->node);
-    command_add_text(command, settle->setup.consumer);
+    command_add_text(command, settle->setup.link.consumer);
     command_add_number(command, options->keep_done_ms);
     command_add_number(command, options->keep_done_max);
     command_add_number(command, options->keep_failed_ms);
@@ -193,7 +193,7 @@ static int send_batch(struct settle *settle, struct pending_batch *batch)
             return r;
         batch->ended = true;
     }
-    r = script_call_send(&batch->call, &settle_call, settle->setup.redis, &settle->command);
+    r = script_call_send(&batch->call, &settle_call, settle->setup.link.redis, &settle->command);
     if (r < 0)
         return r;
     batch->sent = true;
@@ -213,15 +213,15 @@ static void flush_queue(struct settle_queue *settle_queue)
 
 void settle_flush(struct settle *settle)
 {
-    if (!redis_is_up(settle->setup.redis))
+    if (!redis_is_up(settle->setup.link.redis))
         return;
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         flush_queue(&settle->settle_queues[i]);
 }
 
 bool settle_is_empty(const struct settle *settle)
 {
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         if (settle->settle_queues[i].first)
             return false;
     return true;
@@ -239,7 +239,7 @@ size_t settle_count(const struct settle *settle)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         for (const struct pending_batch *batch = settle->settle_queues[i].first; batch; batch = batch->next)
             for (size_t j = 0; j < batch->content.record_count; j++)
                 count += batch->content.records[j].outcome;
@@ -255,7 +255,7 @@ size_t settle_count_kept(const struct settle *settle)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         count += settle->settle_queues[i].kept;
     return count;
 }
@@ -349,17 +349,17 @@ int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *j
 
 int settle_new(const struct settle_setup *setup, struct settle **ret_settle)
 {
-    size_t count = setup->options->queue_count;
+    size_t count = setup->link.options->queue_count;
     struct settle *settle = calloc(1, sizeof(*settle) + count * sizeof(settle->settle_queues[0]));
 
     if (!settle)
         return -ENOMEM;
     settle->setup = *setup;
-    settle->style.options = setup->options;
-    settle->timer = event_new(setup->base, -1, 0, end_rest, settle);
+    settle->style.options = setup->link.options;
+    settle->timer = event_new(setup->link.base, -1, 0, end_rest, settle);
     for (size_t i = 0; i < count; i++)
         settle->settle_queues[i] = (struct settle_queue){
-            .owner = settle, .queue = i, .spares = &settle->spares, .health = {.health = setup->health}};
+            .owner = settle, .queue = i, .spares = &settle->spares, .health = {.health = setup->link.health}};
     if (!settle->timer) {
         settle_free(settle);
         return -ENOMEM;
@@ -372,7 +372,7 @@ struct settle *settle_free(struct settle *settle)
 {
     if (!settle)
         return NULL;
-    for (size_t i = 0; i < settle->setup.options->queue_count; i++)
+    for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         settle_queue_done(&settle->settle_queues[i]);
     pending_batch_spares_done(&settle->spares);
     if (settle->timer)

@@ -8,7 +8,7 @@
 
 #include "context/macros.h"
 #include "queue/entry.h"
-#include "queue/keys.h"
+#include "queue/link.h"
 #include "queue/message/message.h"
 #include "queue/options.h"
 #include "queue/redis/connection.h"
@@ -18,12 +18,7 @@ struct settle;
 
 /* What it works with; borrowed, all of it. */
 struct settle_setup {
-    struct event_base *base;
-    struct redis *redis;
-    struct health *health;
-    const struct queue_options *options;
-    const struct queue_keys *keys;
-    const char *consumer;
+    struct queue_link link;
     struct entry_set *held; /* loses the entries whose outcomes Redis has taken */
     /* Something waits for settle_flush(), which is to be called from the event loop soon. */
     void (*wake)(void *user);

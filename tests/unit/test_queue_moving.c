@@ -47,7 +47,7 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     struct queues *queues = queues_begin(state, 1);
     struct entry_set held = {0};
     struct health health;
-    struct fetch_target target = {.health = &health, .held = &held, .wake = ignore_wake};
+    struct fetch_target target = {.held = &held, .wake = ignore_wake};
     struct queue_keys *keys;
     struct redis *redis;
     struct fetch *fetch;
@@ -55,7 +55,14 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     health_init(&health, &queues->options, queues_note_problem, queues);
     assert_int_equal(queue_keys_new_all(&queues->options, &keys), 0);
     assert_int_equal(redis_new(queues->base, &queues->options, "test", &health, &events, &fetch, &redis), 0);
-    assert_int_equal(fetch_new(queues->base, redis, &queues->options, keys, "worker1", &target, &fetch), 0);
+    assert_int_equal(fetch_new(&(struct queue_link){.base = queues->base,
+                                                    .redis = redis,
+                                                    .options = &queues->options,
+                                                    .keys = keys,
+                                                    .consumer = "worker1",
+                                                    .health = &health},
+                               &target, &fetch),
+                     0);
     fetch_set_capacity(fetch, 1);
     WAIT_UNTIL(queues, !fetch_is_moving(fetch, true));
     assert_true(fetch_is_moving(fetch, false));
