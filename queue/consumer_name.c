@@ -84,20 +84,16 @@ static struct process find_process(pid_t pid)
     return process;
 }
 
-/* Where other users' processes are hidden, they are not in /proc; they can be signalled at, though not with success. */
-static bool exists(pid_t pid)
-{
-    return kill(pid, 0) == 0 || errno != ESRCH;
-}
-
 static bool lives(const struct process *process)
 {
     uint64_t start;
     char state;
     int r = read_status(process->pid, &state, &start);
 
+    /* Where other users' processes are hidden, they are not in /proc; they can be signalled at, though not with
+     * success. */
     if (r < 0)
-        return exists(process->pid);
+        return kill(process->pid, 0) == 0 || errno != ESRCH;
     if (state == 'Z' || state == 'X')
         return false;
     return process->start == 0 || process->start == start;

@@ -1,5 +1,6 @@
 #include "queue/entry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -31,19 +32,18 @@ static size_t home_of(const struct entry_set *set, uint32_t queue, struct entry_
     return (size_t)(hash >> 32) & (set->capacity - 1);
 }
 
-static bool slot_is(const struct entry_slot *slot, uint32_t queue, struct entry_id id)
-{
-    return slot->queue == queue && slot->id.ms == id.ms && slot->id.sequence == id.sequence;
-}
-
 /* The slot that holds the entry, or the empty one where it belongs. */
 static size_t find_slot(const struct entry_set *set, uint32_t queue, struct entry_id id)
 {
     size_t slot = home_of(set, queue, id);
 
-    while (set->slots[slot].queue != 0 && !slot_is(&set->slots[slot], queue, id))
-        slot = (slot + 1) & (set->capacity - 1);
-    return slot;
+    assert(set->count < set->capacity); /* or this would not end */
+    for (;; slot = (slot + 1) & (set->capacity - 1)) {
+        const struct entry_slot *found = &set->slots[slot];
+
+        if (found->queue == 0 || (found->queue == queue && found->id.ms == id.ms && found->id.sequence == id.sequence))
+            return slot;
+    }
 }
 
 static int resize(struct entry_set *set, size_t capacity)
@@ -63,18 +63,6 @@ static int resize(struct entry_set *set, size_t capacity)
     free(set->slots);
     *set = resized;
     return 0;
-}
-
-static int grow(struct entry_set *set)
-{
-    return resize(set, set->capacity ? 2 * set->capacity : CAPACITY_MIN);
-}
-
-/* After a peak. Where that cannot be done, the set is larger than it need be. */
-static void shrink(struct entry_set *set)
-{
-    if (set->capacity > CAPACITY_MIN && set->count < set->capacity / 16)
-        (void)!resize(set, set->capacity / 4);
 }
 
 static void change_state(struct entry_set *set, struct entry_slot *slot, enum entry_state state)
@@ -100,7 +88,7 @@ int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint6
     uint32_t number = (uint32_t)queue + 1;
     size_t slot;
 
-    if (2 * (set->count + 1) > set->capacity && grow(set) < 0)
+    if (2 * (set->count + 1) > set->capacity && resize(set, set->capacity ? 2 * set->capacity : CAPACITY_MIN) < 0)
         return -ENOMEM;
     slot = find_slot(set, number, id);
     if (set->slots[slot].queue != 0) {
@@ -188,7 +176,9 @@ void entry_set_remove(struct entry_set *set, size_t queue, struct entry_id id)
         change_state(set, slot, ENTRY_GONE);
     else if (slot)
         remove_slot(set, (size_t)(slot - set->slots));
-    shrink(set);
+    /* After a peak. Where that cannot be done, the set is larger than it need be. */
+    if (set->capacity > CAPACITY_MIN && set->count < set->capacity / 16)
+        (void)!resize(set, set->capacity / 4);
 }
 
 /* Another one may move into a slot that is emptied. */

@@ -1,8 +1,11 @@
 #include "queue/lease.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include <weft/log.h>
 
 #include "context/container.h"
 #include "context/time.h"
@@ -57,28 +60,24 @@ static void on_enlisted(struct script_call *call, const redisReply *reply);
 static const struct script_call_kind enlist_call = {
     .script = &queue_script_enlist, .seldom = true, .write = write_enlistment, .done = on_enlisted};
 
-static void find_held(struct lease *lease)
+static void refresh(struct lease *lease)
 {
     const struct queue_options *options = lease->setup.link.options;
     const struct entry_set *held = lease->setup.held;
 
-    for (size_t i = 0; i < options->queue_count; i++)
-        lease->holds[i] = options->lease_ms < SHORT_MS;
-    for (size_t i = 0; i < held->capacity; i++)
-        if (held->slots[i].queue != 0 && held->slots[i].state != ENTRY_GONE)
-            lease->holds[held->slots[i].queue - 1] = true;
-}
-
-static void refresh(struct lease *lease)
-{
+    assert(lease->outstanding == 0 && !lease->stopped);
     lease->sent_ms = time_steady_ms();
     lease->whole = true;
     if (script_call_send(&lease->enlistment, &enlist_call, lease->setup.link.redis, &lease->command) == 0)
         lease->outstanding++;
     else
         lease->whole = false;
-    find_held(lease);
-    for (size_t i = 0; i < lease->setup.link.options->queue_count; i++) {
+    for (size_t i = 0; i < options->queue_count; i++)
+        lease->holds[i] = options->lease_ms < SHORT_MS;
+    for (size_t i = 0; i < held->capacity; i++)
+        if (held->slots[i].queue != 0 && held->slots[i].state != ENTRY_GONE)
+            lease->holds[held->slots[i].queue - 1] = true;
+    for (size_t i = 0; i < options->queue_count; i++) {
         if (!lease->holds[i])
             continue;
         command_start(&lease->command, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.link.consumer, "COUNT", "1",
@@ -103,26 +102,26 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     set_timer(lease);
 }
 
-static void confirm(struct lease *lease)
+/* A queue that cannot be read, or has no group any more, holds nothing of ours that could be taken away. */
+static void take_reply(struct lease *lease, const redisReply *reply)
 {
     int64_t silence_ms = time_steady_ms() - lease->confirmed_ms;
     bool in_doubt = lease->confirmed_ms == 0 || silence_ms > LEASE_SILENCE_MS(lease->setup.link.options->lease_ms);
 
-    lease->confirmed_ms = lease->sent_ms;
-    if (in_doubt)
-        lease->setup.doubt(lease->setup.user);
-}
-
-/* A queue that cannot be read, or has no group any more, holds nothing of ours that could be taken away. */
-static void take_reply(struct lease *lease, const redisReply *reply)
-{
+    assert(lease->outstanding > 0);
     lease->outstanding--;
     if (!reply)
         return;
-    if (reply_blames_server(reply))
+    if (reply_blames_server(reply)) {
         redis_fail(lease->setup.link.redis, reply->str);
-    else if (lease->outstanding == 0 && lease->whole && redis_is_up(lease->setup.link.redis))
-        confirm(lease);
+        return;
+    }
+    if (lease->outstanding > 0 || !lease->whole || !redis_is_up(lease->setup.link.redis))
+        return;
+    lease->confirmed_ms = lease->sent_ms;
+    weft_debug("lease confirmed%s", in_doubt ? ", after so long that jobs may be lost" : "");
+    if (in_doubt)
+        lease->setup.doubt(lease->setup.user);
 }
 
 static void on_reply(struct redis_request *request, const redisReply *reply)
@@ -157,6 +156,7 @@ void lease_start(struct lease *lease)
 void lease_stop(struct lease *lease)
 {
     lease->stopped = true;
+    weft_debug("lease given up");
     event_del(lease->timer);
     command_start(&lease->command, "ZREM", lease->setup.link.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
     if (redis_send(lease->setup.link.redis, &lease->command, &lease->delisting) < 0)

@@ -100,28 +100,22 @@ static int make_list(const redisReply *reply, struct cancel_list *ret_list)
 
 /* ---- Reading ---- */
 
-static void tell_news(const struct cancel_read *read, const struct cancel_list *before)
+/* Tells of what is new. Where there is no memory, the next reply brings the same. */
+static void take_list(struct cancel_read *read, const redisReply *reply)
 {
     const struct cancel_setup *setup = &read->cancel->setup;
     size_t queue = (size_t)(read - read->cancel->reads);
-
-    for (size_t i = 0; i < read->list.count; i++) {
-        const struct cancel_mark *mark = &read->list.marks[i];
-        const struct cancel_mark *known = find_mark(before, mark->id);
-
-        if (!known || known->asked_ms != mark->asked_ms)
-            setup->events->cancelled(queue, mark->id, setup->user);
-    }
-}
-
-/* Where there is no memory, the next reply brings the same. */
-static void take_list(struct cancel_read *read, const redisReply *reply)
-{
     struct cancel_list before = read->list;
 
     if (make_list(reply, &read->list) < 0)
         return;
-    tell_news(read, &before);
+    for (size_t i = 0; i < read->list.count; i++) {
+        const struct cancel_mark *mark = &read->list.marks[i];
+        const struct cancel_mark *known = find_mark(&before, mark->id);
+
+        if (!known || known->asked_ms != mark->asked_ms)
+            setup->events->cancelled(queue, mark->id, setup->user);
+    }
     free(before.marks);
 }
 

@@ -199,16 +199,11 @@ size_t queue_client_count_unsettled(const struct queue_client *client)
     return settle_count(client->settle);
 }
 
-static bool is_idle(const struct queue_client *client)
-{
-    return client->receiver.handed_over == 0 && !fetch_is_reading(client->fetch) && queue_client_is_settled(client);
-}
-
 static void continue_stopping(struct queue_client *client)
 {
     if (client->state == CLIENT_STOPPING) {
         fetch_unblock_send(&client->unblock);
-        if (!is_idle(client))
+        if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) || !queue_client_is_settled(client))
             return;
         lease_stop(client->lease);
         client->state = release_start(client->release) < 0 ? CLIENT_RELEASED : CLIENT_RELEASING;

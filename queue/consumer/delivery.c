@@ -46,7 +46,13 @@ static int reserve_fields(struct delivery *delivery, size_t count)
 /* A message counts as an element of the reply, and as what is made of it. */
 #define MESSAGE_OVERHEAD 256
 
-/* Gives the message's size in bytes, roughly. */
+static size_t largest_possible(const struct delivery *delivery)
+{
+    return (size_t)delivery->limits->payload_max + JOB_METADATA_BYTES + MESSAGE_OVERHEAD;
+}
+
+/* Gives the message's size in bytes, roughly, and notes it for the next estimate. What large messages teach is
+ * forgotten slowly: small ones between them say nothing about the next. */
 static size_t read_fields(struct delivery *delivery, const redisReply *list)
 {
     size_t size = MESSAGE_OVERHEAD;
@@ -58,23 +64,13 @@ static size_t read_fields(struct delivery *delivery, const redisReply *list)
         delivery->fields[i / 2] = (struct message_field){name->str, name->len, value->str, value->len};
         size += name->len + value->len;
     }
-    return size;
-}
-
-static size_t largest_possible(const struct delivery *delivery)
-{
-    return (size_t)delivery->limits->payload_max + JOB_METADATA_BYTES + MESSAGE_OVERHEAD;
-}
-
-/* What large messages teach is forgotten slowly: small ones between them say nothing about the next. */
-static void note_size(struct delivery *delivery, size_t size)
-{
     if (delivery->largest == 0)
         delivery->largest = largest_possible(delivery);
     if (size >= delivery->largest)
         delivery->largest = size;
     else
         delivery->largest -= (delivery->largest - size) / 32;
+    return size;
 }
 
 /* Gives whether a place is taken. An entry for which there is no memory stays pending, and is found again after the
@@ -90,7 +86,6 @@ static bool take_message(struct delivery *delivery, size_t queue, const char *en
     if (reserve_fields(delivery, list->elements / 2) < 0)
         return false;
     size = read_fields(delivery, list);
-    note_size(delivery, size);
     entry_set_note_bytes(delivery->held, queue, id, size);
     r = message_parse(delivery->keys[queue].queue, entry, delivery->fields, list->elements / 2, time_unix_ms(),
                       delivery->limits, &job, &rejection);

@@ -36,16 +36,6 @@ static void free_item(struct enqueue_item *item)
     free(item);
 }
 
-static void append_item(struct enqueue *enqueue, struct enqueue_item *item)
-{
-    item->previous = enqueue->last;
-    if (enqueue->last)
-        enqueue->last->next = item;
-    else
-        enqueue->first = item;
-    enqueue->last = item;
-}
-
 static void remove_item(struct enqueue_item *item)
 {
     struct enqueue *enqueue = item->enqueue;
@@ -140,20 +130,14 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
         return r;
     item->done = done;
     item->arg = arg;
-    append_item(enqueue, item);
+    item->previous = enqueue->last;
+    if (enqueue->last)
+        enqueue->last->next = item;
+    else
+        enqueue->first = item;
+    enqueue->last = item;
     enqueue->wake(enqueue->user);
     return 0;
-}
-
-static int send_item(struct enqueue_item *item)
-{
-    int r = redis_send_raw(item->enqueue->redis, item->command, item->size, &item->request);
-
-    if (r == 0) {
-        redisFreeCommand(item->command);
-        item->command = NULL;
-    }
-    return r;
 }
 
 /* An answer may add items behind the last one that was there before, and they wait for the next time. */
@@ -169,8 +153,12 @@ void enqueue_flush(struct enqueue *enqueue)
     while (end) {
         struct enqueue_item *next = end->next;
 
-        if (send_item(end) < 0)
+        if (redis_send_raw(enqueue->redis, end->command, end->size, &end->request) == 0) {
+            redisFreeCommand(end->command);
+            end->command = NULL;
+        } else {
             answer_item(end, -ENOTCONN, "there is no connection to Redis");
+        }
         end = next;
     }
 }

@@ -1,7 +1,10 @@
 #include "queue/consumer/fetch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include <weft/log.h>
 
 #include "context/container.h"
 #include "context/time.h"
@@ -78,6 +81,18 @@ struct fetch {
     struct fetch_read reads[]; /* of each queue by itself */
 };
 
+static void set_state(struct fetch *fetch, enum fetch_state state)
+{
+    static const char *const names[] = {[FETCH_AWAY] = "away",
+                                        [FETCH_GROUPING] = "making groups",
+                                        [FETCH_RECOVERING] = "recovering",
+                                        [FETCH_READY] = "ready"};
+
+    if (state != fetch->state)
+        weft_debug("fetch: %s", names[state]);
+    fetch->state = state;
+}
+
 /* ---- Health ---- */
 
 static void look_again(evutil_socket_t fd, short what, void *arg)
@@ -101,7 +116,7 @@ static void make_groups(struct fetch *fetch)
 {
     int64_t now_ms = time_steady_ms();
 
-    fetch->state = FETCH_GROUPING;
+    set_state(fetch, FETCH_GROUPING);
     if (fetch->grouped_ms != 0 && now_ms - fetch->grouped_ms < UNHEALTHY_MS) {
         set_timer(fetch);
         return;
@@ -212,6 +227,7 @@ static void on_read(struct redis_request *request, const redisReply *reply)
     struct fetch_read *read = container_of(request, struct fetch_read, request);
     struct fetch *fetch = read->fetch;
 
+    assert(fetch->outstanding > 0 && fetch->asked >= read->asked);
     fetch->outstanding--;
     fetch->answers++;
     fetch->asked -= read->asked;
@@ -363,7 +379,7 @@ static void finish_recovery(bool complete, void *user)
     struct fetch *fetch = user;
 
     entry_set_remember(fetch->target->held, false);
-    fetch->state = FETCH_READY;
+    set_state(fetch, FETCH_READY);
     fetch->recover = !complete;
     fetch->target->wake(fetch->target->user);
 }
@@ -394,7 +410,7 @@ static void on_groups_answered(void *user)
         finish_recovery(true, fetch);
         return;
     }
-    fetch->state = FETCH_RECOVERING;
+    set_state(fetch, FETCH_RECOVERING);
     entry_set_remember(fetch->target->held, true);
     recovery_start(fetch->recovery);
 }
@@ -413,7 +429,7 @@ void fetch_start(struct fetch *fetch)
 void fetch_interrupt(struct fetch *fetch)
 {
     entry_set_remember(fetch->target->held, false);
-    fetch->state = FETCH_AWAY;
+    set_state(fetch, FETCH_AWAY);
     fetch->recover = true;
 }
 

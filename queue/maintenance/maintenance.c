@@ -81,12 +81,6 @@ static void look_in(struct maintenance *maintenance, int64_t ms)
 
 /* ---- Promoting ---- */
 
-/* Redis's clock, as far as we know it. */
-static int64_t estimate_redis_ms(const struct promotion *promotion)
-{
-    return promotion->redis_ms + time_steady_ms() - promotion->answered_ms;
-}
-
 /* Gives when to look again: at once where more is due, or was left for the next look. */
 static int64_t time_until_due(const struct promotion *promotion)
 {
@@ -119,21 +113,12 @@ static void read_due(struct promotion *promotion, const redisReply *names)
     }
 }
 
-/* A queue that is not well is looked at only now and then; meanwhile it is not well again. */
-static void note_trouble(struct promotion *promotion, const char *problem, const char *unhealthy, size_t looked)
-{
-    if (problem[0]) {
-        snprintf(promotion->unhealthy, sizeof(promotion->unhealthy), "%s", unhealthy);
-        health_set_problem(&promotion->health, "does not let us run a delayed job that is due: %s", problem);
-    } else if (!promotion->unhealthy[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
-        promotion->unhealthy[0] = '\0';
-        health_clear_problem(&promotion->health);
-    }
-}
-
-/* Gives when to look again. */
+/* Gives when to look again. A queue that is not well is looked at only now and then; meanwhile it is not well again. */
 static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
 {
+    const char *problem;
+    size_t looked;
+
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5 || !reply->element[0]->str ||
         !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY || !reply->element[3]->str ||
         reply->element[4]->type != REDIS_REPLY_INTEGER)
@@ -141,7 +126,15 @@ static int64_t note_promoted(struct promotion *promotion, const redisReply *repl
     promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
     promotion->answered_ms = time_steady_ms();
     read_due(promotion, reply->element[2]);
-    note_trouble(promotion, reply->element[1]->str, reply->element[3]->str, (size_t)reply->element[4]->integer);
+    problem = reply->element[1]->str;
+    looked = (size_t)reply->element[4]->integer;
+    if (problem[0]) {
+        snprintf(promotion->unhealthy, sizeof(promotion->unhealthy), "%s", reply->element[3]->str);
+        health_set_problem(&promotion->health, "does not let us run a delayed job that is due: %s", problem);
+    } else if (!promotion->unhealthy[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
+        promotion->unhealthy[0] = '\0';
+        health_clear_problem(&promotion->health);
+    }
     return time_until_due(promotion);
 }
 
@@ -172,7 +165,7 @@ static void on_promoted(struct script_call *call, const redisReply *reply)
  * their jobs. In turns, so that one with very many jobs does not hold up those behind it. */
 static void choose_due(struct promotion *promotion)
 {
-    int64_t now_ms = estimate_redis_ms(promotion);
+    int64_t now_ms = promotion->redis_ms + time_steady_ms() - promotion->answered_ms; /* by Redis's clock */
     size_t count = 0;
 
     while (count < promotion->due_count && promotion->due[count].due_ms <= now_ms)

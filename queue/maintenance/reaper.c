@@ -1,9 +1,12 @@
 #include "queue/maintenance/reaper.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <weft/log.h>
 
 #include "context/container.h"
 #include "context/time.h"
@@ -106,30 +109,26 @@ static void act_on_error(struct reaper_call *call, const redisReply *reply)
                            backlog->link.keys[call->queue].queue, reply->str);
 }
 
-/* A slice has gone back, which is all, or the consumer was heard of again and keeps the rest. */
-static void finish_call(struct reaper_call *call)
-{
-    struct reaper_backlog *backlog = call->backlog;
-
-    if (call->count > 0)
-        backlog->events->reclaimed(backlog->link.keys[call->queue].queue, call->consumer, call->count, call->reason,
-                                   backlog->user);
-    remove_call(call);
-}
-
 /* Where the connection is lost in between, the next call goes on from what Redis has. */
 static void note_slice(struct reaper_call *call, const redisReply *reply)
 {
+    struct reaper_backlog *backlog = call->backlog;
+    const char *queue = backlog->link.keys[call->queue].queue;
     bool is_slice = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
                     reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[1]->type == REDIS_REPLY_INTEGER;
 
-    health_clear_problem(&call->backlog->subjects[call->queue]);
+    health_clear_problem(&backlog->subjects[call->queue]);
     if (is_slice)
         call->count += (long)reply->element[0]->integer;
-    if (is_slice && reply->element[1]->integer != 0)
+    if (is_slice && reply->element[1]->integer != 0) {
         move_to_end(call);
-    else
-        finish_call(call);
+        return;
+    }
+    /* That was all, or the consumer was heard of again and keeps the rest. */
+    weft_debug("reaper: %s of queue %s is done with, %ld jobs went back", call->consumer, queue, call->count);
+    if (call->count > 0)
+        backlog->events->reclaimed(queue, call->consumer, call->count, call->reason, backlog->user);
+    remove_call(call);
 }
 
 static void on_reclaimed(struct script_call *call, const redisReply *reply)
@@ -137,6 +136,7 @@ static void on_reclaimed(struct script_call *call, const redisReply *reply)
     struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
     struct reaper_backlog *backlog = reclaim->backlog;
 
+    assert(reclaim->sent && backlog->in_flight > 0);
     reclaim->sent = false;
     backlog->in_flight--;
     if (!reply) {
@@ -161,17 +161,12 @@ void reaper_backlog_flush(struct reaper_backlog *backlog, size_t queue)
 
 /* ---- What is noted ---- */
 
-static bool is_for(const struct reaper_call *call, size_t queue, const char *consumer)
-{
-    return call->queue == queue && strcmp(call->consumer, consumer) == 0;
-}
-
 /* Whether one call that was noted does as much as is wanted, maybe because it can still be told to. */
 static bool join_call(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
                       int64_t silence_ms)
 {
     for (struct reaper_call *call = backlog->calls; call; call = call->next) {
-        if (!is_for(call, queue, consumer))
+        if (call->queue != queue || strcmp(call->consumer, consumer) != 0)
             continue;
         if (call->silence_ms > silence_ms && !call->sent) {
             call->silence_ms = silence_ms;
@@ -186,6 +181,7 @@ static bool join_call(struct reaper_backlog *backlog, size_t queue, const char *
 int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
                        int64_t silence_ms)
 {
+    assert(queue < backlog->link.options->queue_count);
     size_t size = strlen(consumer) + 1;
     struct reaper_call **link = &backlog->calls;
     struct reaper_call *call;
@@ -200,6 +196,7 @@ int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char 
     call->reason = reason;
     call->silence_ms = silence_ms;
     memcpy(call->consumer, consumer, size);
+    weft_debug("reaper: %s of queue %s is to go", consumer, backlog->link.keys[queue].queue);
     while (*link)
         link = &(*link)->next;
     *link = call;
@@ -350,46 +347,42 @@ static void sift_sightings(struct reaper_look *look)
 
 /* ---- Judging ---- */
 
-static bool is_expired(struct reaper_look *look, const struct reaper_row *row)
+/* How long a lease has to look as if it were over. */
+static int64_t gap_ms(const struct reaper *reaper)
 {
-    int64_t lease_ms = look->reaper->link.options->lease_ms;
-    int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
-    int64_t now_ms = time_steady_ms();
-    const struct reaper_sighting *sighting;
+    int64_t period_ms = LEASE_PERIOD_MS(reaper->link.options->lease_ms);
 
-    if (row->idle_ms <= LEASE_SILENCE_MS(lease_ms))
-        return false;
-    sighting = note_sighting(look, row->name, now_ms);
-    return sighting && now_ms - sighting->since_ms >= gap_ms;
+    return period_ms > GAP_MIN_MS ? period_ms : GAP_MIN_MS;
 }
 
-static bool is_gone(const struct reaper *reaper, const char *consumer)
+/* Where nobody else can use this Redis, whoever is not of this host was, before it was restarted. */
+static bool is_dead(const struct reaper *reaper, const char *consumer)
 {
+    enum consumer_life life = consumer_look(consumer, reaper->host);
+
+    if (life == CONSUMER_DEAD || (life == CONSUMER_ELSEWHERE && reaper->link.options->exclusive))
+        return true;
     for (size_t i = 0; i < GONE_MAX && i < reaper->gone_count; i++)
         if (strcmp(reaper->gone[i], consumer) == 0)
             return true;
     return false;
 }
 
-/* Where nobody else can use this Redis, whoever is not of this host was, before it was restarted. */
-static bool is_dead(const struct reaper *reaper, const struct reaper_row *row)
-{
-    enum consumer_life life = consumer_look(row->name, reaper->host);
-
-    return life == CONSUMER_DEAD || is_gone(reaper, row->name) ||
-           (life == CONSUMER_ELSEWHERE && reaper->link.options->exclusive);
-}
-
 static int judge(struct reaper_look *look, const struct reaper_row *row)
 {
     struct reaper *reaper = look->reaper;
     int64_t silence_ms = LEASE_SILENCE_MS(reaper->link.options->lease_ms);
+    int64_t now_ms = time_steady_ms();
+    const struct reaper_sighting *sighting;
 
-    if (is_dead(reaper, row))
+    if (is_dead(reaper, row->name))
         return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_DEAD, 0);
-    if (is_expired(look, row))
-        return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
-    return 0;
+    if (row->idle_ms <= silence_ms)
+        return 0;
+    sighting = note_sighting(look, row->name, now_ms);
+    if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
+        return 0;
+    return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
 }
 
 /* ---- Looking ---- */
@@ -458,12 +451,6 @@ static void sweep(struct reaper *reaper)
     for (size_t i = 0; i < count; i++)
         if (reaper->looks[i].sightings)
             look_at(reaper, i);
-}
-
-static void look_at_all(struct reaper *reaper)
-{
-    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        look_at(reaper, i);
 }
 
 /* ---- The set of workers ---- */
@@ -538,9 +525,8 @@ static int note_everywhere(struct reaper *reaper, const char *consumer, enum rec
 static void judge_absentee(struct reaper *reaper, const char *name, const char *consumer, int64_t silent_ms)
 {
     int64_t lease_ms = reaper->link.options->lease_ms;
-    int64_t gap_ms = LEASE_PERIOD_MS(lease_ms) > GAP_MIN_MS ? LEASE_PERIOD_MS(lease_ms) : GAP_MIN_MS;
     int64_t now_ms = time_steady_ms();
-    bool dead = is_dead(reaper, &(struct reaper_row){.name = consumer});
+    bool dead = is_dead(reaper, consumer);
     struct reaper_absentee *absentee;
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
@@ -553,7 +539,7 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
             delist(reaper, name);
     } else if (dead) {
         absentee->noted = note_everywhere(reaper, consumer, RECLAIM_DEAD, 0) == 0;
-    } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms) {
+    } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms(reaper)) {
         absentee->noted = note_everywhere(reaper, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
     }
 }
@@ -626,7 +612,8 @@ void reaper_start(struct reaper *reaper)
         sift_sightings(&reaper->looks[i]);
     sift_absentees(&reaper->roll);
     call_roll(reaper);
-    look_at_all(reaper);
+    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
+        look_at(reaper, i);
     event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 

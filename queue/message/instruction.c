@@ -120,20 +120,15 @@ enum instruction instruction_find(const char *name, size_t size)
     return INSTRUCTION_NONE;
 }
 
-static void refuse_value(const struct row *row, const struct message_field *field, struct message_rejection *rejection)
-{
-    struct rejection_quote quote = rejection_quote(field->value, field->value_size);
-
-    rejection_write_reason(rejection, "%s %s is not %s", row->name, quote.text, row->expected);
-}
-
 int instructions_read(struct instructions *instructions, struct message_rejection *rejection)
 {
     for (unsigned i = 0; i < INSTRUCTION_COUNT; i++) {
         const struct message_field *field = instructions->given[i];
 
         if (field && !rows[i].read(&rows[i], field->value, field->value_size, &instructions->numbers[i])) {
-            refuse_value(&rows[i], field, rejection);
+            struct rejection_quote quote = rejection_quote(field->value, field->value_size);
+
+            rejection_write_reason(rejection, "%s %s is not %s", rows[i].name, quote.text, rows[i].expected);
             return -EBADMSG;
         }
     }

@@ -23,11 +23,6 @@ static unsigned slot_of(const struct message_field *field)
     return (unsigned)(size + name[0] * 7u + name[size / 2] * 31u + name[size - 1] * 17u);
 }
 
-static bool have_same_name(const struct message_field *one, const struct message_field *other)
-{
-    return one->name_size == other->name_size && memcmp(one->name, other->name, one->name_size) == 0;
-}
-
 void metadata_add(struct metadata *metadata, const struct message_field *field)
 {
     unsigned slot;
@@ -44,7 +39,7 @@ void metadata_add(struct metadata *metadata, const struct message_field *field)
     for (slot = slot_of(field) % METADATA_SLOTS; metadata->slots[slot]; slot = (slot + 1) % METADATA_SLOTS) {
         const struct message_field **known = &metadata->fields[metadata->slots[slot] - 1];
 
-        if (have_same_name(*known, field)) {
+        if ((*known)->name_size == field->name_size && memcmp((*known)->name, field->name, field->name_size) == 0) {
             *known = field;
             return;
         }

@@ -182,12 +182,6 @@ static int days_of_month(int year, int month)
     return days[month - 1] + (month == 2 && leap);
 }
 
-/* Whether the month has the day. */
-static bool is_day(const struct tm *tm)
-{
-    return tm->tm_mday >= 1 && tm->tm_mday <= days_of_month(tm->tm_year + 1900, tm->tm_mon + 1);
-}
-
 static bool take_date(struct cursor *cursor, struct tm *tm)
 {
     int year, month;
@@ -196,7 +190,7 @@ static bool take_date(struct cursor *cursor, struct tm *tm)
         return false;
     tm->tm_year = year - 1900;
     tm->tm_mon = month - 1;
-    return month >= 1 && month <= 12 && is_day(tm);
+    return month >= 1 && month <= 12 && tm->tm_mday >= 1 && tm->tm_mday <= days_of_month(year, month);
 }
 
 static bool take_clock(struct cursor *cursor, struct tm *tm)
@@ -224,17 +218,6 @@ static bool take_offset(struct cursor *cursor, int64_t *ret_seconds)
     return true;
 }
 
-/* Unix time has no leap seconds: one counts as the second after it, and only UTC's midnight ever had one. */
-static bool to_unix_time(struct tm *tm, int64_t offset, int64_t *ret_seconds)
-{
-    bool leap_second = tm->tm_sec == 60;
-    int64_t seconds = timegm(tm) - offset;
-    if (leap_second && seconds % (24 * 60 * 60) != 0)
-        return false;
-    *ret_seconds = seconds;
-    return true;
-}
-
 static int check_time(int64_t seconds, struct fraction fraction, int64_t *ret_ms)
 {
     if (seconds < 0 || seconds > TIME_UNIX_MAX_MS / 1000)
@@ -253,9 +236,14 @@ static int parse_calendar_time(struct cursor cursor, int64_t *ret_ms)
     struct fraction fraction;
     int64_t offset, seconds;
     char separator;
+    bool leap_second;
     if (!take_date(&cursor, &tm) || !take_one_of(&cursor, "Tt", &separator) || !take_clock(&cursor, &tm) ||
-        !take_fraction(&cursor, &fraction) || !take_offset(&cursor, &offset) || cursor.at != cursor.end ||
-        !to_unix_time(&tm, offset, &seconds))
+        !take_fraction(&cursor, &fraction) || !take_offset(&cursor, &offset) || cursor.at != cursor.end)
+        return -EINVAL;
+    leap_second = tm.tm_sec == 60;
+    seconds = timegm(&tm) - offset;
+    /* Unix time has no leap seconds: one counts as the second after it, and only UTC's midnight ever had one. */
+    if (leap_second && seconds % (24 * 60 * 60) != 0)
         return -EINVAL;
     return check_time(seconds, fraction, ret_ms);
 }

@@ -232,17 +232,10 @@ static int64_t charged_attempts(const struct settlement *settlement)
     return ended || charged ? settlement->job->attempt : (int64_t)settlement->job->attempt - 1;
 }
 
-/* A report must outlive the waiting of its job. */
-static int64_t waiting_report_ttl(const struct batch_style *style, int64_t due_ms)
-{
-    int64_t waiting_ms = due_ms - time_unix_ms();
-
-    return style->options->keep_failed_ms + (waiting_ms > 0 ? waiting_ms : 0);
-}
-
 static void add_other(struct batch *batch, struct batch_style *style, const struct settlement *settlement)
 {
     const struct job *job = settlement->job;
+    int64_t waiting_ms = settlement->due_ms - time_unix_ms();
     struct record record = begin_record(batch, outcomes[settlement->outcome].what);
 
     add_pair(&record, "entry", job->entry);
@@ -250,7 +243,8 @@ static void add_other(struct batch *batch, struct batch_style *style, const stru
     add_number_pair(&record, "attempt", charged_attempts(settlement));
     add_number_pair(&record, "enqueued_at", job->enqueued_ms);
     add_number_pair(&record, "due", settlement->due_ms);
-    add_number_pair(&record, "ttl", waiting_report_ttl(style, settlement->due_ms));
+    /* A report must outlive the waiting of its job. */
+    add_number_pair(&record, "ttl", style->options->keep_failed_ms + (waiting_ms > 0 ? waiting_ms : 0));
     add_pair(&record, "failed_at", time_format_ms(&style->finished, finish_time(settlement)));
     add_pair(&record, "error", settlement->error ? settlement->error : "");
     if (outcomes[settlement->outcome].state)

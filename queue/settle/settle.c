@@ -1,8 +1,11 @@
 #include "queue/settle/settle.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <weft/log.h>
 
 #include "context/container.h"
 #include "queue/redis/script.h"
@@ -36,6 +39,8 @@ static void forget_entry(struct settle *settle, size_t queue, const struct batch
 /* Redis has taken all of the batch. */
 static void conclude_batch(struct settle *settle, struct pending_batch *batch)
 {
+    weft_debug("settled %zu records of queue %s", (size_t)batch->content.record_count,
+               settle->setup.link.keys[batch->settle_queue->queue].queue);
     for (size_t i = 0; i < batch->content.record_count; i++)
         forget_entry(settle, batch->settle_queue->queue, &batch->content.records[i]);
     pending_batch_remove(batch);
@@ -49,6 +54,8 @@ static void reduce_batch(struct settle *settle, struct pending_batch *batch, con
             forget_entry(settle, batch->settle_queue->queue, &batch->content.records[i]);
     pending_batch_keep(&batch->content, kept);
     settle_queue_count_kept(batch);
+    weft_debug("queue %s: %zu records are refused and tried again",
+               settle->setup.link.keys[batch->settle_queue->queue].queue, (size_t)batch->content.record_count);
     batch->reduced = true;
     batch->ended = false;
     batch->adjacent = false;
@@ -130,6 +137,7 @@ static void on_reply(struct script_call *call, const redisReply *reply)
     struct pending_batch *batch = container_of(call, struct pending_batch, call);
     struct settle *settle = batch->settle_queue->owner;
 
+    assert(batch->sent && batch->ended && batch->settle_queue->in_flight > 0);
     batch->settle_queue->in_flight--;
     batch->sent = false;
     if (reply) {
@@ -279,28 +287,26 @@ static int finish_entry(struct settle *settle, size_t queue, const struct pendin
     return finish_add(settle, r);
 }
 
-static void note_serial(struct settle *settle, struct pending_batch *batch, size_t queue)
-{
-    const struct batch *content = &batch->content;
-    uint64_t serial = entry_set_serial(settle->setup.held, queue, content->records[content->record_count - 1].id);
-
-    if (serial == 0 || (content->done_count > 1 && serial != batch->serial + 1))
-        batch->adjacent = false;
-    batch->serial = serial;
-}
-
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
 {
     struct pending_batch *batch;
     uint32_t done_count;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r;
 
+    assert(settlement->job && queue < settle->setup.link.options->queue_count);
+    r = settle_queue_open(&settle->settle_queues[queue], &batch);
     if (r < 0)
         return r;
     done_count = batch->content.done_count;
     r = batch_add_settlement(&batch->content, &settle->style, settlement);
-    if (r == 0 && batch->content.done_count > done_count)
-        note_serial(settle, batch, queue);
+    if (r == 0 && batch->content.done_count > done_count) {
+        const struct batch *content = &batch->content;
+        uint64_t serial = entry_set_serial(settle->setup.held, queue, content->records[content->record_count - 1].id);
+
+        if (serial == 0 || (content->done_count > 1 && serial != batch->serial + 1))
+            batch->adjacent = false;
+        batch->serial = serial;
+    }
     return finish_entry(settle, queue, batch, r);
 }
 

@@ -1,5 +1,6 @@
 #include "queue/settle/settle_queue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -69,11 +70,12 @@ int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **
     return 0;
 }
 
-static void unlink_batch(struct pending_batch *batch)
+void pending_batch_remove(struct pending_batch *batch)
 {
     struct settle_queue *settle_queue = batch->settle_queue;
     struct pending_batch *before = NULL;
 
+    assert(!batch->sent);
     for (struct pending_batch *other = settle_queue->first; other != batch; other = other->next)
         before = other;
     if (before)
@@ -82,13 +84,6 @@ static void unlink_batch(struct pending_batch *batch)
         settle_queue->first = batch->next;
     if (settle_queue->last == batch)
         settle_queue->last = before;
-}
-
-void pending_batch_remove(struct pending_batch *batch)
-{
-    struct settle_queue *settle_queue = batch->settle_queue;
-
-    unlink_batch(batch);
     if (settle_queue->blamed == batch)
         settle_queue->blamed = NULL;
     if (batch->refused && --settle_queue->refused == 0)
