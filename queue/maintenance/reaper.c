@@ -253,12 +253,13 @@ struct reaper_backlog *reaper_backlog_free(struct reaper_backlog *backlog)
 #define GONE_MAX   64   /* dead consumers that are remembered: reads of theirs last for seconds */
 #define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
 
-/* A consumer of a queue whose lease seems to be over. */
+/* A consumer of a queue, or a worker in the set of workers, that is dead or whose lease seems to be over. */
 struct reaper_sighting {
     struct reaper_sighting *next;
-    int64_t since_ms; /* steady time of the first look at which it did */
+    int64_t since_ms; /* steady time of the first look at which it was */
     bool again;       /* at the look that is being read */
-    char consumer[];
+    bool noted;       /* all queues are to give back what it holds; of workers */
+    char name[];
 };
 
 struct reaper_look {
@@ -269,20 +270,11 @@ struct reaper_look {
     struct reaper_sighting *sightings;
 };
 
-/* A worker that is dead, or seems to be, by the set of workers. */
-struct reaper_absentee {
-    struct reaper_absentee *next;
-    int64_t since_ms; /* steady time of the first look at which it was */
-    bool again;       /* at the look that is being read */
-    bool noted;       /* all queues are to give back what it holds */
-    char name[];      /* in the set */
-};
-
 /* A look at the set of workers. */
 struct reaper_roll {
     struct script_call call;
     bool sent;
-    struct reaper_absentee *absentees;
+    struct reaper_sighting *absentees;
 };
 
 struct reaper {
@@ -307,31 +299,31 @@ struct reaper_row {
 
 /* ---- Sightings ---- */
 
-static struct reaper_sighting *note_sighting(struct reaper_look *look, const char *consumer, int64_t now_ms)
+/* Finds it in the list, or adds it. NULL: there is no memory. */
+static struct reaper_sighting *note_sighting(struct reaper_sighting **list, const char *name, int64_t now_ms)
 {
-    size_t size = strlen(consumer) + 1;
-    struct reaper_sighting *sighting = look->sightings;
+    size_t size = strlen(name) + 1;
+    struct reaper_sighting *sighting = *list;
 
-    while (sighting && strcmp(sighting->consumer, consumer) != 0)
+    while (sighting && strcmp(sighting->name, name) != 0)
         sighting = sighting->next;
     if (!sighting) {
         sighting = calloc(1, sizeof(*sighting) + size);
         if (!sighting)
             return NULL;
-        memcpy(sighting->consumer, consumer, size);
+        memcpy(sighting->name, name, size);
         sighting->since_ms = now_ms;
-        sighting->next = look->sightings;
-        look->sightings = sighting;
+        sighting->next = *list;
+        *list = sighting;
+        weft_debug("reaper: %s seems to be dead", name);
     }
     sighting->again = true;
     return sighting;
 }
 
 /* Keeps those of the look that has been read. */
-static void sift_sightings(struct reaper_look *look)
+static void sift_sightings(struct reaper_sighting **link)
 {
-    struct reaper_sighting **link = &look->sightings;
-
     while (*link) {
         struct reaper_sighting *sighting = *link;
 
@@ -379,7 +371,7 @@ static int judge(struct reaper_look *look, const struct reaper_row *row)
         return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_DEAD, 0);
     if (row->idle_ms <= silence_ms)
         return 0;
-    sighting = note_sighting(look, row->name, now_ms);
+    sighting = note_sighting(&look->sightings, row->name, now_ms);
     if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
         return 0;
     return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
@@ -425,7 +417,7 @@ static void on_looked(struct redis_request *request, const redisReply *reply)
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         if (read_row(reply->element[i], &row) && judge(look, &row) < 0)
             break;
-    sift_sightings(look);
+    sift_sightings(&look->sightings);
 }
 
 static void look_at(struct reaper *reaper, size_t queue)
@@ -454,44 +446,6 @@ static void sweep(struct reaper *reaper)
 }
 
 /* ---- The set of workers ---- */
-
-static struct reaper_absentee *note_absentee(struct reaper_roll *roll, const char *name, int64_t now_ms)
-{
-    size_t size = strlen(name) + 1;
-    struct reaper_absentee *absentee = roll->absentees;
-
-    while (absentee && strcmp(absentee->name, name) != 0)
-        absentee = absentee->next;
-    if (!absentee) {
-        absentee = calloc(1, sizeof(*absentee) + size);
-        if (!absentee)
-            return NULL;
-        memcpy(absentee->name, name, size);
-        absentee->since_ms = now_ms;
-        absentee->next = roll->absentees;
-        roll->absentees = absentee;
-    }
-    absentee->again = true;
-    return absentee;
-}
-
-/* Keeps those of the look that has been read. */
-static void sift_absentees(struct reaper_roll *roll)
-{
-    struct reaper_absentee **link = &roll->absentees;
-
-    while (*link) {
-        struct reaper_absentee *absentee = *link;
-
-        if (absentee->again) {
-            absentee->again = false;
-            link = &absentee->next;
-        } else {
-            *link = absentee->next;
-            free(absentee);
-        }
-    }
-}
 
 static void on_delisted(struct redis_request *request, const redisReply *reply)
 {
@@ -527,11 +481,11 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
     int64_t lease_ms = reaper->link.options->lease_ms;
     int64_t now_ms = time_steady_ms();
     bool dead = is_dead(reaper, consumer);
-    struct reaper_absentee *absentee;
+    struct reaper_sighting *absentee;
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
         return;
-    absentee = note_absentee(&reaper->roll, name, now_ms);
+    absentee = note_sighting(&reaper->roll.absentees, name, now_ms);
     if (!absentee)
         return;
     if (absentee->noted) {
@@ -556,7 +510,7 @@ static void read_roll(struct reaper *reaper, const redisReply *reply)
         if (name->str && seen->str && enlist_read(name->str, consumer, sizeof(consumer)))
             judge_absentee(reaper, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
     }
-    sift_absentees(&reaper->roll);
+    sift_sightings(&reaper->roll.absentees);
 }
 
 /* A set that cannot be read leaves it to the sweep to find who is dead. */
@@ -609,8 +563,8 @@ void reaper_note_gone(struct reaper *reaper, const char *consumer)
 void reaper_start(struct reaper *reaper)
 {
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->looks[i]);
-    sift_absentees(&reaper->roll);
+        sift_sightings(&reaper->looks[i].sightings);
+    sift_sightings(&reaper->roll.absentees);
     call_roll(reaper);
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
         look_at(reaper, i);
@@ -645,8 +599,8 @@ struct reaper *reaper_free(struct reaper *reaper)
         return NULL;
     event_free(reaper->timer);
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->looks[i]);
-    sift_absentees(&reaper->roll);
+        sift_sightings(&reaper->looks[i].sightings);
+    sift_sightings(&reaper->roll.absentees);
     command_done(&reaper->command);
     free(reaper);
     return NULL;
