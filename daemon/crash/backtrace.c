@@ -16,8 +16,6 @@
 #include "daemon/crash/location.h"
 #include "daemon/process.h"
 
-#define WAIT_LIMIT_US (INT64_C(1000) * 1000)
-
 /* ---- One frame ---- */
 
 /* An address in the call that a frame is in: a call returns to what follows it, which may be another line or another
@@ -223,9 +221,9 @@ static size_t read_until(int fd, char *buffer, size_t size, int64_t limit_us)
 }
 
 /* Gives whether there are texts. */
-static bool ask_child(const struct crash *crash, struct backtrace *ret_backtrace)
+static bool ask_child(const struct crash *crash, int limit_ms, struct backtrace *ret_backtrace)
 {
-    int64_t limit_us = time_steady_us() + WAIT_LIMIT_US;
+    int64_t limit_us = time_steady_us() + (int64_t)limit_ms * 1000;
     struct backtrace found;
     int ends[2], status = 0;
 
@@ -252,11 +250,11 @@ static bool ask_child(const struct crash *crash, struct backtrace *ret_backtrace
     return true;
 }
 
-void backtrace_describe(const struct crash *crash, struct backtrace *ret_backtrace)
+void backtrace_describe(const struct crash *crash, int limit_ms, struct backtrace *ret_backtrace)
 {
     *ret_backtrace = (struct backtrace){0};
     if (crash->frame_count == 0 && crash->link_count == 0)
         return;
-    if (!ask_child(crash, ret_backtrace))
+    if (!ask_child(crash, limit_ms, ret_backtrace))
         describe(crash, NULL, ret_backtrace);
 }

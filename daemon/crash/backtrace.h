@@ -11,6 +11,9 @@
 
 #define BACKTRACE_SIZE 2048
 
+/* How long whoever has a process to look after can wait for names; finding them takes some ten milliseconds. */
+#define BACKTRACE_LIMIT_MS 1000
+
 /* Both empty where nothing is known; cut to whole parts where there is too much. */
 struct backtrace {
     char frames[BACKTRACE_SIZE]; /* the innermost first: "load_profile (profile.c:42) < audit (profile.c:17)" */
@@ -18,10 +21,10 @@ struct backtrace {
 };
 
 /* Puts the frames of a crash, and the links of its stack, into words. Weft's own machinery is left out of the frames.
- * Files are read, which may be anything, in a process forked for that: whatever happens to it, and after a second at
- * the most, there are texts, of modules and offsets if need be. Blocks for that second at the most, and reaps the
- * process itself. */
-void backtrace_describe(const struct crash *crash, struct backtrace *ret_backtrace);
+ * Files are read, which may be anything, in a process forked for that: whatever happens to it, and after `limit_ms` at
+ * the most, there are texts, of modules and offsets if need be. Blocks for that long at the most, and reaps the process
+ * itself. */
+void backtrace_describe(const struct crash *crash, int limit_ms, struct backtrace *ret_backtrace);
 
 /* The same for a thread of this process, which lives: puts `count` addresses that its calls return to, the innermost
  * first, into words, by what places of this process are called (context/async/code_address.h). Takes some milliseconds

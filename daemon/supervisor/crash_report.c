@@ -241,7 +241,7 @@ bool crash_report_write(const struct worker_process *worker, bool killed_by_kern
     crash_describe(record, worker->status, killed_by_kernel ? "memory had run out" : explain_fault(&worker->watchdog),
                    report.reason, sizeof(report.reason));
     if (crash_read(record, &report.crash) == 0)
-        backtrace_describe(&report.crash, &report.backtrace);
+        backtrace_describe(&report.crash, BACKTRACE_LIMIT_MS, &report.backtrace);
     log_end(&report);
     if (report.culprit) {
         log_in_context(&report, report.culprit, log_crash);

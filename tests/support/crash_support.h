@@ -17,7 +17,8 @@
 #include "daemon/crash/crash.h"
 #include "daemon/scoreboard/job_slot.h"
 
-enum { CRASH_SUPPORT_JOB_SLOTS = 8, CRASH_SUPPORT_TEXT = 4096 };
+/* Names are waited for as long as a busy machine may take to find them, which is longer than a supervisor waits. */
+enum { CRASH_SUPPORT_JOB_SLOTS = 8, CRASH_SUPPORT_TEXT = 4096, CRASH_SUPPORT_LIMIT_MS = 30000 };
 
 /* What a child has left. */
 struct remains {
@@ -179,7 +180,7 @@ static inline const struct backtrace *backtrace_read(void)
 
     backtrace = (struct backtrace){0};
     if (crash_read(remains.record, &crash) == 0)
-        backtrace_describe(&crash, &backtrace);
+        backtrace_describe(&crash, CRASH_SUPPORT_LIMIT_MS, &backtrace);
     return &backtrace;
 }
 

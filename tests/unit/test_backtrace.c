@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "context/time.h"
 #include "daemon/crash/location.h"
 #include "tests/support/crash_support.h"
 #include "tests/support/mischief.h"
@@ -199,7 +200,7 @@ static struct backtrace described;
 
 static const char *frames_of(const struct crash *crash)
 {
-    backtrace_describe(crash, &described);
+    backtrace_describe(crash, CRASH_SUPPORT_LIMIT_MS, &described);
     return described.frames;
 }
 
@@ -243,7 +244,9 @@ static void a_file_that_is_none_is_not_waited_for(void **state)
     (void)snprintf(path, sizeof(path), "%s/pipe", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
     (void)strcpy(crash.modules.modules[0].path, path);
+    int64_t began_ms = time_steady_ms();
     assert_non_null(strstr(frames_of(&crash), "pipe+0x"));
+    assert_true(time_steady_ms() - began_ms < CRASH_SUPPORT_LIMIT_MS / 2);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
@@ -264,7 +267,7 @@ static void what_does_not_fit_is_left_out_as_a_whole(void **state)
         (void)strcpy(crash.links[i].kind, "timer");
         crash.links[i].place = crash.frames[i];
     }
-    backtrace_describe(&crash, &described);
+    backtrace_describe(&crash, CRASH_SUPPORT_LIMIT_MS, &described);
     size_t size = strlen(described.frames);
     assert_true(size > BACKTRACE_SIZE - 2 * LOCATION_SIZE && size < BACKTRACE_SIZE);
     assert_non_null(strstr(described.frames, " < "));
@@ -278,7 +281,7 @@ static void without_frames_and_links_there_is_no_text(void **state)
 
     (void)state;
     crash.frame_count = 0;
-    backtrace_describe(&crash, &described);
+    backtrace_describe(&crash, CRASH_SUPPORT_LIMIT_MS, &described);
     assert_string_equal(described.frames, "");
     assert_string_equal(described.stack, "");
 }
@@ -307,7 +310,7 @@ static void describe_all(const struct crash_record *record, bool with_backtrace)
     assert_true(strlen(text) < sizeof(text));
     if (crash_read(record, &crash) < 0 || !with_backtrace)
         return;
-    backtrace_describe(&crash, &described);
+    backtrace_describe(&crash, BACKTRACE_LIMIT_MS, &described);
     assert_true(strlen(described.frames) < BACKTRACE_SIZE);
     assert_true(strlen(described.stack) < BACKTRACE_SIZE);
 }
