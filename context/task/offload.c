@@ -603,6 +603,11 @@ void offload_pool_set_limit(struct offload_pool *pool, unsigned threads)
     grant_turns(pool);
 }
 
+bool offload_is_in_use(const struct offload_pool *pool)
+{
+    return pool->outstanding > 0;
+}
+
 unsigned offload_count_threads(struct offload_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->lock);

@@ -44,6 +44,9 @@ struct offload_pool *offload_pool_free(struct offload_pool *pool);
  */
 void offload_pool_set_limit(struct offload_pool *pool, unsigned threads);
 
+/* Whether a thread is in a call, abandoned or not. */
+bool offload_is_in_use(const struct offload_pool *pool);
+
 /* Threads that there are now, and calls that were abandoned and have not returned. From any thread. */
 unsigned offload_count_threads(struct offload_pool *pool);
 unsigned offload_count_abandoned(struct offload_pool *pool);

@@ -334,8 +334,8 @@ static void block_reopening(void)
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 }
 
-/* A thread that hangs may wake at any moment: what it could then use is left as it is, and what exit() would run, such
- * as destructors of the plugins, is not run under it. */
+/* A thread that is still in a call may go on at any moment: what it could then use is left as it is, and what exit()
+ * would run, such as destructors of the plugins, is not run under it. */
 __attribute__((noreturn)) static void end_under_threads(const struct worker *worker)
 {
     log_output_flush(worker->options->output);
@@ -357,7 +357,7 @@ static void finish(struct worker *worker)
     atomic_store(&slot->live_contexts, weft_contexts_alive());
     atomic_store(&slot->live_tasks, weft_tasks_alive());
     atomic_store(&slot->live_jobs, runner_jobs_alive());
-    if (worker->loop && offload_count_abandoned(worker->loop->offloads) > 0)
+    if (worker->loop && offload_is_in_use(worker->loop->offloads))
         end_under_threads(worker);
     job_types_done(&worker->types);
     registry_done(&worker->registry);

@@ -22,7 +22,7 @@ def source():
 def blocks(compile_plugin):
     """Settings for a weftd that runs the handlers of plugins/blocks.c; most of them block."""
     jobs = {name: {"chain": ["around", name] if name == "everything" else [name], "blocking": True} for name in THREADED}
-    jobs |= {name: {"chain": [name]} for name in ("naps", "hangs_in_pool")}
+    jobs |= {name: {"chain": [name]} for name in ("naps", "hangs_in_pool", "chatters")}
     return {"plugins": [str(compile_plugin("blocks", source(), "-g"))], "jobs": jobs,
             "defaults": {"attempts": 2, "timeout": "1h", "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}
 
@@ -207,6 +207,17 @@ def test_a_shutdown_does_not_wait_for_what_hangs_and_returns_it_uncharged(redis,
     again.hangs = True
     again.wait_for_line("job started", job)
     assert again.job_lines(job)[0]["attempt"] == 1
+
+
+def test_a_shutdown_leaves_alone_what_a_thread_of_a_subtask_still_uses(redis, start_weftd, blocks):
+    weftd = start_weftd(**blocks, shutdown_timeout="0s")
+    weftd.hangs = True
+    job = redis.enqueue("chatters")
+    wait_for(lambda: len(weftd.find("chattering", job)) == 8, "all threads are at it")
+    assert weftd.stop() == 0
+    assert weftd.find("giving up on what does not end; its jobs will be run again")
+    assert weftd.printed() == []
+    assert redis.waiting() == 1
 
 
 def test_retries_of_what_hangs_run_on_other_workers(redis, start_weftd, blocks):

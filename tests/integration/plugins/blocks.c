@@ -89,6 +89,28 @@ static int hangs_in_pool(struct weft_job *job)
     return r;
 }
 
+/* In subtasks that nobody waits for, on threads that say so all the time. */
+static int chatter(void *arg)
+{
+    weft_info("chattering");
+    while (arg)
+        weft_info("on and on"), usleep(200);
+    return 0;
+}
+
+static int chatter_apart(void *arg)
+{
+    return weft_offload(chatter, arg, NULL);
+}
+
+static int chatters(struct weft_job *job)
+{
+    for (int i = 0; i < 8; i++)
+        if (!weft_spawn("chatter", chatter_apart, job))
+            return -errno;
+    return weft_sleep_ms(600000) < 0 ? -errno : 0;
+}
+
 static int pauses(struct weft_job *job)
 {
     while (!weft_job_payload(job, NULL) || pause() < 0)
@@ -147,5 +169,5 @@ static int fails(struct weft_job *job)
 
 WEFT_PLUGIN("blocks", WEFT_HANDLER("sleeps", sleeps), WEFT_HANDLER("reads", reads), WEFT_HANDLER("polls", polls),
             WEFT_HANDLER("hangs", hangs), WEFT_HANDLER("hangs_in_pool", hangs_in_pool), WEFT_HANDLER("pauses", pauses),
-            WEFT_HANDLER("naps", naps), WEFT_HANDLER("around", around), WEFT_HANDLER("everything", everything),
-            WEFT_HANDLER("fails", fails));
+            WEFT_HANDLER("naps", naps), WEFT_HANDLER("around", around), WEFT_HANDLER("chatters", chatters),
+            WEFT_HANDLER("everything", everything), WEFT_HANDLER("fails", fails));
