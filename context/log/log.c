@@ -12,6 +12,7 @@
 #include <weft/context.h>
 
 #include "context/log/log_line.h"
+#include "context/log/log_text.h"
 #include "context/name.h"
 #include "context/time.h"
 #include "context/utf8.h"

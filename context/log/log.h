@@ -64,15 +64,5 @@ void log_configure(const struct log_options *options);
 
 const char *log_level_name(enum weft_level level); /* "debug", "info", "warn", "error" */
 
-/*
- * Formats. Both append one line with its line feed to `buffer` and give its length; 0 means that it does not fit in
- * `size` bytes, and then the caller tries again with LOG_LINE_MAX bytes, in which every line fits (long values are
- * cut).
- */
+/* Every line fits in so many bytes; long values are cut. */
 #define LOG_LINE_MAX (512 * 1024)
-
-/* One JSON object: keys in the order of interface.md §6, empty objects left out. Invalid UTF-8 becomes U+FFFD. */
-size_t log_format_json(const struct log_record *record, char *buffer, size_t size);
-
-/* logfmt-like, for people. `colour` adds ANSI colours; no other control character or escape ever gets through. */
-size_t log_format_text(const struct log_record *record, bool colour, char *buffer, size_t size);

@@ -1,7 +1,7 @@
-/* The format for machines: one JSON object a line. */
+#include "context/log/log_json.h"
+
 #include <math.h>
 
-#include "context/log/log.h"
 #include "context/log/log_line.h"
 
 static void json_append_string(struct log_line *line, const char *text, size_t size)

@@ -1,7 +1,7 @@
-/* The format for people: `TIME LEVEL JOBID MESSAGE key=value...`. */
+#include "context/log/log_text.h"
+
 #include <math.h>
 
-#include "context/log/log.h"
 #include "context/log/log_line.h"
 #include "context/macros.h"
 

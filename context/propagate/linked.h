@@ -14,3 +14,6 @@
 
 #define PROPAGATE_DECLARE_(name_) extern const char propagate_linked_##name_[];
 PROPAGATE_FILES(PROPAGATE_DECLARE_)
+
+/* Whoever refers to this has all of the wrappers linked. */
+extern const char *const propagate_anchor[];

@@ -51,6 +51,18 @@ void *propagate_real(const char *name)
     return search.found;
 }
 
+/* ---- Events of weft's own ---- */
+
+int propagate_event_add(struct event *event, const struct timeval *timeout)
+{
+    return REAL(event_add)(event, timeout);
+}
+
+int propagate_event_del(struct event *event)
+{
+    return REAL(event_del)(event);
+}
+
 /* ---- Infrastructure ---- */
 
 /* The executable and the shared objects that callbacks have been seen of. Beyond the last, the linker is asked again

@@ -19,9 +19,6 @@
 /* The wrappers are found by the dynamic linker. */
 #define PROPAGATE_EXPORT __attribute__((visibility("default")))
 
-/* Whoever refers to this has all of the wrappers linked. */
-extern const char *const propagate_anchor[];
-
 /* The library's own function of that name: the next in the search order, or one of a library that was loaded later and
  * for its loader only. Aborts with a sentence where there is none, as the dynamic linker would have. */
 void *propagate_real(const char *name);

@@ -1,4 +1,5 @@
-/* weft_call_soon() and weft_call_later(): code that the loop runs in the context of the call. */
+#include "context/task/callback.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,7 +114,7 @@ int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg)
     return task_result(r);
 }
 
-void task_drop_callbacks(struct weft_loop *loop)
+void callback_drop_all(struct weft_loop *loop)
 {
     while (loop->ready_first) {
         struct loop_item *item = loop->ready_first;

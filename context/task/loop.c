@@ -7,6 +7,7 @@
 
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
+#include "context/task/callback.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
@@ -276,7 +277,7 @@ struct weft_loop *weft_loop_free(struct weft_loop *loop)
     /* What is released below must not schedule anything more. */
     if (loop_of_thread == loop)
         loop_of_thread = NULL;
-    task_drop_callbacks(loop);
+    callback_drop_all(loop);
     loop->offloads = offload_pool_free(loop->offloads);
     loop->coroutines = coroutine_pool_free(loop->coroutines);
     timer_heap_done(&loop->timers);

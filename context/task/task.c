@@ -290,6 +290,30 @@ int task_wait_as(struct operation *operation, const struct operation_class *clas
     return r;
 }
 
+int task_wait_for(struct weft_future *future, const struct operation_class *class, const char *name, const void *place,
+                  int *ret_result)
+{
+    struct weft_task *task = weft_task_current();
+    struct operation operation = {0};
+
+    if (!task)
+        return task_result(-EDEADLK);
+    if (future->waiter)
+        return task_result(-EBUSY);
+    if (task->interruption < 0)
+        return task_result(task->interruption);
+    if (!future->done) {
+        future->waiter = task;
+        int r = task_wait_as(&operation, class, name, place);
+        future->waiter = NULL;
+        if (r < 0)
+            return task_result(r);
+    }
+    if (ret_result)
+        *ret_result = future->result;
+    return 0;
+}
+
 void task_wake(struct weft_task *task, int value)
 {
     if (task->state != TASK_WAITING)

@@ -90,6 +90,3 @@ void task_wake(struct weft_task *task, int value);
 
 /* Sets errno to what a negative result says, and gives the result. */
 int task_result(int result);
-
-/* Drops the callbacks of a loop that is being freed. */
-void task_drop_callbacks(struct weft_loop *loop);

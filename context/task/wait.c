@@ -177,27 +177,3 @@ int weft_future_wait(struct weft_future *future, int *ret_result)
 {
     return task_wait_for(future, &future_class, NULL, OPERATION_PLACE(), ret_result);
 }
-
-int task_wait_for(struct weft_future *future, const struct operation_class *class, const char *name, const void *place,
-                  int *ret_result)
-{
-    struct weft_task *task = weft_task_current();
-    struct operation operation = {0};
-
-    if (!task)
-        return task_result(-EDEADLK);
-    if (future->waiter)
-        return task_result(-EBUSY);
-    if (task->interruption < 0)
-        return task_result(task->interruption);
-    if (!future->done) {
-        future->waiter = task;
-        int r = task_wait_as(&operation, class, name, place);
-        future->waiter = NULL;
-        if (r < 0)
-            return task_result(r);
-    }
-    if (ret_result)
-        *ret_result = future->result;
-    return 0;
-}

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/log/log.h"
+#include "context/log/log_json.h"
 #include "context/macros.h"
 #include "daemon/cli/log_follow.h"
 

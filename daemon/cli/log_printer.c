@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "context/log/log_text.h"
 #include "daemon/cli/log_record.h"
 #include "daemon/cli/print.h"
 

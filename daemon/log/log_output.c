@@ -9,7 +9,8 @@
 
 #include "context/async/running_job.h"
 #include "context/job_frame.h"
-#include "context/log/log.h"
+#include "context/log/log_json.h"
+#include "context/log/log_text.h"
 #include "context/macros.h"
 #include "daemon/log/journal.h"
 #include "daemon/log/log_destination.h"

@@ -11,8 +11,9 @@
 
 #include <jansson.h>
 
-#include "context/log/log.h"
+#include "context/log/log_json.h"
 #include "context/log/log_line.h"
+#include "context/log/log_text.h"
 #include "tests/fuzz/fields.h"
 #include "tests/fuzz/support.h"
 

@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 
+#include "context/log/log_json.h"
 #include "context/log/log_line.h"
+#include "context/log/log_text.h"
 #include "context/name.h"
 #include "daemon/cli/log_match.h"
 #include "daemon/cli/log_record.h"

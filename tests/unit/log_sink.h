@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "context/log/log.h"
+#include "context/log/log_json.h"
 #include "tests/unit/log_support.h"
 
 #define TIME "2026-11-23T20:00:00.000000Z"

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "context/log/log_json.h"
+#include "context/log/log_text.h"
 #include "daemon/cli/log_match.h"
 #include "daemon/cli/log_record.h"
 #include "tests/unit/log_support.h"

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "context/log/log.h"
+#include "context/log/log_json.h"
 #include "tests/unit/log_support.h"
 
 #define HEAD(level_, message_)                                                                                         \

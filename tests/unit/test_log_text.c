@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "context/log/log.h"
+#include "context/log/log_text.h"
 #include "tests/unit/log_support.h"
 
 #define TIME "2026-11-23T20:00:00.000000Z"

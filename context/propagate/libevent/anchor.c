@@ -3,7 +3,6 @@
  * libraries, and wherever in its command line those are.
  */
 #include "context/propagate/linked.h"
-#include "context/propagate/propagate.h"
 
 #define ANCHOR(name_) propagate_linked_##name_,
 

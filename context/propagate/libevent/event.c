@@ -7,16 +7,6 @@
 
 PROPAGATE_LINKED(events);
 
-int propagate_event_add(struct event *event, const struct timeval *timeout)
-{
-    return REAL(event_add)(event, timeout);
-}
-
-int propagate_event_del(struct event *event)
-{
-    return REAL(event_del)(event);
-}
-
 /* ---- Scheduling ---- */
 
 static void drop_if_any(struct wrapped_event *wrapped)

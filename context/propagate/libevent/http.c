@@ -7,7 +7,7 @@
 
 #include "context/container.h"
 #include "context/macros.h"
-#include "context/propagate/libevent/http.h"
+#include "context/propagate/libevent/http_connection.h"
 #include "context/propagate/linked.h"
 
 PROPAGATE_LINKED(requests);

@@ -6,7 +6,7 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 
-#include "context/propagate/libevent/http.h"
+#include "context/propagate/libevent/http_connection.h"
 #include "context/propagate/linked.h"
 
 PROPAGATE_LINKED(http_connections);

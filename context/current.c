@@ -10,7 +10,7 @@
 #include "context/frame.h"
 #include "context/machinery.h"
 #include "context/name.h"
-#include "context/propagate/propagate.h"
+#include "context/propagate/linked.h"
 
 /* No program has a current context without the wrappers that make it follow. */
 static const char *const *const wrappers __attribute__((used)) = propagate_anchor;
