@@ -14,3 +14,6 @@
                         "a pointer has no elements");                                                                  \
          int unused;                                                                                                   \
      }))
+
+/* The first multiple of a unit that is not smaller. */
+#define ROUND_UP(size_, unit_) (((size_) + (unit_)-1) / (unit_) * (unit_))

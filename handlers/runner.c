@@ -349,9 +349,11 @@ void runner_init(struct runner *runner, struct weft_loop *loop, const struct run
 
 void runner_shut_down(struct runner *runner)
 {
+    struct weft_task *task;
+
     for (struct weft_job *job = runner->running; job; job = job->next)
         note_interruption(job, INTERRUPTED_SHUTDOWN);
-    for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
+    LIST_FOREACH (task, &runner->loop->tasks, in_loop)
         task_interrupt(task, -ECANCELED);
     for (struct weft_job *job = runner->running; job; job = job->next)
         give_up_soon(job, SHUTDOWN_GRACE_US);
@@ -360,9 +362,11 @@ void runner_shut_down(struct runner *runner)
 /* The chain may be in a context that is not the job's, as inside weft_run_in(). */
 static void interrupt_job(struct runner *runner, struct weft_job *job, enum interruption interruption)
 {
+    struct weft_task *task;
+
     note_interruption(job, interruption);
     task_interrupt(job->task, -ECANCELED);
-    for (struct weft_task *task = runner->loop->tasks; task; task = task->next)
+    LIST_FOREACH (task, &runner->loop->tasks, in_loop)
         if (frame_owner(task->current.context) == job)
             task_interrupt(task, -ECANCELED);
     give_up_soon(job, CALL_GRACE_US);

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "context/async/operation.h"
+#include "context/container.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
 
 struct callback {
-    struct loop_item item; /* first */
+    struct loop_item item;
     struct timer timer;
     struct weft_loop *loop;
     void (*fn)(void *arg);
@@ -18,15 +19,9 @@ struct callback {
     struct operation operation;
 };
 
-static struct callback *callback_of_timer(const struct timer *timer)
-{
-    return (struct callback *)((uintptr_t)timer - offsetof(struct callback, timer));
-}
-
 static void describe(const struct operation *operation, char *buffer)
 {
-    const struct callback *callback =
-        (const struct callback *)((uintptr_t)operation - offsetof(struct callback, operation));
+    const struct callback *callback = container_of(operation, const struct callback, operation);
     int64_t left_us = callback->timer.place ? callback->timer.deadline_us - time_steady_us() : 0;
 
     if (callback->timer.place)
@@ -46,7 +41,7 @@ static void callback_free(struct callback *callback)
 
 MACHINERY_BOTTOM static void run_callback(struct loop_item *item)
 {
-    struct callback *callback = (struct callback *)item;
+    struct callback *callback = container_of(item, struct callback, item);
     struct current saved;
 
     if (operation_is_pending(&callback->operation)) {
@@ -63,7 +58,7 @@ MACHINERY_BOTTOM static void run_callback(struct loop_item *item)
 
 static void callback_is_due(struct timer *timer)
 {
-    struct callback *callback = callback_of_timer(timer);
+    struct callback *callback = container_of(timer, struct callback, timer);
 
     loop_push(callback->loop, &callback->item);
 }
@@ -116,17 +111,16 @@ int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg)
 
 void callback_drop_all(struct weft_loop *loop)
 {
-    while (loop->ready_first) {
-        struct loop_item *item = loop->ready_first;
+    while (!STAILQ_EMPTY(&loop->ready)) {
+        struct loop_item *item = STAILQ_FIRST(&loop->ready);
 
-        loop->ready_first = item->next;
+        STAILQ_REMOVE_HEAD(&loop->ready, next);
         if (item->run == run_callback)
-            callback_free((struct callback *)item);
+            callback_free(container_of(item, struct callback, item));
     }
-    loop->ready_last = &loop->ready_first;
     for (struct timer *timer = timer_first(&loop->timers); timer; timer = timer_first(&loop->timers)) {
         timer_stop(&loop->timers, timer);
         if (timer->fire == callback_is_due)
-            callback_free(callback_of_timer(timer));
+            callback_free(container_of(timer, struct callback, timer));
     }
 }

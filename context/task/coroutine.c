@@ -1,10 +1,12 @@
 #include "context/task/coroutine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 #include <ucontext.h>
 
 #include "context/machinery.h"
@@ -65,12 +67,12 @@ struct coroutine {
     bool entered; /* its stack has been begun */
     bool trimmed; /* since it was last used */
     unsigned idle_since;
-    struct coroutine *newer, *older; /* among the idle */
+    TAILQ_ENTRY(coroutine) among_idle;
 };
 
 struct coroutine_pool {
     struct stack_pool *stacks;
-    struct coroutine *newest, *oldest; /* of the idle ones: since the newest is used first, the old stay old */
+    TAILQ_HEAD(idle_coroutines, coroutine) idle; /* the newest first, and used first, so that the old stay old */
     size_t idle_count;
     size_t count; /* all, those in use among them */
     unsigned period;
@@ -208,6 +210,7 @@ int coroutine_pool_new(size_t stack_size, struct coroutine_pool **ret_pool)
 
     if (!pool)
         return -ENOMEM;
+    TAILQ_INIT(&pool->idle);
     int r = stack_pool_new(stack_size, &pool->stacks);
     if (r < 0) {
         free(pool);
@@ -233,37 +236,16 @@ static void coroutine_free(struct coroutine_pool *pool, struct coroutine *corout
     free(coroutine);
 }
 
-static void add_idle(struct coroutine_pool *pool, struct coroutine *coroutine)
-{
-    coroutine->idle_since = pool->period;
-    coroutine->newer = NULL;
-    coroutine->older = pool->newest;
-    if (coroutine->older)
-        coroutine->older->newer = coroutine;
-    else
-        pool->oldest = coroutine;
-    pool->newest = coroutine;
-    pool->idle_count++;
-}
-
-/* Either the newest or the oldest. */
 static void remove_idle(struct coroutine_pool *pool, struct coroutine *coroutine)
 {
-    if (coroutine->newer)
-        coroutine->newer->older = coroutine->older;
-    else
-        pool->newest = coroutine->older;
-    if (coroutine->older)
-        coroutine->older->newer = coroutine->newer;
-    else
-        pool->oldest = coroutine->newer;
+    TAILQ_REMOVE(&pool->idle, coroutine, among_idle);
     pool->idle_count--;
 }
 
 struct coroutine_pool *coroutine_pool_free(struct coroutine_pool *pool)
 {
-    while (pool && pool->newest) {
-        struct coroutine *coroutine = pool->newest;
+    while (pool && !TAILQ_EMPTY(&pool->idle)) {
+        struct coroutine *coroutine = TAILQ_FIRST(&pool->idle);
 
         remove_idle(pool, coroutine);
         coroutine_free(pool, coroutine);
@@ -299,7 +281,7 @@ static int coroutine_new(struct coroutine_pool *pool, struct coroutine **ret_cor
 
 int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg, struct coroutine **ret_coroutine)
 {
-    struct coroutine *coroutine = pool->newest;
+    struct coroutine *coroutine = TAILQ_FIRST(&pool->idle);
 
     if (coroutine) {
         remove_idle(pool, coroutine);
@@ -317,7 +299,10 @@ int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg,
 
 void coroutine_put(struct coroutine_pool *pool, struct coroutine *coroutine)
 {
-    add_idle(pool, coroutine);
+    assert(!coroutine->fn);
+    coroutine->idle_since = pool->period;
+    TAILQ_INSERT_HEAD(&pool->idle, coroutine, among_idle);
+    pool->idle_count++;
 }
 
 size_t coroutine_pool_bytes(const struct coroutine_pool *pool)
@@ -343,20 +328,15 @@ static bool is_old(const struct coroutine_pool *pool, const struct coroutine *co
     return pool->period - coroutine->idle_since >= 2;
 }
 
-static void trim(struct coroutine *coroutine)
-{
-    if (coroutine->stack->size > STACK_KEPT)
-        (void)madvise(coroutine->stack->bottom, coroutine->stack->size - STACK_KEPT, MADV_DONTNEED);
-    coroutine->trimmed = true;
-}
-
 enum coroutine_rest coroutine_pool_trim(struct coroutine_pool *pool)
 {
     size_t left = TRIM_STEP, freed = 0;
+    struct coroutine *coroutine;
 
-    for (; left > 0 && pool->idle_count > COROUTINES_KEPT && is_old(pool, pool->oldest); left--, freed++) {
-        struct coroutine *coroutine = pool->oldest;
-
+    for (; left > 0 && pool->idle_count > COROUTINES_KEPT; left--, freed++) {
+        coroutine = TAILQ_LAST(&pool->idle, idle_coroutines);
+        if (!is_old(pool, coroutine))
+            break;
         remove_idle(pool, coroutine);
         coroutine_free(pool, coroutine);
     }
@@ -366,8 +346,14 @@ enum coroutine_rest coroutine_pool_trim(struct coroutine_pool *pool)
         return COROUTINE_REST_OLD;
 
     /* These are few: any others would have been freed. */
-    for (struct coroutine *coroutine = pool->oldest; coroutine && is_old(pool, coroutine); coroutine = coroutine->newer)
-        if (!coroutine->trimmed)
-            trim(coroutine);
-    return pool->newest && !is_old(pool, pool->newest) ? COROUTINE_REST_YOUNG : COROUTINE_REST_NONE;
+    TAILQ_FOREACH_REVERSE (coroutine, &pool->idle, idle_coroutines, among_idle) {
+        if (!is_old(pool, coroutine))
+            return COROUTINE_REST_YOUNG;
+        if (coroutine->trimmed)
+            continue;
+        if (coroutine->stack->size > STACK_KEPT)
+            (void)madvise(coroutine->stack->bottom, coroutine->stack->size - STACK_KEPT, MADV_DONTNEED);
+        coroutine->trimmed = true;
+    }
+    return COROUTINE_REST_NONE;
 }

@@ -1,10 +1,12 @@
 #include "context/task/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include <event2/event_struct.h>
 
+#include "context/container.h"
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
 #include "context/task/callback.h"
@@ -35,69 +37,50 @@ static void run_soon(struct weft_loop *loop)
 
 void loop_push(struct weft_loop *loop, struct loop_item *item)
 {
-    bool was_empty = loop->ready_first == NULL;
-
-    item->next = NULL;
-    *loop->ready_last = item;
-    loop->ready_last = &item->next;
+    assert(item->run);
+    bool was_empty = STAILQ_EMPTY(&loop->ready);
+    STAILQ_INSERT_TAIL(&loop->ready, item, next);
     if (was_empty)
         run_soon(loop);
 }
 
-/* The items from `first` to the one that `last` ends go before what has become ready meanwhile. */
-static void put_back(struct weft_loop *loop, struct loop_item *first, struct loop_item **last)
-{
-    bool was_empty = loop->ready_first == NULL;
-
-    *last = loop->ready_first;
-    loop->ready_first = first;
-    if (!was_empty)
-        return;
-    loop->ready_last = last;
-    run_soon(loop);
-}
-
 static void mark_has_its_turn(struct loop_item *item)
 {
-    struct loop_mark *mark = (struct loop_mark *)item;
+    struct loop_mark *mark = container_of(item, struct loop_mark, item);
 
     mark->waited_us = time_steady_us() - mark->pushed_us;
     mark->pushed_us = 0;
 }
 
-/* Takes what is ready off the loop, from `*ret_first` to the item whose end is `*ret_last`, with the mark among it. */
-static void take_ready(struct weft_loop *loop, struct loop_item **ret_first, struct loop_item ***ret_last)
-{
-    if (loop->mark.pushed_us == 0) {
-        loop->mark.pushed_us = time_steady_us();
-        loop->mark.item = (struct loop_item){.run = mark_has_its_turn};
-        *loop->ready_last = &loop->mark.item;
-        loop->ready_last = &loop->mark.item.next;
-    }
-    *ret_first = loop->ready_first;
-    *ret_last = loop->ready_last;
-    loop->ready_first = NULL;
-    loop->ready_last = &loop->ready_first;
-}
-
-/* Runs what was ready when the turn began, until the slice is used up; what becomes ready meanwhile waits for the next
- * turn. The clock is the cheap one, since it is read for every item. */
+/* Runs what was ready when the turn began, with the mark behind it, until the slice is used up; what becomes ready
+ * meanwhile waits for the next turn. The clock is the cheap one, since it is read for every item. */
 MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct weft_loop *loop = arg;
+    struct loop_items ready = STAILQ_HEAD_INITIALIZER(ready);
     int64_t began_us = time_coarse_us();
-    struct loop_item *item, **last;
 
     (void)fd;
     (void)what;
-    take_ready(loop, &item, &last);
-    while (item) {
-        struct loop_item *next = item->next;
+    if (loop->mark.pushed_us == 0) {
+        loop->mark.pushed_us = time_steady_us();
+        loop->mark.item.run = mark_has_its_turn;
+        STAILQ_INSERT_TAIL(&loop->ready, &loop->mark.item, next);
+    }
+    STAILQ_CONCAT(&ready, &loop->ready);
+    while (!STAILQ_EMPTY(&ready)) {
+        struct loop_item *item = STAILQ_FIRST(&ready);
 
+        STAILQ_REMOVE_HEAD(&ready, next);
         item->run(item);
-        item = next;
-        if (item && time_coarse_us() - began_us >= LOOP_SLICE_US) {
-            put_back(loop, item, last);
+        if (!STAILQ_EMPTY(&ready) && time_coarse_us() - began_us >= LOOP_SLICE_US) {
+            bool was_empty = STAILQ_EMPTY(&loop->ready);
+
+            /* What is left goes before what has become ready meanwhile. */
+            STAILQ_CONCAT(&ready, &loop->ready);
+            STAILQ_CONCAT(&loop->ready, &ready);
+            if (was_empty)
+                run_soon(loop);
             return;
         }
     }
@@ -205,16 +188,6 @@ void loop_trim_soon(struct weft_loop *loop)
         trim_in(loop, TRIM_PERIOD_S);
 }
 
-/* A base that has nothing else to do returns from its dispatch, as if this were an event of libevent's own. */
-static struct event *new_trim_event(struct weft_loop *loop)
-{
-    struct event *event = evtimer_new(loop->base, trim, loop);
-
-    if (event)
-        event->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
-    return event;
-}
-
 void loop_observe(struct weft_loop *loop, const struct loop_observer *observer)
 {
     loop->observer = observer;
@@ -225,12 +198,14 @@ void loop_observe(struct weft_loop *loop, const struct loop_observer *observer)
 static int loop_init(struct weft_loop *loop, struct event_base *base)
 {
     loop->base = base;
-    loop->ready_last = &loop->ready_first;
+    STAILQ_INIT(&loop->ready);
     loop->ready_event = evtimer_new(base, run_ready, loop);
     loop->timer_event = evtimer_new(base, fire_timers, loop);
-    loop->trim_event = new_trim_event(loop);
+    loop->trim_event = evtimer_new(base, trim, loop);
     if (!loop->ready_event || !loop->timer_event || !loop->trim_event)
         return -ENOMEM;
+    /* A base that has nothing else to do returns from its dispatch, as if this were an event of libevent's own. */
+    loop->trim_event->ev_evcallback.evcb_flags |= EVLIST_INTERNAL;
 
     int r = coroutine_pool_new(LOOP_STACK_SIZE, &loop->coroutines);
     if (r < 0)

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include <event2/event.h>
 
 #include <weft/loop.h>
@@ -13,17 +15,19 @@
 
 /* Something that is to run soon: a task or a callback. In its owner's memory. */
 struct loop_item {
-    struct loop_item *next;
+    STAILQ_ENTRY(loop_item) next;
     void (*run)(struct loop_item *item);
 };
+
+STAILQ_HEAD(loop_items, loop_item);
 
 struct offload_pool;
 
 /* Goes through the ready list to measure how long what is pushed there waits. */
 struct loop_mark {
-    struct loop_item item; /* first */
-    int64_t pushed_us;     /* 0: it is not in the list */
-    int64_t waited_us;     /* when it was there last */
+    struct loop_item item;
+    int64_t pushed_us; /* 0: it is not in the list */
+    int64_t waited_us; /* when it was there last */
 };
 
 /* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and
@@ -42,8 +46,7 @@ struct weft_loop {
     struct event *trim_event; /* keeps no base from returning */
     bool trim_is_due;
     bool trim_goes_on; /* what was old at the last period's end is not all given back */
-    struct loop_item *ready_first;
-    struct loop_item **ready_last;
+    struct loop_items ready;
     struct loop_mark mark;
     size_t unstarted; /* tasks that have not had their first turn yet */
     struct timer_heap timers;
@@ -51,7 +54,7 @@ struct weft_loop {
     struct coroutine_pool *coroutines;
     struct offload_pool *offloads;
     struct weft_task *running;
-    struct weft_task *tasks; /* all that are alive */
+    LIST_HEAD(, weft_task) tasks; /* all that are alive, the newest first */
     const struct loop_observer *observer;
 };
 

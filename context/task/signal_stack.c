@@ -18,15 +18,10 @@ void signal_stack_others(sigset_t *ret_set)
         (void)sigdelset(ret_set, faults[i]);
 }
 
-static size_t round_up(size_t size, size_t unit)
-{
-    return (size + unit - 1) / unit * unit;
-}
-
 int signal_stack_init(struct signal_stack *stack)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t usable = round_up((size_t)sysconf(_SC_MINSIGSTKSZ) + HANDLER_SIZE, page);
+    size_t usable = ROUND_UP((size_t)sysconf(_SC_MINSIGSTKSZ) + HANDLER_SIZE, page);
 
     *stack = (struct signal_stack){.size = page + usable};
     void *memory = mmap(NULL, stack->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

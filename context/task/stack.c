@@ -1,10 +1,13 @@
 #include "context/task/stack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "context/macros.h"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
@@ -27,27 +30,22 @@ enum { SLAB_STACKS = 16 };
 enum { GUARD_SIZE = 64 * 1024 };
 
 struct slab {
-    struct slab *previous, *next; /* in one of its pool's lists */
+    LIST_ENTRY(slab) in_pool; /* in one of its lists */
     char *memory;
-    size_t cut;           /* stacks that have been given out at least once */
-    size_t out;           /* and have not come back */
-    struct stack *back;   /* those that have, the last one first */
-    size_t back_and_used; /* whose memory has not been given back */
+    size_t cut;               /* stacks that have been given out at least once */
+    size_t out;               /* and have not come back */
+    SLIST_HEAD(, stack) back; /* those that have, the last one first */
+    size_t back_and_used;     /* whose memory has not been given back */
     struct stack stacks[SLAB_STACKS];
 };
 
 struct stack_pool {
     size_t guard;
-    size_t stride;       /* guard and stack */
-    struct slab *open;   /* with stacks to give out, the one that a stack came back to last first */
-    struct slab *closed; /* with none */
-    struct slab *spare;  /* an open one whose stacks are all back, so that a load around its edge maps nothing */
+    size_t stride;            /* guard and stack */
+    LIST_HEAD(, slab) open;   /* with stacks to give out, the one that a stack came back to last first */
+    LIST_HEAD(, slab) closed; /* with none */
+    struct slab *spare;       /* an open one whose stacks are all back, so that a load around its edge maps nothing */
 };
-
-static size_t round_up(size_t size, size_t unit)
-{
-    return (size + unit - 1) / unit * unit;
-}
 
 int stack_pool_new(size_t stack_size, struct stack_pool **ret_pool)
 {
@@ -56,50 +54,31 @@ int stack_pool_new(size_t stack_size, struct stack_pool **ret_pool)
     if (!pool)
         return -ENOMEM;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    pool->guard = round_up(GUARD_SIZE, page);
-    pool->stride = round_up(stack_size, page) + pool->guard;
+    pool->guard = ROUND_UP(GUARD_SIZE, page);
+    pool->stride = ROUND_UP(stack_size, page) + pool->guard;
     *ret_pool = pool;
     return 0;
 }
 
 /* ---- Slabs ---- */
 
-static void link_slab(struct slab **list, struct slab *slab)
-{
-    slab->previous = NULL;
-    slab->next = *list;
-    if (slab->next)
-        slab->next->previous = slab;
-    *list = slab;
-}
-
-static void unlink_slab(struct slab **list, struct slab *slab)
-{
-    if (slab->next)
-        slab->next->previous = slab->previous;
-    if (slab->previous)
-        slab->previous->next = slab->next;
-    else
-        *list = slab->next;
-}
-
 /* Gives whether it is gone: a process that has as many mappings as it may cannot take a hole out of one. */
-static bool slab_free(struct stack_pool *pool, struct slab **list, struct slab *slab)
+static bool slab_free(const struct stack_pool *pool, struct slab *slab)
 {
     if (munmap(slab->memory, pool->stride * SLAB_STACKS) < 0)
         return false;
     for (size_t i = 0; i < slab->cut; i++)
         VALGRIND_STACK_DEREGISTER(slab->stacks[i].valgrind_id);
-    unlink_slab(list, slab);
+    LIST_REMOVE(slab, in_pool);
     free(slab);
     return true;
 }
 
 struct stack_pool *stack_pool_free(struct stack_pool *pool)
 {
-    while (pool && pool->open && slab_free(pool, &pool->open, pool->open))
+    while (pool && !LIST_EMPTY(&pool->open) && slab_free(pool, LIST_FIRST(&pool->open)))
         continue;
-    while (pool && pool->closed && slab_free(pool, &pool->closed, pool->closed))
+    while (pool && !LIST_EMPTY(&pool->closed) && slab_free(pool, LIST_FIRST(&pool->closed)))
         continue;
     free(pool);
     return NULL;
@@ -119,23 +98,18 @@ static int slab_new(struct stack_pool *pool)
     }
     /* A stack touches a page or two of its 256 KiB; a huge page would make all of them resident. */
     (void)madvise(slab->memory, pool->stride * SLAB_STACKS, MADV_NOHUGEPAGE);
-    link_slab(&pool->open, slab);
+    LIST_INSERT_HEAD(&pool->open, slab, in_pool);
     return 0;
 }
 
 /* ---- Stacks ---- */
-
-static bool guard(void *pages, size_t size)
-{
-    return madvise(pages, size, MADV_GUARD_INSTALL) == 0 || mprotect(pages, size, PROT_NONE) == 0;
-}
 
 /* One that nobody has had yet. */
 static struct stack *cut_stack(const struct stack_pool *pool, struct slab *slab)
 {
     char *place = slab->memory + slab->cut * pool->stride;
 
-    if (!guard(place, pool->guard))
+    if (madvise(place, pool->guard, MADV_GUARD_INSTALL) < 0 && mprotect(place, pool->guard, PROT_NONE) < 0)
         return NULL;
 
     struct stack *stack = &slab->stacks[slab->cut++];
@@ -149,15 +123,15 @@ static struct stack *cut_stack(const struct stack_pool *pool, struct slab *slab)
 
 int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
 {
-    int r = pool->open ? 0 : slab_new(pool);
+    int r = LIST_EMPTY(&pool->open) ? slab_new(pool) : 0;
 
     if (r < 0)
         return r;
 
-    struct slab *slab = pool->open;
-    struct stack *stack = slab->back;
+    struct slab *slab = LIST_FIRST(&pool->open);
+    struct stack *stack = SLIST_FIRST(&slab->back);
     if (stack) {
-        slab->back = stack->next;
+        SLIST_REMOVE_HEAD(&slab->back, next);
         slab->back_and_used -= stack->used;
     } else {
         stack = cut_stack(pool, slab);
@@ -168,9 +142,9 @@ int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
     slab->out++;
     if (pool->spare == slab)
         pool->spare = NULL;
-    if (!slab->back && slab->cut == SLAB_STACKS) {
-        unlink_slab(&pool->open, slab);
-        link_slab(&pool->closed, slab);
+    if (SLIST_EMPTY(&slab->back) && slab->cut == SLAB_STACKS) {
+        LIST_REMOVE(slab, in_pool);
+        LIST_INSERT_HEAD(&pool->closed, slab, in_pool);
     }
     *ret_stack = stack;
     return 0;
@@ -179,25 +153,29 @@ int stack_pool_get(struct stack_pool *pool, struct stack **ret_stack)
 void stack_pool_put(struct stack_pool *pool, struct stack *stack)
 {
     struct slab *slab = stack->slab;
-    bool was_closed = !slab->back && slab->cut == SLAB_STACKS;
 
-    stack->next = slab->back;
-    slab->back = stack;
+    assert(slab->out > 0);
+    SLIST_INSERT_HEAD(&slab->back, stack, next);
     slab->back_and_used++;
     slab->out--;
-    unlink_slab(was_closed ? &pool->closed : &pool->open, slab);
-    link_slab(&pool->open, slab);
+    LIST_REMOVE(slab, in_pool);
+    LIST_INSERT_HEAD(&pool->open, slab, in_pool);
     if (slab->out > 0)
         return;
     if (pool->spare)
-        (void)slab_free(pool, &pool->open, pool->spare);
+        (void)slab_free(pool, pool->spare);
     pool->spare = slab;
 }
 
 void stack_pool_trim(struct stack_pool *pool)
 {
-    for (struct slab *slab = pool->open; slab; slab = slab->next) {
-        for (struct stack *stack = slab->back; stack && slab->back_and_used > 0; stack = stack->next) {
+    struct slab *slab;
+    struct stack *stack;
+
+    LIST_FOREACH (slab, &pool->open, in_pool) {
+        SLIST_FOREACH (stack, &slab->back, next) {
+            if (slab->back_and_used == 0)
+                break;
             if (!stack->used)
                 continue;
             (void)madvise(stack->bottom, stack->size, MADV_DONTNEED);

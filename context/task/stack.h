@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include <weft/api.h>
 
@@ -16,7 +17,7 @@ struct stack {
     unsigned valgrind_id;
     bool used; /* since its memory was last given back */
     struct slab *slab;
-    struct stack *next;
+    SLIST_ENTRY(stack) next; /* of those that are back */
 };
 
 struct stack_pool;

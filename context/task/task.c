@@ -1,10 +1,12 @@
 #include "context/task/task.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "context/async/running_job.h"
+#include "context/container.h"
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
@@ -52,26 +54,6 @@ struct weft_task *weft_task_current(void)
     return loop ? loop->running : NULL;
 }
 
-static void link_task(struct weft_loop *loop, struct weft_task *task)
-{
-    task->next = loop->tasks;
-    if (task->next)
-        task->next->previous = task;
-    loop->tasks = task;
-    atomic_fetch_add_explicit(&tasks_alive, 1, memory_order_relaxed);
-}
-
-static void unlink_task(struct weft_loop *loop, struct weft_task *task)
-{
-    if (task->next)
-        task->next->previous = task->previous;
-    if (task->previous)
-        task->previous->next = task->next;
-    else
-        loop->tasks = task->next;
-    atomic_fetch_sub_explicit(&tasks_alive, 1, memory_order_relaxed);
-}
-
 /* ---- A task's life ---- */
 
 /* Runs on the task's own stack. */
@@ -92,26 +74,6 @@ MACHINERY static void run_function(void *arg)
     task->state = TASK_ENDED;
 }
 
-static void release_children(struct weft_task *task)
-{
-    while (task->children) {
-        struct weft_task *child = task->children;
-
-        task->children = child->next_child;
-        (void)weft_task_unref(child);
-    }
-}
-
-static void wake_joiners(struct weft_task *task)
-{
-    while (task->joiners) {
-        struct task_joiner *joiner = task->joiners;
-
-        task->joiners = joiner->next;
-        task_wake(joiner->task, 0);
-    }
-}
-
 /* Back on the loop's stack, after the function has returned. */
 static void end_task(struct weft_task *task)
 {
@@ -119,19 +81,28 @@ static void end_task(struct weft_task *task)
 
     coroutine_put(loop->coroutines, task->coroutine);
     task->coroutine = NULL;
-    release_children(task);
-    wake_joiners(task);
-    unlink_task(loop, task);
+    while (!SLIST_EMPTY(&task->children)) {
+        struct weft_task *child = SLIST_FIRST(&task->children);
+
+        SLIST_REMOVE_HEAD(&task->children, next_child);
+        (void)weft_task_unref(child);
+    }
+    const struct task_joiner *joiner;
+    LIST_FOREACH (joiner, &task->joiners, in_task)
+        task_wake(joiner->task, 0);
+    LIST_REMOVE(task, in_loop);
+    atomic_fetch_sub_explicit(&tasks_alive, 1, memory_order_relaxed);
     loop_trim_soon(loop);
     (void)weft_task_unref(task);
 }
 
 static void run_task(struct loop_item *item)
 {
-    struct weft_task *task = (struct weft_task *)item;
+    struct weft_task *task = container_of(item, struct weft_task, item);
     struct weft_loop *loop = task->loop;
     struct current of_loop = current_state;
 
+    assert(task->state == TASK_READY && !loop->running);
     current_state = task->current;
     loop->running = task;
     operation_before(&task->operation);
@@ -178,7 +149,8 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
     task->arg = start->arg;
     task->current = current_fresh(start->context, &task->operation);
     operation_begin_in(&task->operation, start->class, start->place, OPERATION_BORROWS, start->context, task->name);
-    link_task(loop, task);
+    LIST_INSERT_HEAD(&loop->tasks, task, in_loop);
+    atomic_fetch_add_explicit(&tasks_alive, 1, memory_order_relaxed);
     loop->unstarted++;
     loop_push(loop, &task->item);
     *ret_task = task;
@@ -198,17 +170,6 @@ static int subtask_context(const char *name, struct weft_context **ret_context)
         context = weft_context_unref(context);
     *ret_context = context;
     return r;
-}
-
-static void tell_spawned(const struct weft_loop *loop, struct weft_task *task)
-{
-    struct current saved;
-
-    if (!loop->observer || !loop->observer->task_spawned)
-        return;
-    current_enter(&saved, weft_context_ref(task->current.context));
-    loop->observer->task_spawned(task, loop->observer->user);
-    current_leave(&saved);
 }
 
 static struct weft_task *fail_spawn(int error)
@@ -235,15 +196,20 @@ struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
         (void)weft_context_unref(start.context);
         return fail_spawn(-r);
     }
-    tell_spawned(loop, task);
+    if (loop->observer && loop->observer->task_spawned) {
+        struct current saved;
+
+        current_enter(&saved, weft_context_ref(task->current.context));
+        loop->observer->task_spawned(task, loop->observer->user);
+        current_leave(&saved);
+    }
     if (!loop->running) {
         /* The task itself keeps the handle alive for as long as a callback may look at it: it cannot begin before that
          * returns. */
         (void)weft_task_unref(task);
         return task;
     }
-    task->next_child = loop->running->children;
-    loop->running->children = task;
+    SLIST_INSERT_HEAD(&loop->running->children, task, next_child);
     return task;
 }
 
@@ -251,6 +217,7 @@ struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg)
 
 static int wait_in(struct weft_task *task)
 {
+    assert(task->state == TASK_RUNNING);
     task->state = TASK_WAITING;
     coroutine_suspend(task->coroutine);
     return task->wake_value;
@@ -341,28 +308,7 @@ void weft_cancel(struct weft_task *task)
         task_interrupt(task, -ECANCELED);
 }
 
-static void unlink_joiner(struct weft_task *task, const struct task_joiner *joiner)
-{
-    for (struct task_joiner **place = &task->joiners; *place; place = &(*place)->next)
-        if (*place == joiner) {
-            *place = joiner->next;
-            return;
-        }
-}
-
 static const struct operation_class join_class = {.kind = "join"};
-
-/* Waits for a task that has not ended yet. */
-static int wait_for_end(struct weft_task *task, struct weft_task *self, const void *place)
-{
-    struct task_joiner joiner = {.task = self, .next = task->joiners};
-    struct operation operation = {0};
-
-    task->joiners = &joiner;
-    int r = task_wait_as(&operation, &join_class, task->name, place);
-    unlink_joiner(task, &joiner);
-    return r;
-}
 
 int weft_join(struct weft_task *task, int *ret_result)
 {
@@ -377,7 +323,15 @@ int weft_join(struct weft_task *task, int *ret_result)
 
     /* The handle may be given back by others meanwhile. */
     (void)weft_task_ref(task);
-    int r = task->state == TASK_ENDED ? 0 : wait_for_end(task, self, OPERATION_PLACE());
+    int r = 0;
+    if (task->state != TASK_ENDED) {
+        struct task_joiner joiner = {.task = self};
+        struct operation operation = {0};
+
+        LIST_INSERT_HEAD(&task->joiners, &joiner, in_task);
+        r = task_wait_as(&operation, &join_class, task->name, OPERATION_PLACE());
+        LIST_REMOVE(&joiner, in_task);
+    }
     if (r == 0 && ret_result)
         *ret_result = task->result;
     (void)weft_task_unref(task);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <weft/task.h>
 
@@ -18,14 +19,14 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
 /* A task that waits for another one's end. On the waiting task's stack. */
 struct task_joiner {
     struct weft_task *task;
-    struct task_joiner *next;
+    LIST_ENTRY(task_joiner) in_task;
 };
 
 struct offload_call;
 struct cancel_call;
 
 struct weft_task {
-    struct loop_item item; /* first: an item is turned into its task by a cast */
+    struct loop_item item;
     struct weft_loop *loop;
     unsigned references;
     enum task_state state;
@@ -45,10 +46,10 @@ struct weft_task {
     struct coroutine *coroutine;
     struct current current; /* while it is not running */
     struct operation operation;
-    struct task_joiner *joiners;
-    struct weft_task *children; /* handles that it holds until it ends */
-    struct weft_task *next_child;
-    struct weft_task *previous, *next; /* in the loop's list */
+    LIST_HEAD(, task_joiner) joiners;
+    SLIST_HEAD(, weft_task) children; /* handles that it holds until it ends */
+    SLIST_ENTRY(weft_task) next_child;
+    LIST_ENTRY(weft_task) in_loop;
 };
 
 /* How to start a task. */

@@ -1,5 +1,6 @@
 #include "context/task/timer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -65,6 +66,7 @@ static int resize(struct timer_heap *heap, size_t capacity)
 
 int timer_start(struct timer_heap *heap, struct timer *timer, int64_t deadline_us)
 {
+    assert(timer->place == 0);
     if (heap->count + 1 >= heap->capacity) {
         int r = resize(heap, heap->capacity ? heap->capacity * 2 : CAPACITY_MIN);
         if (r < 0)
@@ -74,13 +76,6 @@ int timer_start(struct timer_heap *heap, struct timer *timer, int64_t deadline_u
     timer->serial = ++heap->serial;
     sift_up(heap, timer, ++heap->count);
     return 0;
-}
-
-/* After a peak. Where that cannot be done, the heap is larger than it need be. */
-static void shrink(struct timer_heap *heap)
-{
-    if (heap->capacity > CAPACITY_MIN && heap->count < heap->capacity / 4)
-        (void)!resize(heap, heap->capacity / 2);
 }
 
 void timer_stop(struct timer_heap *heap, struct timer *timer)
@@ -96,7 +91,9 @@ void timer_stop(struct timer_heap *heap, struct timer *timer)
         sift_up(heap, last, place);
     else if (last != timer)
         sift_down(heap, last, place);
-    shrink(heap);
+    /* After a peak. Where that cannot be done, the heap is larger than it need be. */
+    if (heap->capacity > CAPACITY_MIN && heap->count < heap->capacity / 4)
+        (void)!resize(heap, heap->capacity / 2);
 }
 
 struct timer *timer_first(const struct timer_heap *heap)

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 
 #include "context/async/operation.h"
+#include "context/container.h"
 #include "context/propagate/propagate.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
@@ -14,15 +15,14 @@
 /* ---- Time ---- */
 
 struct sleeper {
-    struct timer timer; /* first */
+    struct timer timer;
     struct weft_task *task;
     struct operation operation;
 };
 
 static void describe_sleep(const struct operation *operation, char *buffer)
 {
-    const struct sleeper *sleeper =
-        (const struct sleeper *)((uintptr_t)operation - offsetof(struct sleeper, operation));
+    const struct sleeper *sleeper = container_of(operation, const struct sleeper, operation);
     int64_t left_us = sleeper->timer.deadline_us - time_steady_us();
 
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "sleep, %lld ms left",
@@ -33,18 +33,7 @@ static const struct operation_class sleep_class = {.kind = "sleep", .describe = 
 
 static void wake_sleeper(struct timer *timer)
 {
-    task_wake(((struct sleeper *)timer)->task, 0);
-}
-
-/* Lets everything that is ready now run first. */
-static int yield_once(struct weft_task *task)
-{
-    if (task->interruption < 0)
-        return task->interruption;
-    task->state = TASK_WAITING;
-    task_wake(task, 0);
-    coroutine_suspend(task->coroutine);
-    return task->interruption;
+    task_wake(container_of(timer, struct sleeper, timer)->task, 0);
 }
 
 int weft_sleep_ms(uint64_t milliseconds)
@@ -54,10 +43,15 @@ int weft_sleep_ms(uint64_t milliseconds)
 
     if (!task)
         return task_result(-EDEADLK);
-    if (milliseconds == 0)
-        return task_result(yield_once(task));
     if (task->interruption < 0)
         return task_result(task->interruption);
+    if (milliseconds == 0) {
+        /* Everything that is ready now runs first. */
+        task->state = TASK_WAITING;
+        task_wake(task, 0);
+        coroutine_suspend(task->coroutine);
+        return task_result(task->interruption);
+    }
     int r = loop_start_timer(task->loop, &sleeper.timer, timer_deadline_in(milliseconds));
     if (r == 0)
         r = task_wait_as(&sleeper.operation, &sleep_class, NULL, OPERATION_PLACE());
@@ -75,7 +69,7 @@ struct fd_wait {
 
 static void describe_fd_wait(const struct operation *operation, char *buffer)
 {
-    const struct fd_wait *wait = (const struct fd_wait *)((uintptr_t)operation - offsetof(struct fd_wait, operation));
+    const struct fd_wait *wait = container_of(operation, const struct fd_wait, operation);
     short events = event_get_events(&wait->event);
 
     (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "fd %d, %s%s%s", (int)event_get_fd(&wait->event),
@@ -107,15 +101,6 @@ static int ready_now(int fd, unsigned what)
     return (int)(ready & what);
 }
 
-/* What a descriptor is ready for that epoll refuses, because reading and writing it never blocks; 0: it is none of
- * those. */
-static int ready_always(int fd, mode_t mode, unsigned what)
-{
-    if (S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode))
-        return (int)what;
-    return S_ISCHR(mode) ? ready_now(fd, what) : 0;
-}
-
 int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
 {
     struct weft_task *task = weft_task_current();
@@ -133,7 +118,13 @@ int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms)
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;
-    int ready = ready_always(fd, status.st_mode, what);
+    /* epoll refuses what is read and written without ever blocking. */
+    mode_t mode = status.st_mode;
+    int ready = 0;
+    if (S_ISREG(mode) || S_ISDIR(mode) || S_ISBLK(mode))
+        ready = (int)what;
+    else if (S_ISCHR(mode))
+        ready = ready_now(fd, what);
     if (ready)
         return ready;
 

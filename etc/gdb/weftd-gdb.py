@@ -25,7 +25,7 @@ STATES = {"TASK_READY": "ready", "TASK_RUNNING": "running", "TASK_WAITING": "wai
 
 def tasks_of(loop):
     """struct weft_loop: its tasks, the oldest first."""
-    return list(follow(loop["tasks"], "next"))[::-1]
+    return list(follow(loop["tasks"]["lh_first"], "in_loop", "le_next"))[::-1]
 
 
 def running_task(loop):
@@ -112,13 +112,14 @@ def operations():
 
 # ---- Values ----
 
-def follow(item, member):
+def follow(item, *members):
     """The items of a list. Memory that is damaged may have made a ring of it."""
     seen = set()
     while item and int(item) not in seen:
         seen.add(int(item))
         yield item
-        item = item[member]
+        for member in members:
+            item = item[member]
 
 
 def string(value):
