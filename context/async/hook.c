@@ -68,27 +68,6 @@ static bool next_hook(uint64_t serial, uint64_t last, struct weft_hook *ret_hook
     return found;
 }
 
-static uint64_t newest_serial(void)
-{
-    (void)pthread_mutex_lock(&hooks_lock);
-    uint64_t serial = last_serial;
-    (void)pthread_mutex_unlock(&hooks_lock);
-    return serial;
-}
-
-static void call(const struct weft_hook *hook, enum hook_event event, const struct weft_operation *operation)
-{
-    void (*const functions[])(const struct weft_operation *, void *) = {
-        [HOOK_INIT] = hook->init,
-        [HOOK_BEFORE] = hook->before,
-        [HOOK_AFTER] = hook->after,
-        [HOOK_DESTROY] = hook->destroy,
-    };
-
-    if (functions[event])
-        functions[event](operation, hook->user);
-}
-
 void hook_tell(enum hook_event event, const struct weft_operation *operation)
 {
     struct weft_hook hook = {0};
@@ -96,11 +75,22 @@ void hook_tell(enum hook_event event, const struct weft_operation *operation)
 
     if (telling)
         return;
-    uint64_t last = newest_serial();
+    (void)pthread_mutex_lock(&hooks_lock);
+    uint64_t last = last_serial;
+    (void)pthread_mutex_unlock(&hooks_lock);
     telling = true;
     current_enter(&saved, weft_context_ref(operation->context));
-    while (next_hook(hook.serial, last, &hook))
-        call(&hook, event, operation);
+    while (next_hook(hook.serial, last, &hook)) {
+        void (*const functions[])(const struct weft_operation *, void *) = {
+            [HOOK_INIT] = hook.init,
+            [HOOK_BEFORE] = hook.before,
+            [HOOK_AFTER] = hook.after,
+            [HOOK_DESTROY] = hook.destroy,
+        };
+
+        if (functions[event])
+            functions[event](operation, hook.user);
+    }
     current_leave(&saved);
     telling = false;
 }

@@ -1,5 +1,6 @@
 #include "context/async/operation.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,8 +13,9 @@
 #include "context/time.h"
 
 /* Those of this thread, which only it may touch, and those that any thread may. The newest first. */
-static _Thread_local struct operation *pending_here;
-static struct operation *pending_elsewhere;
+LIST_HEAD(operations, operation);
+static _Thread_local struct operations pending_here;
+static struct operations pending_elsewhere;
 static pthread_mutex_t elsewhere_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Who looks at operations describes them, and looks places up, meanwhile. */
@@ -34,99 +36,47 @@ uint64_t operation_next_id(void)
 
 /* ---- Lists ---- */
 
-static void link_into(struct operation **list, struct operation *operation)
+static int each_in(const struct operations *list, int (*visit)(const struct operation *operation, void *arg), void *arg)
 {
-    operation->previous = NULL;
-    operation->next = *list;
-    if (operation->next)
-        operation->next->previous = operation;
-    *list = operation;
-}
-
-static void unlink_from(struct operation **list, const struct operation *operation)
-{
-    if (operation->next)
-        operation->next->previous = operation->previous;
-    if (operation->previous)
-        operation->previous->next = operation->next;
-    else
-        *list = operation->next;
-}
-
-static void link_operation(struct operation *operation)
-{
-    if (!(operation->flags & OPERATION_ELSEWHERE)) {
-        link_into(&pending_here, operation);
-        return;
-    }
-    (void)pthread_mutex_lock(&elsewhere_lock);
-    link_into(&pending_elsewhere, operation);
-    (void)pthread_mutex_unlock(&elsewhere_lock);
-}
-
-static void unlink_operation(const struct operation *operation)
-{
-    if (!(operation->flags & OPERATION_ELSEWHERE)) {
-        unlink_from(&pending_here, operation);
-        return;
-    }
-    (void)pthread_mutex_lock(&elsewhere_lock);
-    unlink_from(&pending_elsewhere, operation);
-    (void)pthread_mutex_unlock(&elsewhere_lock);
-}
-
-static int each_in(const struct operation *list, int (*visit)(const struct operation *operation, void *arg), void *arg)
-{
+    const struct operation *operation;
     int r = 0;
 
-    for (const struct operation *operation = list; operation && r == 0; operation = operation->next)
+    LIST_FOREACH (operation, list, pending) {
         r = visit(operation, arg);
+        if (r != 0)
+            break;
+    }
     return r;
 }
 
 int operation_each(int (*visit)(const struct operation *operation, void *arg), void *arg)
 {
-    int r = each_in(pending_here, visit, arg);
+    int r = each_in(&pending_here, visit, arg);
 
     if (r != 0)
         return r;
     (void)pthread_mutex_lock(&elsewhere_lock);
-    r = each_in(pending_elsewhere, visit, arg);
+    r = each_in(&pending_elsewhere, visit, arg);
     (void)pthread_mutex_unlock(&elsewhere_lock);
     return r;
 }
 
 /* ---- An operation's life ---- */
 
-/* The link for what the running operation begins. It is made once for all of them. */
-static struct async_parent *async_parent_of_current(void)
-{
-    struct operation *running = current_state.operation;
-
-    if (!running)
-        return NULL;
-    if (!running->self)
-        running->self = async_parent_new(&running->info, running->parent);
-    return running->self;
-}
-
-static void tell_of_new(struct operation *operation)
-{
-    if (operation->info.since_us == 0)
-        operation->info.since_us = time_coarse_us();
-    if (hook_listens())
-        hook_tell(HOOK_INIT, &operation->info);
-    else
-        operation->flags |= OPERATION_UNTOLD;
-}
-
 void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
                         unsigned flags, struct weft_context *context, const char *name)
 {
-    struct async_parent *async_parent = async_parent_of_current();
+    struct operation *running = current_state.operation;
+    struct async_parent *async_parent = NULL;
 
+    if (running) {
+        /* The link for what the running operation begins is made once for all of that. */
+        if (!running->self)
+            running->self = async_parent_new(&running->info, running->parent);
+        async_parent = running->self;
+    }
     operation->info.id = operation_next_id();
-    operation->info.trigger = current_state.operation ? current_state.operation->info.id : 0;
+    operation->info.trigger = running ? running->info.id : 0;
     operation->info.kind = class->kind;
     operation->info.name = name;
     operation->info.place = place;
@@ -136,9 +86,21 @@ void operation_begin_in(struct operation *operation, const struct operation_clas
     operation->parent = flags & OPERATION_ELSEWHERE ? async_parent_copy(async_parent) : async_parent_ref(async_parent);
     operation->self = NULL;
     operation->flags = (uint8_t)flags;
-    link_operation(operation);
-    if (hooks_any())
-        tell_of_new(operation);
+    if (flags & OPERATION_ELSEWHERE) {
+        (void)pthread_mutex_lock(&elsewhere_lock);
+        LIST_INSERT_HEAD(&pending_elsewhere, operation, pending);
+        (void)pthread_mutex_unlock(&elsewhere_lock);
+    } else {
+        LIST_INSERT_HEAD(&pending_here, operation, pending);
+    }
+    if (!hooks_any())
+        return;
+    if (operation->info.since_us == 0)
+        operation->info.since_us = time_coarse_us();
+    if (hook_listens())
+        hook_tell(HOOK_INIT, &operation->info);
+    else
+        operation->flags |= OPERATION_UNTOLD;
 }
 
 void operation_begin(struct operation *operation, const struct operation_class *class, const void *place,
@@ -169,12 +131,14 @@ void operation_after(const struct operation *operation)
 
 void operation_enter(struct operation *operation, struct current *saved)
 {
+    assert(operation_is_pending(operation));
     current_enter_operation(saved, frame_ref(operation->info.context), operation);
     operation_before(operation);
 }
 
 void operation_enter_last(struct operation *operation, struct current *saved)
 {
+    assert(operation_is_pending(operation) && !(operation->flags & OPERATION_LENT));
     operation->flags |= OPERATION_LENT;
     current_enter_operation(saved, operation->info.context, operation);
     operation_before(operation);
@@ -209,7 +173,13 @@ void operation_end(struct operation *operation)
 {
     if (!operation_is_pending(operation))
         return;
-    unlink_operation(operation);
+    if (operation->flags & OPERATION_ELSEWHERE) {
+        (void)pthread_mutex_lock(&elsewhere_lock);
+        LIST_REMOVE(operation, pending);
+        (void)pthread_mutex_unlock(&elsewhere_lock);
+    } else {
+        LIST_REMOVE(operation, pending);
+    }
     tell(HOOK_DESTROY, operation);
     operation->class = NULL;
 

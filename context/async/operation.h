@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <weft/hooks.h>
 
@@ -46,7 +47,7 @@ struct operation {
     const struct operation_class *class;
     struct async_parent *parent; /* how the code that began it came to run */
     struct async_parent *self;   /* made when its code first begins an operation */
-    struct operation *previous, *next;
+    LIST_ENTRY(operation) pending;
     uint8_t flags;
 };
 

@@ -88,13 +88,6 @@ static bool is_in(const struct object *object, uintptr_t address)
     return address - object->begin < object->end - object->begin;
 }
 
-static bool is_libevent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return strncmp(slash ? slash + 1 : path, "libevent", strlen("libevent")) == 0;
-}
-
 struct question {
     uintptr_t address;
     struct object answer;
@@ -119,7 +112,9 @@ static int answer(struct dl_phdr_info *info, size_t size, void *arg)
     }
     if (!is_in(&object, question->address))
         return 0;
-    object.is_exempt = is_libevent(info->dlpi_name);
+    const char *slash = strrchr(info->dlpi_name, '/');
+    const char *file = slash ? slash + 1 : info->dlpi_name;
+    object.is_exempt = strncmp(file, "libevent", strlen("libevent")) == 0;
     question->answer = object;
     return 1;
 }
@@ -139,16 +134,6 @@ static void remember(const struct object *object)
         __atomic_store_n(&known.count, place + 1, __ATOMIC_RELEASE);
     }
     (void)pthread_mutex_unlock(&known.lock);
-}
-
-static bool ask_linker(uintptr_t address)
-{
-    struct question question = {.address = address};
-
-    if (dl_iterate_phdr(answer, &question) == 0)
-        return false;
-    remember(&question.answer);
-    return question.answer.is_exempt;
 }
 
 void propagate_exempt(const void *address)
@@ -176,7 +161,11 @@ bool propagate_exempts(const void *callback)
             __atomic_store_n(&known.last, i, __ATOMIC_RELAXED);
             return __atomic_load_n(&known.objects[i].is_exempt, __ATOMIC_RELAXED);
         }
-    return ask_linker(address);
+    struct question question = {.address = address};
+    if (dl_iterate_phdr(answer, &question) == 0)
+        return false;
+    remember(&question.answer);
+    return question.answer.is_exempt;
 }
 
 /* ---- Inside of a wrapper ---- */

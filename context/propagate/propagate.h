@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include <event2/event.h>
 
@@ -62,8 +63,8 @@ enum base_owner { BASE_IDLE, BASE_RUN_HERE, BASE_RUN_ELSEWHERE };
 /* A loop that is being run. On the stack of event_base_loop(). */
 struct running_loop {
     struct event_base *base;
-    struct running_loop *outer; /* of the same thread */
-    struct running_loop *next;  /* of all threads */
+    struct running_loop *outer;          /* of the same thread */
+    LIST_ENTRY(running_loop) everywhere; /* of all threads */
 };
 
 extern _Thread_local struct running_loop *loops_here;

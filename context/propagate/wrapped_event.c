@@ -12,22 +12,11 @@
 /* Records of a thread that are free, so that an event costs no allocation. */
 enum { SPARE_MAX = 256 };
 
-static _Thread_local struct wrapped_event *spare;
+static _Thread_local SLIST_HEAD(, wrapped_event) spare;
 static _Thread_local unsigned spare_count;
 
 /* The record whose callback is being run for what was the last time when it began; the innermost. */
 static _Thread_local struct wrapped_event *firing;
-
-static struct wrapped_event *record_new(void)
-{
-    struct wrapped_event *wrapped = spare;
-
-    if (!wrapped)
-        return malloc(sizeof(*wrapped));
-    spare = (struct wrapped_event *)wrapped->operation.next;
-    spare_count--;
-    return wrapped;
-}
 
 static void record_free(struct wrapped_event *wrapped)
 {
@@ -36,17 +25,16 @@ static void record_free(struct wrapped_event *wrapped)
         free(wrapped);
         return;
     }
-    wrapped->operation.next = (struct operation *)spare;
-    spare = wrapped;
+    SLIST_INSERT_HEAD(&spare, wrapped, next_spare);
     spare_count++;
 }
 
 void wrapped_event_drain(void)
 {
-    while (spare) {
-        struct wrapped_event *wrapped = spare;
+    while (!SLIST_EMPTY(&spare)) {
+        struct wrapped_event *wrapped = SLIST_FIRST(&spare);
 
-        spare = (struct wrapped_event *)wrapped->operation.next;
+        SLIST_REMOVE_HEAD(&spare, next_spare);
         free(wrapped);
     }
     spare_count = 0;
@@ -117,12 +105,6 @@ static const struct operation_class *class_of(const struct event *event)
 
 /* ---- Following ---- */
 
-static unsigned flags_for(struct event_base *base, const struct operation_class *class)
-{
-    return (propagate_owner(base) == BASE_RUN_HERE ? 0 : OPERATION_ELSEWHERE) |
-           (class == &timer_class ? OPERATION_UNTIMED : 0);
-}
-
 /* Whether the callback may be called once more after the call that has just begun. */
 static bool is_still_to_run(const struct event *event)
 {
@@ -144,18 +126,6 @@ static void let_go(struct wrapped_event *wrapped)
 {
     operation_end(&wrapped->operation);
     record_free(wrapped);
-}
-
-static void run_repeatedly(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
-{
-    struct current saved;
-
-    wrapped->running++;
-    operation_enter(&wrapped->operation, &saved);
-    wrapped->callback(fd, what, wrapped->arg);
-    operation_leave(&wrapped->operation, &saved);
-    if (--wrapped->running == 0 && wrapped->dropped)
-        let_go(wrapped);
 }
 
 /* The callback may arm its event again, which makes it the event's record again. */
@@ -180,7 +150,14 @@ static void run_wrapped(evutil_socket_t fd, short what, void *arg)
     struct wrapped_event *wrapped = arg;
 
     if (is_still_to_run(wrapped->event) || wrapped->running > 0) {
-        run_repeatedly(wrapped, fd, what);
+        struct current saved;
+
+        wrapped->running++;
+        operation_enter(&wrapped->operation, &saved);
+        wrapped->callback(fd, what, wrapped->arg);
+        operation_leave(&wrapped->operation, &saved);
+        if (--wrapped->running == 0 && wrapped->dropped)
+            let_go(wrapped);
     } else {
         /* Before the callback, which may free the memory of an event that waits for nothing any more. */
         wrapped->fired = wrapped->event;
@@ -201,16 +178,24 @@ struct wrapped_event *wrapped_event_of(const struct event *event)
 
 static struct wrapped_event *begin(struct event_base *base, const struct operation_class *class, const void *place)
 {
-    struct wrapped_event *wrapped = record_new();
+    struct wrapped_event *wrapped = SLIST_FIRST(&spare);
+    unsigned flags = (propagate_owner(base) == BASE_RUN_HERE ? 0 : OPERATION_ELSEWHERE) |
+                     (class == &timer_class ? OPERATION_UNTIMED : 0);
 
-    if (!wrapped)
-        return NULL;
+    if (wrapped) {
+        SLIST_REMOVE_HEAD(&spare, next_spare);
+        spare_count--;
+    } else {
+        wrapped = malloc(sizeof(*wrapped));
+        if (!wrapped)
+            return NULL;
+    }
     wrapped->base = base;
     wrapped->event = NULL;
     wrapped->running = 0;
     wrapped->dropped = false;
     wrapped->fired = NULL;
-    operation_begin(&wrapped->operation, class, place, flags_for(base, class));
+    operation_begin(&wrapped->operation, class, place, flags);
     return wrapped;
 }
 
@@ -273,6 +258,8 @@ void wrapped_event_drop(struct wrapped_event *wrapped)
 {
     static const struct timeval at_once;
 
+    if (!wrapped)
+        return;
     if (wrapped->event)
         restore(wrapped);
     if (propagate_owner(wrapped->base) == BASE_RUN_ELSEWHERE)
@@ -293,10 +280,11 @@ static int find_of_base(const struct operation *operation, void *arg)
 
     if (class != &timer_class && class != &fd_class && class != &signal_class && class != &once_class)
         return 0;
-    if (container_of(operation, const struct wrapped_event, operation)->base != search->base ||
-        container_of(operation, const struct wrapped_event, operation)->dropped)
+    struct wrapped_event *wrapped =
+        (struct wrapped_event *)container_of(operation, const struct wrapped_event, operation);
+    if (wrapped->base != search->base || wrapped->dropped)
         return 0;
-    search->found = (struct wrapped_event *)(uintptr_t)operation;
+    search->found = wrapped;
     return 1;
 }
 

@@ -5,13 +5,18 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include <event2/event_struct.h>
 
 #include "context/propagate/propagate.h"
 
 struct wrapped_event {
     struct operation operation;
-    struct event_base *base;
+    union {
+        struct event_base *base;
+        SLIST_ENTRY(wrapped_event) next_spare; /* while the record is free */
+    };
     struct event *event; /* NULL: a call of event_base_once() */
     event_callback_fn callback;
     void *arg;
@@ -42,7 +47,7 @@ struct wrapped_event *wrapped_event_once_new(struct event_base *base, event_call
 void wrapped_event_run_once(evutil_socket_t fd, short what, void *arg);
 
 /* Gives the event its own callback back, releases the context, and frees the record (after the callback, if that is
- * running). */
+ * running). Takes NULL. */
 void wrapped_event_drop(struct wrapped_event *wrapped);
 
 /* Drops all that belong to a base which is about to be freed. */

@@ -17,7 +17,7 @@ import gdb.unwinder
 LOOP = "loop_of_thread"  # struct weft_loop *, of the thread
 RUNNER = "runner_of_thread"  # struct runner *, of the thread
 CURRENT = "current_state"  # struct current, of the thread
-OPERATIONS = "pending_here"  # struct operation *, of the thread: the newest
+OPERATIONS = "pending_here"  # struct operations, of the thread: the newest first
 OUTERMOST = "run_function"  # of a fiber's stack, as far as anybody wants to see it
 BORROWS = 2  # OPERATION_BORROWS: the operation is a wait
 STATES = {"TASK_READY": "ready", "TASK_RUNNING": "running", "TASK_WAITING": "waiting", "TASK_ENDED": "ended"}
@@ -107,7 +107,7 @@ def current_context():
 
 def operations():
     """Those of the selected thread, the oldest first."""
-    return [Operation(item.dereference()) for item in follow(gdb.parse_and_eval(OPERATIONS), "next")][::-1]
+    return [Operation(item.dereference()) for item in follow(gdb.parse_and_eval(OPERATIONS)["lh_first"], "pending", "le_next")][::-1]
 
 
 # ---- Values ----

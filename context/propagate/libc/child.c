@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/wait.h>
 
 #include "context/container.h"
@@ -14,14 +15,14 @@ SANITIZED(waitid);
 struct child {
     struct operation operation;
     pid_t pid;
-    struct child *next;
+    LIST_ENTRY(child) among_all;
 };
 
 /* The count is read without the lock: who waits for a child of its own has seen it begin. */
 static struct {
     pthread_mutex_t lock;
     pthread_once_t once;
-    struct child *first;
+    LIST_HEAD(, child) all;
     unsigned count;
 } children = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
 
@@ -49,7 +50,7 @@ static void unlock(void)
 static void in_child(void)
 {
     (void)pthread_mutex_init(&children.lock, NULL);
-    children.first = NULL;
+    LIST_INIT(&children.all);
     children.count = 0;
 }
 
@@ -70,12 +71,12 @@ static struct child *take(bool (*matches)(const struct child *child, pid_t pid),
         return NULL;
 
     lock();
-    struct child **place = &children.first;
-    while (*place && !matches(*place, pid))
-        place = &(*place)->next;
-    struct child *child = *place;
+    struct child *child;
+    LIST_FOREACH (child, &children.all, among_all)
+        if (matches(child, pid))
+            break;
     if (child) {
-        *place = child->next;
+        LIST_REMOVE(child, among_all);
         set_count(children.count - 1);
     }
     unlock();
@@ -125,8 +126,7 @@ void child_begin(pid_t pid, const void *place)
     child->pid = pid;
     operation_begin(&child->operation, &child_class, place, OPERATION_ELSEWHERE);
     lock();
-    child->next = children.first;
-    children.first = child;
+    LIST_INSERT_HEAD(&children.all, child, among_all);
     set_count(children.count + 1);
     unlock();
 }

@@ -29,16 +29,6 @@ SANITIZED(waitpid);
 
 /* ---- Beginning ---- */
 
-/* In a child that was forked: from now on it has these variables. */
-static void take_over(const struct environment *environment)
-{
-    static struct environment own;
-
-    environ = environment->variables;
-    environment_done(&own);
-    own = *environment;
-}
-
 /* The environment is made before the fork: in the child other threads are gone, and what they held is not. */
 PROPAGATE_EXPORT pid_t fork(void)
 {
@@ -53,7 +43,12 @@ PROPAGATE_EXPORT pid_t fork(void)
     }
     pid_t pid = REAL_OR_SANITIZED(fork)();
     if (pid == 0) {
-        take_over(&environment);
+        /* The child has these variables from now on, until it forks one itself. */
+        static struct environment own;
+
+        environ = environment.variables;
+        environment_done(&own);
+        own = environment;
         return pid;
     }
     int error = errno;

@@ -10,48 +10,24 @@
 PROPAGATE_LINKED(loops);
 
 _Thread_local struct running_loop *loops_here;
-static struct running_loop *loops_everywhere;
+static LIST_HEAD(, running_loop) loops_everywhere;
 static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
 
 FORK_LOCK(loops_lock, FORK_LOCK_INNER);
-
-static void begin_loop(struct running_loop *loop)
-{
-    loop->outer = loops_here;
-    loops_here = loop;
-    (void)pthread_mutex_lock(&loops_lock);
-    loop->next = loops_everywhere;
-    loops_everywhere = loop;
-    (void)pthread_mutex_unlock(&loops_lock);
-}
-
-static void end_loop(struct running_loop *loop)
-{
-    loops_here = loop->outer;
-    (void)pthread_mutex_lock(&loops_lock);
-    struct running_loop **place = &loops_everywhere;
-    while (*place != loop)
-        place = &(*place)->next;
-    *place = loop->next;
-    (void)pthread_mutex_unlock(&loops_lock);
-}
-
-static bool is_run_elsewhere(const struct event_base *base)
-{
-    (void)pthread_mutex_lock(&loops_lock);
-    const struct running_loop *loop = loops_everywhere;
-    while (loop && loop->base != base)
-        loop = loop->next;
-    (void)pthread_mutex_unlock(&loops_lock);
-    return loop != NULL;
-}
 
 enum base_owner propagate_owner_of_other(const struct event_base *base)
 {
     for (const struct running_loop *loop = loops_here; loop; loop = loop->outer)
         if (loop->base == base)
             return BASE_RUN_HERE;
-    return is_run_elsewhere(base) ? BASE_RUN_ELSEWHERE : BASE_IDLE;
+
+    const struct running_loop *elsewhere;
+    (void)pthread_mutex_lock(&loops_lock);
+    LIST_FOREACH (elsewhere, &loops_everywhere, everywhere)
+        if (elsewhere->base == base)
+            break;
+    (void)pthread_mutex_unlock(&loops_lock);
+    return elsewhere ? BASE_RUN_ELSEWHERE : BASE_IDLE;
 }
 
 bool propagate_runs_loop(void)
@@ -62,12 +38,15 @@ bool propagate_runs_loop(void)
 /* A loop runs at the root, also where a callback runs another one: what fires there is not the waiting code's. */
 PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
 {
-    struct running_loop loop = {.base = base};
+    struct running_loop loop = {.base = base, .outer = loops_here};
     bool is_somebodys = running_job_get() != 0;
     struct running_job_kept kept;
     struct current saved;
 
-    begin_loop(&loop);
+    loops_here = &loop;
+    (void)pthread_mutex_lock(&loops_lock);
+    LIST_INSERT_HEAD(&loops_everywhere, &loop, everywhere);
+    (void)pthread_mutex_unlock(&loops_lock);
     propagate_suspend(&saved);
     if (is_somebodys)
         kept = running_job_keep();
@@ -75,7 +54,10 @@ PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
     if (is_somebodys)
         running_job_go_on(&kept);
     propagate_resume(&saved);
-    end_loop(&loop);
+    loops_here = loop.outer;
+    (void)pthread_mutex_lock(&loops_lock);
+    LIST_REMOVE(&loop, everywhere);
+    (void)pthread_mutex_unlock(&loops_lock);
     if (!loops_here)
         wrapped_event_drain();
     return r;

@@ -4,6 +4,7 @@
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_struct.h>
 
+#include "context/container.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/wrapped_callback.h"
 
@@ -27,7 +28,7 @@ static const char *enabled_in_words(const struct bufferevent *bufferevent)
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    struct callbacks *callbacks = (struct callbacks *)(uintptr_t)operation;
+    const struct callbacks *callbacks = container_of(operation, const struct callbacks, wrapped.operation);
     const struct bufferevent *bufferevent = atomic_load(&callbacks->bufferevent);
     int fd = bufferevent ? (int)event_get_fd(&bufferevent->ev_read) : -1;
 
@@ -103,14 +104,6 @@ static struct callbacks *callbacks_new(struct bufferevent *bufferevent, bufferev
     return callbacks;
 }
 
-static void callbacks_drop(struct callbacks *callbacks)
-{
-    if (!callbacks)
-        return;
-    atomic_store(&callbacks->bufferevent, NULL);
-    wrapped_callback_drop(&callbacks->wrapped);
-}
-
 /* Also called by bufferevent_free(), which sets none. */
 PROPAGATE_EXPORT void bufferevent_setcb(struct bufferevent *bufferevent, bufferevent_data_cb read,
                                         bufferevent_data_cb write, bufferevent_event_cb event, void *arg)
@@ -126,7 +119,10 @@ PROPAGATE_EXPORT void bufferevent_setcb(struct bufferevent *bufferevent, buffere
         REAL(bufferevent_setcb)(bufferevent, read, write, event, arg);
     }
     REAL(bufferevent_unlock)(bufferevent);
-    callbacks_drop(old);
+    if (old) {
+        atomic_store(&old->bufferevent, NULL);
+        wrapped_callback_drop(&old->wrapped);
+    }
 }
 
 PROPAGATE_EXPORT void bufferevent_getcb(struct bufferevent *bufferevent, bufferevent_data_cb *ret_read,

@@ -68,21 +68,14 @@ static void run_address_lookup(int result, struct evutil_addrinfo *addresses, vo
 
 /* ---- Asking ---- */
 
-static struct event_base *base_of(struct evdns_base *resolver)
+static struct lookup *lookup_new(struct evdns_base *resolver, const char *name, void *arg, const void *place)
 {
     struct wrapped_callback *note = wrapped_callback_find(resolver, &resolver_class);
     struct event_base *base = note ? note->base : NULL;
 
     if (note)
         wrapped_callback_unref(note);
-    return base;
-}
-
-static struct lookup *lookup_new(struct evdns_base *resolver, const char *name, void *arg, const void *place)
-{
-    struct event_base *base = base_of(resolver);
     struct lookup *lookup = base ? wrapped_callback_new(sizeof(*lookup), &lookup_class, base, place) : NULL;
-
     if (!lookup)
         return NULL;
     lookup->resolver = resolver;

@@ -140,24 +140,19 @@ PROPAGATE_EXPORT int evbuffer_defer_callbacks(struct evbuffer *buffer, struct ev
     return r;
 }
 
-/* What a loop has been asked to call is called after the buffer has been freed, too. */
-static void end_watchers(struct wrapped_callback *watchers, struct wrapped_callback *deferral)
-{
-    if (!deferral) {
-        wrapped_callback_end_all(watchers, wrapped_callback_drop);
-        return;
-    }
-    for (struct wrapped_callback *watcher = watchers; watcher; watcher = watcher->next)
-        watcher->base = deferral->base;
-    wrapped_callback_end_all(watchers, wrapped_callback_retire);
-    wrapped_callback_unref(deferral);
-}
-
 PROPAGATE_EXPORT void evbuffer_free(struct evbuffer *buffer)
 {
     struct wrapped_callback *watchers = wrapped_callback_take_all(buffer, &watcher_class);
     struct wrapped_callback *deferral = wrapped_callback_take(buffer, &deferral_class, NULL, NULL);
 
     REAL(evbuffer_free)(buffer);
-    end_watchers(watchers, deferral);
+    if (!deferral) {
+        wrapped_callback_end_all(watchers, wrapped_callback_drop);
+        return;
+    }
+    /* What a loop has been asked to call is called after the buffer has been freed, too. */
+    for (struct wrapped_callback *watcher = watchers; watcher; watcher = watcher->next)
+        watcher->base = deferral->base;
+    wrapped_callback_end_all(watchers, wrapped_callback_retire);
+    wrapped_callback_unref(deferral);
 }

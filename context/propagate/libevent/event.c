@@ -9,12 +9,6 @@ PROPAGATE_LINKED(events);
 
 /* ---- Scheduling ---- */
 
-static void drop_if_any(struct wrapped_event *wrapped)
-{
-    if (wrapped)
-        wrapped_event_drop(wrapped);
-}
-
 /* The record that the event has from now on, or NULL. An event that is followed in the same context already, as one
  * that is armed by its own callback, keeps its record. */
 static struct wrapped_event *follow(struct event *event, struct wrapped_event *old, const struct timeval *timeout,
@@ -22,7 +16,7 @@ static struct wrapped_event *follow(struct event *event, struct wrapped_event *o
 {
     if (old && old->operation.info.context == current_state.context)
         return old;
-    drop_if_any(old);
+    wrapped_event_drop(old);
     struct wrapped_event *again = wrapped_event_again(event, timeout, place);
     if (again)
         return again;
@@ -76,7 +70,7 @@ PROPAGATE_EXPORT int event_base_once(struct event_base *base, evutil_socket_t fd
 /* After the library's function, which may wait for a callback that another thread runs. */
 static int taken_back(struct wrapped_event *wrapped, int r)
 {
-    drop_if_any(wrapped);
+    wrapped_event_drop(wrapped);
     return r;
 }
 
@@ -112,13 +106,13 @@ PROPAGATE_EXPORT int event_remove_timer(struct event *event)
 
 PROPAGATE_EXPORT int event_finalize(unsigned flags, struct event *event, event_finalize_callback_fn callback)
 {
-    drop_if_any(wrapped_event_of(event));
+    wrapped_event_drop(wrapped_event_of(event));
     return REAL(event_finalize)(flags, event, callback);
 }
 
 PROPAGATE_EXPORT int event_free_finalize(unsigned flags, struct event *event, event_finalize_callback_fn callback)
 {
-    drop_if_any(wrapped_event_of(event));
+    wrapped_event_drop(wrapped_event_of(event));
     return REAL(event_free_finalize)(flags, event, callback);
 }
 

@@ -51,22 +51,6 @@ static const char *name_of_method(enum evhttp_cmd_type command)
     return "?";
 }
 
-static void write_target(struct exchange *exchange, struct evhttp_connection *connection, enum evhttp_cmd_type command,
-                         const char *uri)
-{
-    char *host = NULL;
-    ev_uint16_t port = 0;
-
-    REAL(evhttp_connection_get_peer)(connection, &host, &port);
-    /* A proxy is sent the whole URI. */
-    if (uri[0] == '/')
-        (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s:%u%s", name_of_method(command), host, port,
-                       uri);
-    else
-        (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s by way of %s:%u", name_of_method(command),
-                       uri, host, port);
-}
-
 /* ---- In place of the user's callbacks ---- */
 
 static void exchange_end(struct exchange *exchange);
@@ -138,25 +122,20 @@ static void take_over(struct exchange *exchange, struct evhttp_request *request)
     request->cb_arg = exchange;
 }
 
-static void give_back(struct exchange *exchange)
-{
-    struct evhttp_request *request = exchange->request;
-
-    exchange->request = NULL;
-    request->cb = exchange->done;
-    request->chunk_cb = exchange->chunk;
-    request->header_cb = exchange->header;
-    request->error_cb = exchange->error;
-    request->cb_arg = exchange->arg;
-}
-
 static void exchange_end(struct exchange *exchange)
 {
     if (exchange->is_over || exchange->done_follows)
         return;
     exchange->is_over = true;
-    if (exchange->request)
-        give_back(exchange);
+    struct evhttp_request *request = exchange->request;
+    if (request) {
+        exchange->request = NULL;
+        request->cb = exchange->done;
+        request->chunk_cb = exchange->chunk;
+        request->header_cb = exchange->header;
+        request->error_cb = exchange->error;
+        request->cb_arg = exchange->arg;
+    }
     wrapped_callback_drop(&exchange->wrapped);
 }
 
@@ -170,8 +149,19 @@ static struct exchange *exchange_new(struct evhttp_connection *connection, struc
         wrapped_callback_new(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection), place);
     if (!exchange)
         return NULL;
-    if (operation_is_pending(&exchange->wrapped.operation))
-        write_target(exchange, connection, command, uri);
+    if (operation_is_pending(&exchange->wrapped.operation)) {
+        const char *method = name_of_method(command);
+        char *host = NULL;
+        ev_uint16_t port = 0;
+
+        REAL(evhttp_connection_get_peer)(connection, &host, &port);
+        /* A proxy is sent the whole URI. */
+        if (uri[0] == '/')
+            (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s:%u%s", method, host, port, uri);
+        else
+            (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s by way of %s:%u", method, uri, host,
+                           port);
+    }
     take_over(exchange, request);
     return exchange;
 }
