@@ -244,15 +244,6 @@ void weft_scope_begin(struct weft_scope *scope)
     current_state.writable = true;
 }
 
-static bool scope_is_open(uint64_t serial)
-{
-    const struct current_scope *open = current_state.scopes;
-
-    while (open && open->serial != serial)
-        open = open->outer;
-    return open != NULL;
-}
-
 int weft_scope_end(struct weft_scope *scope)
 {
     if (!scope)
@@ -262,7 +253,10 @@ int weft_scope_end(struct weft_scope *scope)
         scope->serial = 0;
         return 0;
     }
-    if (!scope_is_open(scope->serial))
+    const struct current_scope *open = current_state.scopes;
+    while (open && open->serial != scope->serial)
+        open = open->outer;
+    if (!open)
         return -EINVAL;
 
     int result = 0;

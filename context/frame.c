@@ -84,12 +84,6 @@ static struct frame_value *value_new(const struct frame_key *key, const struct f
     return value;
 }
 
-static struct frame_value *value_ref(struct frame_value *value)
-{
-    reference_take(&value->references);
-    return value;
-}
-
 static void value_unref(struct frame_value *value)
 {
     if (!reference_drop(&value->references))
@@ -97,11 +91,6 @@ static void value_unref(struct frame_value *value)
     if (value->kind == FRAME_POINTER && value->release)
         current_release(value->release, value->pointer);
     free(value);
-}
-
-static bool value_has_name(const struct frame_value *value, const struct frame_key *key)
-{
-    return value->hash == key->hash && value->name_size == key->size && memcmp(value->text, key->name, key->size) == 0;
 }
 
 /* ---- Frames ---- */
@@ -176,9 +165,12 @@ void frame_free(struct weft_context *frame)
 
 static struct frame_value *const *frame_find_set(const struct weft_context *frame, const struct frame_key *key)
 {
-    for (size_t i = 0; i < frame->count; i++)
-        if (value_has_name(frame->values[i], key))
+    for (size_t i = 0; i < frame->count; i++) {
+        const struct frame_value *value = frame->values[i];
+
+        if (value->hash == key->hash && value->name_size == key->size && memcmp(value->text, key->name, key->size) == 0)
             return &frame->values[i];
+    }
     return NULL;
 }
 
@@ -219,8 +211,10 @@ static struct weft_context *frame_copy(const struct weft_context *frame, size_t 
             (void)seed_unref(frame->seed);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++)
-        copy->values[i] = value_ref(frame->values[i]);
+    for (size_t i = 0; i < count; i++) {
+        reference_take(&frame->values[i]->references);
+        copy->values[i] = frame->values[i];
+    }
     copy->count = (uint16_t)count;
     copy->owner = frame_owner(frame);
     copy->bytes = frame ? frame->bytes : 0;

@@ -47,21 +47,6 @@ const struct frame_entry *seed_at(const struct seed *seed, size_t place, struct 
     return &found->entry;
 }
 
-static void add(struct seed *seed, const struct frame_entry *entry)
-{
-    struct frame_key key = frame_key(entry->name);
-
-    if (seed_find(seed, &key))
-        return;
-
-    uint32_t place = key.hash & seed->mask;
-    while (seed->table[place])
-        place = (place + 1) & seed->mask;
-    seed->entries[seed->count] = (struct seed_entry){.entry = *entry, .name_size = key.size, .hash = key.hash};
-    seed->count++;
-    seed->table[place] = (uint16_t)seed->count;
-}
-
 int seed_new(const struct frame_entry *entries, size_t count, struct seed **ret_seed)
 {
     size_t places = 4;
@@ -78,8 +63,18 @@ int seed_new(const struct frame_entry *entries, size_t count, struct seed **ret_
     *seed = (struct seed){.references = 1, .mask = (uint32_t)places - 1};
     seed->table = (uint16_t *)((char *)seed->entries + entries_size);
     memset(seed->table, 0, places * sizeof(uint16_t));
-    for (size_t i = 0; i < count; i++)
-        add(seed, &entries[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct frame_key key = frame_key(entries[i].name);
+
+        if (seed_find(seed, &key))
+            continue;
+        uint32_t place = key.hash & seed->mask;
+        while (seed->table[place])
+            place = (place + 1) & seed->mask;
+        seed->entries[seed->count] = (struct seed_entry){.entry = entries[i], .name_size = key.size, .hash = key.hash};
+        seed->count++;
+        seed->table[place] = (uint16_t)seed->count;
+    }
     *ret_seed = seed;
     return 0;
 }

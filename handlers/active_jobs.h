@@ -5,13 +5,14 @@
 #pragma once
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 struct weft_job;
 
 /* The lock is there because a job is freed on whichever thread lets go of its last context. */
 struct active_jobs {
     pthread_mutex_t lock;
-    struct weft_job *oldest, *newest;
+    TAILQ_HEAD(, weft_job) jobs; /* the oldest first */
 };
 
 void active_jobs_init(struct active_jobs *active_jobs);

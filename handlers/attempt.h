@@ -59,7 +59,7 @@ struct weft_job {
     const struct job_type *type;
     struct weft_task *task;                  /* while the chain runs */
     struct weft_job *previous, *next;        /* in the runner's list of those */
-    struct weft_job *older, *newer;          /* among the active jobs */
+    TAILQ_ENTRY(weft_job) among_active;      /* the active jobs */
     const struct seed *seed;                 /* of its context: tells how much of that is left */
     size_t position;                         /* in the chain: the next handler */
     bool rest_ran;                           /* weft_next() has been called at the end of the chain, or has ended */

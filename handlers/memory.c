@@ -10,17 +10,17 @@
 enum { CHUNK_SIZE = 2048 };
 
 struct memory_chunk {
-    struct memory_chunk *next;
+    SLIST_ENTRY(memory_chunk) next;
     size_t size;
     alignas(max_align_t) char bytes[];
 };
 
 void memory_done(struct memory *memory)
 {
-    while (memory->chunks) {
-        struct memory_chunk *chunk = memory->chunks;
+    while (!SLIST_EMPTY(&memory->chunks)) {
+        struct memory_chunk *chunk = SLIST_FIRST(&memory->chunks);
 
-        memory->chunks = chunk->next;
+        SLIST_REMOVE_HEAD(&memory->chunks, next);
         free(chunk);
     }
     memory->left = 0;
@@ -32,19 +32,19 @@ void *memory_get(struct memory *memory, size_t size)
         return NULL;
 
     size_t needed = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-    if (memory->left < needed || !memory->chunks) {
+    if (memory->left < needed || SLIST_EMPTY(&memory->chunks)) {
         size_t chunk_size = needed > CHUNK_SIZE ? needed : CHUNK_SIZE;
         struct memory_chunk *chunk = malloc(sizeof(*chunk) + chunk_size);
 
         if (!chunk)
             return NULL;
-        chunk->next = memory->chunks;
         chunk->size = chunk_size;
-        memory->chunks = chunk;
+        SLIST_INSERT_HEAD(&memory->chunks, chunk, next);
         memory->left = chunk_size;
     }
 
-    char *piece = memory->chunks->bytes + memory->chunks->size - memory->left;
+    struct memory_chunk *first = SLIST_FIRST(&memory->chunks);
+    char *piece = first->bytes + first->size - memory->left;
     memory->left -= needed;
     return memset(piece, 0, size);
 }

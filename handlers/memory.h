@@ -5,12 +5,13 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 struct memory_chunk;
 
 /* Zero-initialised it is empty. */
 struct memory {
-    struct memory_chunk *chunks;
+    SLIST_HEAD(, memory_chunk) chunks;
     size_t left; /* in the first chunk */
 };
 

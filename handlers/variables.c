@@ -1,5 +1,6 @@
 #include "handlers/variables.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "context/macros.h"
@@ -8,32 +9,27 @@
 
 enum { TRACEPARENT_SIZE = 56 };
 
-/* NULL where the job has no trace. The parent of what the child does is this attempt. */
-static const char *write_traceparent(const struct weft_job *job, char buffer[static TRACEPARENT_SIZE])
-{
-    const struct job *record = job->record;
-
-    if (!record->trace_id)
-        return NULL;
-    (void)snprintf(buffer, TRACEPARENT_SIZE, "00-%s-%s-%s", record->trace_id, job->span_id, record->trace_flags);
-    return buffer;
-}
-
 /* In a context that is no job's, the names are given all the same, so that none is inherited. */
 static int provide(struct environment *environment)
 {
     const struct weft_job *job = weft_job_current();
+    const struct job *record = job ? job->record : NULL;
+    bool has_trace = record && record->trace_id;
     char traceparent[TRACEPARENT_SIZE];
     const struct {
         const char *name, *value;
     } variables[] = {
-        {"WEFT_JOB_ID", job ? job->record->id : NULL},
-        {"WEFT_JOB_TYPE", job ? job->record->type : NULL},
+        {"WEFT_JOB_ID", record ? record->id : NULL},
+        {"WEFT_JOB_TYPE", record ? record->type : NULL},
         {"WEFT_ATTEMPT", job ? job->attempt_text : NULL},
-        {"TRACEPARENT", job ? write_traceparent(job, traceparent) : NULL},
+        {"TRACEPARENT", has_trace ? traceparent : NULL},
     };
     int r = 0;
 
+    /* The parent of what the child does is this attempt. */
+    if (has_trace)
+        (void)snprintf(traceparent, sizeof(traceparent), "00-%s-%s-%s", record->trace_id, job->span_id,
+                       record->trace_flags);
     for (size_t i = 0; i < ELEMENTS(variables) && r == 0; i++)
         r = environment_add(environment, variables[i].name, variables[i].value);
     return r;

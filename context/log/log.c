@@ -66,8 +66,13 @@ static bool field_is_known(const char *name)
     return false;
 }
 
-static void configure_fields(const struct log_options *options)
+void log_configure(const struct log_options *options)
 {
+    logger.options = *options;
+    if (!logger.options.sink)
+        logger.options.sink = write_to_stderr;
+    if (logger.options.label_count > LOG_LABELS_MAX)
+        logger.options.label_count = LOG_LABELS_MAX;
     logger.all_fields = false;
     logger.field_count = 0;
     for (size_t i = 0; i < options->field_count; i++) {
@@ -76,16 +81,6 @@ static void configure_fields(const struct log_options *options)
         else if (logger.field_count < LOG_CONTEXT_MAX && !field_is_known(options->fields[i]))
             logger.fields[logger.field_count++] = options->fields[i];
     }
-}
-
-void log_configure(const struct log_options *options)
-{
-    logger.options = *options;
-    if (!logger.options.sink)
-        logger.options.sink = write_to_stderr;
-    if (logger.options.label_count > LOG_LABELS_MAX)
-        logger.options.label_count = LOG_LABELS_MAX;
-    configure_fields(options);
     logger.configured = true;
     atomic_store_explicit(&logger.level, options->level, memory_order_relaxed);
 }
@@ -129,14 +124,6 @@ static void start_once(void)
 
 /* ---- What a line is about ---- */
 
-static bool label_is_redundant(const struct log_label *label, const char *text, size_t size)
-{
-    size_t other_size;
-    const void *other = label->unless ? weft_get_bytes(label->unless, &other_size) : NULL;
-
-    return other && other_size == size && memcmp(other, text, size) == 0;
-}
-
 static void collect_labels(struct log_record *record, struct log_value labels[static LOG_LABELS_MAX])
 {
     record->labels = labels;
@@ -145,7 +132,11 @@ static void collect_labels(struct log_record *record, struct log_value labels[st
         size_t size;
         const char *text = weft_get_bytes(label->name, &size);
 
-        if (!text || label_is_redundant(label, text, size))
+        if (!text)
+            continue;
+        size_t other_size;
+        const void *other = label->unless ? weft_get_bytes(label->unless, &other_size) : NULL;
+        if (other && other_size == size && memcmp(other, text, size) == 0)
             continue;
         record->has_first_label = record->has_first_label || i == 0;
         labels[record->label_count++] =
@@ -325,14 +316,6 @@ void weft_log_fields(enum weft_level level, const char *message, const struct we
 
 /* ---- Without a sink ---- */
 
-/* Waits for a terminal or pipe that somebody has made non-blocking, so that no line is lost in the middle. */
-static bool can_try_again(void)
-{
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-    return errno == EINTR || (errno == EAGAIN && poll(&ready, 1, -1) > 0);
-}
-
 /* The buffer needs no lock of its own: sinks are called with one held. Untouched pages of it cost nothing. */
 static void write_to_stderr(const struct log_record *record, void *user)
 {
@@ -343,9 +326,14 @@ static void write_to_stderr(const struct log_record *record, void *user)
     for (size_t at = 0; at < size;) {
         ssize_t written = write(STDERR_FILENO, buffer + at, size - at);
 
-        if (written >= 0)
+        if (written >= 0) {
             at += (size_t)written;
-        else if (!can_try_again())
+            continue;
+        }
+        /* A terminal or pipe that somebody has made non-blocking is waited for, so that no line is lost in the
+         * middle. */
+        struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+        if (errno != EINTR && (errno != EAGAIN || poll(&ready, 1, -1) <= 0))
             return; /* there is nobody left to tell */
     }
 }

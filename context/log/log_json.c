@@ -49,47 +49,15 @@ static void json_append_field(struct log_line *line, const struct weft_field *fi
         log_line_append_words(line, "null");
 }
 
-/* Says whether there is no room for the next member of an object, and in the object that members are missing. */
-static bool json_end_crowded(struct log_line *line)
+/* Begins the next member of an object, the first one with `opening`. Gives false where there is no room for it, and
+ * says in the object that members are missing. */
+static bool json_begin_member(struct log_line *line, const char *opening, size_t index)
 {
+    log_line_append_words(line, index == 0 ? opening : ",");
     if (!log_line_is_crowded(line))
-        return false;
+        return true;
     log_line_append_words(line, "\"...\":\"[cut]\"");
-    return true;
-}
-
-static void json_append_context(struct log_line *line, const struct log_record *record)
-{
-    for (size_t i = 0; i < record->context_count; i++) {
-        log_line_append_words(line, i == 0 ? ",\"ctx\":{" : ",");
-        if (json_end_crowded(line))
-            break;
-        json_append_pair(line, &record->context[i]);
-    }
-    if (record->context_count > 0)
-        log_line_append_words(line, "}");
-}
-
-static void json_append_data(struct log_line *line, const struct log_record *record)
-{
-    for (size_t i = 0; i < record->field_count; i++) {
-        log_line_append_words(line, i == 0 ? ",\"data\":{" : ",");
-        if (json_end_crowded(line))
-            break;
-        json_append_field(line, &record->fields[i]);
-    }
-    if (record->field_count > 0)
-        log_line_append_words(line, "}");
-}
-
-static void json_append_origin(struct log_line *line, const struct log_record *record)
-{
-    if (record->node) {
-        log_line_append_words(line, ",\"node\":");
-        json_append_string(line, record->node, strlen(record->node));
-    }
-    log_line_append_words(line, ",\"pid\":");
-    log_line_append_integer(line, record->pid);
+    return false;
 }
 
 size_t log_format_json(const struct log_record *record, char *buffer, size_t size)
@@ -107,9 +75,20 @@ size_t log_format_json(const struct log_record *record, char *buffer, size_t siz
         log_line_append_words(&line, ",");
         json_append_pair(&line, &record->labels[i]);
     }
-    json_append_origin(&line, record);
-    json_append_context(&line, record);
-    json_append_data(&line, record);
+    if (record->node) {
+        log_line_append_words(&line, ",\"node\":");
+        json_append_string(&line, record->node, strlen(record->node));
+    }
+    log_line_append_words(&line, ",\"pid\":");
+    log_line_append_integer(&line, record->pid);
+    for (size_t i = 0; i < record->context_count && json_begin_member(&line, ",\"ctx\":{", i); i++)
+        json_append_pair(&line, &record->context[i]);
+    if (record->context_count > 0)
+        log_line_append_words(&line, "}");
+    for (size_t i = 0; i < record->field_count && json_begin_member(&line, ",\"data\":{", i); i++)
+        json_append_field(&line, &record->fields[i]);
+    if (record->field_count > 0)
+        log_line_append_words(&line, "}");
     log_line_append_words(&line, "}");
     return log_line_finish(&line);
 }

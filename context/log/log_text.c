@@ -83,16 +83,6 @@ static void text_append_key(struct text_line *text, const char *key)
     text_end_colour(text);
 }
 
-static void text_append_real(struct log_line *line, double value)
-{
-    if (isnan(value))
-        log_line_append_words(line, "nan");
-    else if (isinf(value))
-        log_line_append_words(line, value < 0 ? "-inf" : "inf");
-    else
-        log_line_append_real(line, value);
-}
-
 static void text_append_field(struct text_line *text, const struct weft_field *field)
 {
     struct log_line *line = &text->line;
@@ -100,8 +90,12 @@ static void text_append_field(struct text_line *text, const struct weft_field *f
     text_append_key(text, field->name ? field->name : "");
     if (field->kind == WEFT_FIELD_INTEGER)
         log_line_append_integer(line, field->integer);
+    else if (field->kind == WEFT_FIELD_REAL && isnan(field->real))
+        log_line_append_words(line, "nan");
+    else if (field->kind == WEFT_FIELD_REAL && isinf(field->real))
+        log_line_append_words(line, field->real < 0 ? "-inf" : "inf");
     else if (field->kind == WEFT_FIELD_REAL)
-        text_append_real(line, field->real);
+        log_line_append_real(line, field->real);
     else if (field->kind == WEFT_FIELD_TEXT && field->text)
         text_append_word(line, field->text, strnlen(field->text, LOG_VALUE_MAX + 1));
     else
@@ -109,20 +103,6 @@ static void text_append_field(struct text_line *text, const struct weft_field *f
 }
 
 /* ---- Lines ---- */
-
-static void text_append_head(struct text_line *text, const struct log_record *record)
-{
-    const struct text_level *level = &text_levels[(unsigned)record->level > WEFT_ERROR ? WEFT_ERROR : record->level];
-
-    text_begin_colour(text, TEXT_DIM);
-    log_line_append_time(&text->line, record->time_us);
-    text_end_colour(text);
-    log_line_append_words(&text->line, " ");
-    text_begin_colour(text, level->colour);
-    log_line_append_words(&text->line, level->name);
-    text_end_colour(text);
-    log_line_append_words(&text->line, " ");
-}
 
 /* What the line is about, so that a reader's eye can follow one job down the column. */
 static void text_append_subject(struct text_line *text, const struct log_record *record)
@@ -156,11 +136,19 @@ static void text_append_values(struct text_line *text, const struct log_value *v
 
 size_t log_format_text(const struct log_record *record, bool colour, char *buffer, size_t size)
 {
+    const struct text_level *level = &text_levels[(unsigned)record->level > WEFT_ERROR ? WEFT_ERROR : record->level];
     struct text_line text = {.colour = colour};
     size_t first_pair = record->has_first_label ? 1 : 0;
 
     log_line_init(&text.line, buffer, size);
-    text_append_head(&text, record);
+    text_begin_colour(&text, TEXT_DIM);
+    log_line_append_time(&text.line, record->time_us);
+    text_end_colour(&text);
+    log_line_append_words(&text.line, " ");
+    text_begin_colour(&text, level->colour);
+    log_line_append_words(&text.line, level->name);
+    text_end_colour(&text);
+    log_line_append_words(&text.line, " ");
     text_append_subject(&text, record);
     /* A message reads better with its quotes and backslashes as they are, and nothing follows from them there. */
     log_line_append_value(&text.line, &escape_terminal, record->message, record->message_size);

@@ -1,5 +1,6 @@
 #include "context/propagate/wrapped_callback.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -96,15 +97,6 @@ static void point_to(struct wrapped_callback **place, struct wrapped_callback *w
         wrapped->place = place;
 }
 
-static void put_in(struct wrapped_callback *wrapped, const void *object)
-{
-    struct wrapped_callback **file = file_of(object);
-
-    wrapped->object = object;
-    point_to(&wrapped->next, *file);
-    point_to(file, wrapped);
-}
-
 static void take_out(struct wrapped_callback *wrapped)
 {
     point_to(wrapped->place, wrapped->next);
@@ -113,8 +105,12 @@ static void take_out(struct wrapped_callback *wrapped)
 
 void wrapped_callback_file(struct wrapped_callback *wrapped, const void *object)
 {
+    assert(!wrapped->object);
     (void)pthread_mutex_lock(&files.lock);
-    put_in(wrapped, object);
+    struct wrapped_callback **file = file_of(object);
+    wrapped->object = object;
+    point_to(&wrapped->next, *file);
+    point_to(file, wrapped);
     (void)pthread_mutex_unlock(&files.lock);
 }
 

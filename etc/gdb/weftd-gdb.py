@@ -98,7 +98,7 @@ def job_of(context):
 
 def jobs_of(runner):
     """struct runner: its jobs, the oldest first, those that have been reported too."""
-    return [Job(job) for job in follow(runner["active_jobs"]["oldest"], "newer")]
+    return [Job(job) for job in follow(runner["active_jobs"]["jobs"]["tqh_first"], "among_active", "tqe_next")]
 
 
 def current_context():

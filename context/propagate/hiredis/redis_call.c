@@ -9,7 +9,7 @@
 /* Calls that have ended during a turn. */
 static _Thread_local struct {
     unsigned depth;
-    struct redis_call *ended;
+    SLIST_HEAD(, redis_call) ended;
 } turns;
 
 static void describe(const struct operation *operation, char *buffer)
@@ -20,15 +20,6 @@ static void describe(const struct operation *operation, char *buffer)
 
 static const struct operation_class redis_class = {.kind = "redis", .describe = describe};
 
-static void copy_name(char name[static REDIS_CALL_NAME_SIZE], const struct redis_word *word)
-{
-    size_t size = word->size < REDIS_CALL_NAME_SIZE ? word->size : REDIS_CALL_NAME_SIZE - 1;
-
-    for (size_t i = 0; i < size; i++)
-        name[i] = word->text[i] > ' ' && word->text[i] <= '~' ? word->text[i] : '?';
-    name[size] = '\0';
-}
-
 struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct redis_word *name, const void *place)
 {
     struct redis_call *call = malloc(sizeof(*call));
@@ -36,7 +27,9 @@ struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct re
     if (!call)
         return NULL;
     *call = (struct redis_call){.fn = fn, .arg = arg};
-    copy_name(call->name, name);
+    size_t size = name->size < REDIS_CALL_NAME_SIZE ? name->size : REDIS_CALL_NAME_SIZE - 1;
+    for (size_t i = 0; i < size; i++)
+        call->name[i] = name->text[i] > ' ' && name->text[i] <= '~' ? name->text[i] : '?';
     /* A connection may be handed to another thread, but hardly by one that runs a loop itself. */
     if (propagate_follows((const void *)(uintptr_t)fn))
         operation_begin(&call->operation, &redis_class, place, propagate_runs_loop() ? 0 : OPERATION_ELSEWHERE);
@@ -53,8 +46,7 @@ void redis_call_end(struct redis_call *call)
         free(call);
         return;
     }
-    call->next = turns.ended;
-    turns.ended = call;
+    SLIST_INSERT_HEAD(&turns.ended, call, next);
 }
 
 void redis_turn_begin(struct redis_turn *turn)
@@ -66,10 +58,10 @@ void redis_turn_begin(struct redis_turn *turn)
 void redis_turn_end(const struct redis_turn *turn)
 {
     if (--turns.depth == 0)
-        while (turns.ended) {
-            struct redis_call *call = turns.ended;
+        while (!SLIST_EMPTY(&turns.ended)) {
+            struct redis_call *call = SLIST_FIRST(&turns.ended);
 
-            turns.ended = call->next;
+            SLIST_REMOVE_HEAD(&turns.ended, next);
             free(call);
         }
     propagate_resume(&turn->saved);
@@ -90,24 +82,18 @@ void redis_call_run(struct redis_call *call, struct redisAsyncContext *connectio
     operation_leave(&call->operation, &saved);
 }
 
-static void run_last(struct redis_call *call, struct redisAsyncContext *connection, void *reply)
-{
-    struct current saved;
-
-    operation_enter_last(&call->operation, &saved);
-    call->fn(connection, reply, call->arg);
-    operation_leave(&call->operation, &saved);
-}
-
 void redis_call_answer(struct redisAsyncContext *connection, void *reply, void *arg)
 {
     struct redis_call *call = arg;
+    struct current saved;
 
     if (!operation_is_pending(&call->operation)) {
         call->fn(connection, reply, call->arg);
         return;
     }
-    run_last(call, connection, reply);
+    operation_enter_last(&call->operation, &saved);
+    call->fn(connection, reply, call->arg);
+    operation_leave(&call->operation, &saved);
     /* hiredis calls everything again that it has on a connection which monitors. */
     struct redis_connection *monitoring = redis_connection_monitoring(connection);
     if (monitoring) {

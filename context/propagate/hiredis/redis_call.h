@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <sys/queue.h>
+
 #include "context/propagate/hiredis/redis_command.h"
 #include "context/propagate/hiredis/redis_library.h"
 #include "context/propagate/propagate.h"
@@ -20,7 +22,7 @@ struct redis_call {
     unsigned running;                    /* calls of `fn` that have not returned */
     unsigned channels;                   /* how many subscriptions have it as their callback */
     bool has_ended;
-    struct redis_call *next; /* in a list of those that are kept */
+    SLIST_ENTRY(redis_call) next; /* in a list of those that are kept */
     char name[REDIS_CALL_NAME_SIZE];
 };
 

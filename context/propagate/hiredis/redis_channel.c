@@ -136,20 +136,6 @@ void redis_channels_done(struct redis_connection *connection)
 
 /* ---- Replies ---- */
 
-static void take_notice(struct redis_connection *connection, const struct redis_notice *notice)
-{
-    struct channel *channel = NULL;
-
-    if (notice->kind != REDIS_NOTICE_OTHER)
-        channel = find(connection, notice->is_pattern, &notice->channel);
-    if (!channel)
-        return;
-    if (notice->kind == REDIS_NOTICE_SUBSCRIBED)
-        channel->pending--;
-    else if (channel->pending == 0)
-        drop_channel(connection, channel);
-}
-
 /* hiredis has done the same just before it calls. */
 void redis_channels_answer(struct redisAsyncContext *key, void *reply, void *arg)
 {
@@ -160,8 +146,14 @@ void redis_channels_answer(struct redisAsyncContext *key, void *reply, void *arg
         return;
     }
     struct redis_notice notice = redis_notice_read(reply);
+    struct channel *channel = NULL;
     call->running++;
-    take_notice(call->connection, &notice);
+    if (notice.kind != REDIS_NOTICE_OTHER)
+        channel = find(call->connection, notice.is_pattern, &notice.channel);
+    if (channel && notice.kind == REDIS_NOTICE_SUBSCRIBED)
+        channel->pending--;
+    else if (channel && channel->pending == 0)
+        drop_channel(call->connection, channel);
     redis_call_run(call, key, reply);
     call->running--;
     if (call->running == 0 && call->channels == 0)

@@ -39,26 +39,6 @@ static struct redis_connection *find(const void *key)
     return connection;
 }
 
-static bool insert(struct redis_connection *connection)
-{
-    (void)pthread_mutex_lock(&table.lock);
-    bool inserted = tsearch(connection, &table.tree, compare) != NULL;
-    if (inserted)
-        __atomic_store_n(&table.count, table.count + 1, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&table.lock);
-    return inserted;
-}
-
-static void take_out(const struct redis_connection *connection)
-{
-    (void)pthread_mutex_lock(&table.lock);
-    (void)tdelete(connection, &table.tree, compare);
-    __atomic_store_n(&table.count, table.count - 1, __ATOMIC_RELAXED);
-    if (connection->monitors)
-        __atomic_store_n(&table.monitoring, table.monitoring - 1, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&table.lock);
-}
-
 struct redis_connection *redis_connection_get(const struct redisAsyncContext *key)
 {
     struct redis_connection *connection = find(key);
@@ -69,7 +49,12 @@ struct redis_connection *redis_connection_get(const struct redisAsyncContext *ke
     if (!connection)
         return NULL;
     connection->key = key;
-    if (!insert(connection)) {
+    (void)pthread_mutex_lock(&table.lock);
+    bool inserted = tsearch(connection, &table.tree, compare) != NULL;
+    if (inserted)
+        __atomic_store_n(&table.count, table.count + 1, __ATOMIC_RELAXED);
+    (void)pthread_mutex_unlock(&table.lock);
+    if (!inserted) {
         free(connection);
         return NULL;
     }
@@ -97,8 +82,7 @@ void redis_connection_monitor(struct redis_connection *connection)
 
 void redis_connection_keep(struct redis_connection *connection, struct redis_call *call)
 {
-    call->next = connection->kept;
-    connection->kept = call;
+    SLIST_INSERT_HEAD(&connection->kept, call, next);
 }
 
 void redis_connection_end(const void *key)
@@ -107,14 +91,19 @@ void redis_connection_end(const void *key)
 
     if (!connection)
         return;
-    take_out(connection);
+    (void)pthread_mutex_lock(&table.lock);
+    (void)tdelete(connection, &table.tree, compare);
+    __atomic_store_n(&table.count, table.count - 1, __ATOMIC_RELAXED);
+    if (connection->monitors)
+        __atomic_store_n(&table.monitoring, table.monitoring - 1, __ATOMIC_RELAXED);
+    (void)pthread_mutex_unlock(&table.lock);
     redis_channels_done(connection);
     for (enum redis_hook_kind kind = 0; kind < REDIS_HOOK_KINDS; kind++)
         redis_hook_end(connection->hooks[kind]);
-    while (connection->kept) {
-        struct redis_call *call = connection->kept;
+    while (!SLIST_EMPTY(&connection->kept)) {
+        struct redis_call *call = SLIST_FIRST(&connection->kept);
 
-        connection->kept = call->next;
+        SLIST_REMOVE_HEAD(&connection->kept, next);
         redis_call_end(call);
     }
     free(connection);

@@ -16,8 +16,8 @@ struct redis_connection {
     const void *key; /* hiredis's */
     bool monitors;
     struct redis_hook *hooks[REDIS_HOOK_KINDS];
-    void *channels;          /* see redis_channel.h */
-    struct redis_call *kept; /* calls that hiredis knows until the connection's end */
+    void *channels;                /* see redis_channel.h */
+    SLIST_HEAD(, redis_call) kept; /* calls that hiredis knows until the connection's end */
 };
 
 /* The record of a connection; made if need be, NULL when there is no memory. */

@@ -64,17 +64,6 @@ int environment_add(struct environment *environment, const char *name, const cha
     return r;
 }
 
-static char *make_meta(const char *name, const char *value)
-{
-    char *text;
-
-    if (asprintf(&text, META_PREFIX "%s=%s", name, value) < 0)
-        return NULL;
-    for (char *at = text + strlen(META_PREFIX); *at != '='; at++)
-        *at = name_as_variable(*at);
-    return text;
-}
-
 /* The names of a context's values have neither a "=" nor a NUL in them. */
 static int add_meta(const char *name, const char *value, size_t size, void *arg)
 {
@@ -83,9 +72,10 @@ static int add_meta(const char *name, const char *value, size_t size, void *arg)
 
     if (name_is_own(name, strlen(name)) || memchr(value, '\0', size))
         return 0;
-    variable.text = make_meta(name, value);
-    if (!variable.text)
+    if (asprintf(&variable.text, META_PREFIX "%s=%s", name, value) < 0)
         return -ENOMEM;
+    for (char *at = variable.text + strlen(META_PREFIX); *at != '='; at++)
+        *at = name_as_variable(*at);
 
     struct environment_variable *same = find_own(environment, variable.text, variable.name_size);
     if (same && strcmp(same->source, name) <= 0) {
@@ -101,13 +91,6 @@ static int add_meta(const char *name, const char *value, size_t size, void *arg)
     if (r < 0)
         free(variable.text);
     return r;
-}
-
-static int collect(struct environment *environment)
-{
-    int r = weft_each(add_meta, environment);
-
-    return r == 0 && provide_more ? provide_more(environment) : r;
 }
 
 /* ---- Together with the caller's ---- */
@@ -134,18 +117,11 @@ static bool stays(const struct environment *environment, const char *text, bool 
     return true;
 }
 
-static size_t count(char *const *variables)
-{
-    size_t n = 0;
-
-    while (variables && variables[n])
-        n++;
-    return n;
-}
-
 static int merge(struct environment *environment, char *const *wanted)
 {
-    size_t wanted_count = count(wanted), n = 0;
+    size_t wanted_count = 0, n = 0;
+    while (wanted && wanted[wanted_count])
+        wanted_count++;
     char **variables = calloc(wanted_count + environment->own_count + 1, sizeof(*variables));
 
     if (!variables)
@@ -166,7 +142,9 @@ static int merge(struct environment *environment, char *const *wanted)
 int environment_init(struct environment *environment, char *const *wanted)
 {
     *environment = (struct environment){0};
-    int r = collect(environment);
+    int r = weft_each(add_meta, environment);
+    if (r == 0 && provide_more)
+        r = provide_more(environment);
     if (r == 0)
         r = merge(environment, wanted);
     if (r < 0)

@@ -16,7 +16,8 @@ static struct wrapped_event *follow(struct event *event, struct wrapped_event *o
 {
     if (old && old->operation.info.context == current_state.context)
         return old;
-    wrapped_event_drop(old);
+    if (old)
+        wrapped_event_drop(old);
     struct wrapped_event *again = wrapped_event_again(event, timeout, place);
     if (again)
         return again;
@@ -70,7 +71,8 @@ PROPAGATE_EXPORT int event_base_once(struct event_base *base, evutil_socket_t fd
 /* After the library's function, which may wait for a callback that another thread runs. */
 static int taken_back(struct wrapped_event *wrapped, int r)
 {
-    wrapped_event_drop(wrapped);
+    if (wrapped)
+        wrapped_event_drop(wrapped);
     return r;
 }
 
