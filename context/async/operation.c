@@ -138,7 +138,7 @@ void operation_enter(struct operation *operation, struct current *saved)
 
 void operation_enter_last(struct operation *operation, struct current *saved)
 {
-    assert(operation_is_pending(operation) && !(operation->flags & OPERATION_LENT));
+    assert(operation_is_pending(operation));
     operation->flags |= OPERATION_LENT;
     current_enter_operation(saved, operation->info.context, operation);
     operation_before(operation);
