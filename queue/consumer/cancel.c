@@ -1,5 +1,6 @@
 #include "queue/consumer/cancel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,6 +308,7 @@ bool cancel_is_known(const struct cancel *cancel)
 
 bool cancel_has(const struct cancel *cancel, size_t queue, const struct job *job)
 {
+    assert(queue < cancel->setup.link.options->queue_count);
     const struct cancel_mark *mark = find_mark(&cancel->reads[queue].list, job->id);
 
     return mark && job->enqueued_ms <= mark->asked_ms;

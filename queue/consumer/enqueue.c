@@ -1,5 +1,6 @@
 #include "queue/consumer/enqueue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
     struct enqueue_item *item;
     int r;
 
+    assert(message->queue && done);
     if (!redis_is_up(enqueue->redis))
         return -ENOTCONN;
     r = make_item(enqueue, message, &item);

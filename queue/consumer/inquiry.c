@@ -1,5 +1,6 @@
 #include "queue/consumer/inquiry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -136,6 +137,7 @@ int inquiry_answer(struct inquiry *inquiry, const struct queue_inquiry *question
 {
     struct command *command = &inquiry->command;
 
+    assert(question->number < inquiry->link.options->queue_count);
     /* Seldom used, so there is nothing to be gained from Redis knowing it. */
     script_command_start(command, &queue_script_answer, QUEUE_KEY_COUNT);
     script_command_add_queue(command, &inquiry->link.keys[question->number]);

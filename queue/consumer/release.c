@@ -1,5 +1,6 @@
 #include "queue/consumer/release.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -48,6 +49,7 @@ int release_start(struct release *release)
 {
     int r = 0;
 
+    assert(release->outstanding == 0);
     for (size_t i = 0; i < release->link.options->queue_count && r == 0; i++) {
         r = script_call_send(&release->calls[i].call, &release_call, release->link.redis, &release->command);
         release->outstanding += r == 0;

@@ -270,6 +270,13 @@ size_t settle_count_kept(const struct settle *settle)
 
 /* ---- Records ---- */
 
+/* The batch of a queue, by its number, that takes the next record. */
+static int open_batch(struct settle *settle, size_t queue, struct pending_batch **ret_batch)
+{
+    assert(queue < settle->setup.link.options->queue_count);
+    return settle_queue_open(&settle->settle_queues[queue], ret_batch);
+}
+
 static int finish_add(struct settle *settle, int r)
 {
     if (r == 0)
@@ -293,8 +300,8 @@ int settle_add(struct settle *settle, size_t queue, const struct settlement *set
     uint32_t done_count;
     int r;
 
-    assert(settlement->job && queue < settle->setup.link.options->queue_count);
-    r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    assert(settlement->job);
+    r = open_batch(settle, queue, &batch);
     if (r < 0)
         return r;
     done_count = batch->content.done_count;
@@ -313,7 +320,7 @@ int settle_add(struct settle *settle, size_t queue, const struct settlement *set
 int settle_reject(struct settle *settle, size_t queue, const char *entry, const struct message_rejection *rejection)
 {
     struct pending_batch *batch;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r = open_batch(settle, queue, &batch);
 
     if (r < 0)
         return r;
@@ -324,7 +331,7 @@ int settle_reject(struct settle *settle, size_t queue, const char *entry, const 
 int settle_forget(struct settle *settle, size_t queue, const char *entry)
 {
     struct pending_batch *batch;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r = open_batch(settle, queue, &batch);
 
     return r < 0 ? r : finish_entry(settle, queue, batch, batch_add_forgotten(&batch->content, entry));
 }
@@ -333,7 +340,7 @@ int settle_report_running(struct settle *settle, size_t queue, const struct job 
                           const char *progress)
 {
     struct pending_batch *batch;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r = open_batch(settle, queue, &batch);
 
     if (r == 0)
         r = batch_add_running(&batch->content, &settle->style, job, started_ms, progress);
@@ -344,7 +351,7 @@ int settle_add_subtasks(struct settle *settle, size_t queue, const struct job *j
                         unsigned subtasks_failed)
 {
     struct pending_batch *batch;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r = open_batch(settle, queue, &batch);
 
     if (r == 0)
         r = batch_add_subtasks(&batch->content, job, subtasks, subtasks_failed);
