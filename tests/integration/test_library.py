@@ -48,7 +48,7 @@ def test_a_program_that_only_reads_a_value_has_every_wrapper(build, order):
         program = build(READS_ONE_VALUE, **order)
         libevent, = re.findall(r"(/\S*libevent-2\S*) \(", run("ldd", program).stdout)
     ours = {line.split("(")[0].split()[-1].lstrip("*")
-            for source in (ROOT / "context" / "propagate").glob("*.c")
+            for source in (ROOT / "context" / "propagate").rglob("*.c")
             for line in re.findall(r"^PROPAGATE_EXPORT [^(]*\(", source.read_text(), re.MULTILINE)}
     wrapped = ours & functions_of(libevent, "-D")
     assert len(wrapped) > 40
