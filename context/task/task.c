@@ -10,6 +10,7 @@
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
 #include "context/machinery.h"
+#include "context/reference.h"
 #include "context/task/cancel.h"
 #include "context/task/offload.h"
 
@@ -34,13 +35,13 @@ int task_result(int result)
 struct weft_task *weft_task_ref(struct weft_task *task)
 {
     if (task)
-        task->references++;
+        reference_take(&task->references);
     return task;
 }
 
 struct weft_task *weft_task_unref(struct weft_task *task)
 {
-    if (task && --task->references == 0) {
+    if (task && reference_drop(&task->references)) {
         free(task->name);
         free(task);
     }
@@ -143,7 +144,7 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
     }
     task->item.run = run_task;
     task->loop = loop;
-    task->references = 2; /* the task itself, and the caller */
+    atomic_init(&task->references, 2); /* the task itself, and the caller */
     task->observed = start->observed;
     task->fn = start->fn;
     task->arg = start->arg;

@@ -28,7 +28,7 @@ struct cancel_call;
 struct weft_task {
     struct loop_item item;
     struct weft_loop *loop;
-    unsigned references;
+    atomic_uint references;
     enum task_state state;
     bool observed; /* by the loop's observer */
     bool held;     /* in a wait that no interruption ends */

@@ -283,6 +283,40 @@ static void an_interruption_while_the_function_runs_is_reported_after_it(void **
 
 static atomic_int releases;
 
+enum { HOLDERS = 4, TAKES = 50000 };
+
+static int take_and_give(void *task)
+{
+    for (int i = 0; i < TAKES; i++)
+        (void)weft_task_unref(weft_task_ref(task));
+    return 0;
+}
+
+static int hold(void *task)
+{
+    return weft_offload(take_and_give, task, NULL);
+}
+
+static int let_others_hold(void *arg)
+{
+    struct weft_task *self = weft_task_current(), *holders[HOLDERS];
+    unsigned references = self->references;
+
+    (void)arg;
+    for (int i = 0; i < HOLDERS; i++)
+        holders[i] = weft_spawn("holder", hold, self);
+    for (int i = 0; i < HOLDERS; i++)
+        EXPECT_EQUAL(weft_join(holders[i], NULL), 0);
+    EXPECT_EQUAL(self->references, references);
+    return 0;
+}
+
+static void handles_of_tasks_may_be_held_on_the_pool(void **state)
+{
+    (void)state;
+    loop_support_run(let_others_hold, NULL);
+}
+
 static void count_release(void *pointer)
 {
     (void)pointer;
@@ -322,6 +356,7 @@ int main(void)
         EXPECT_TEST(calls_run_at_once_on_as_many_threads_as_there_are),
         EXPECT_TEST(an_interruption_while_the_function_runs_is_reported_after_it),
         EXPECT_TEST(what_is_set_on_the_pool_is_released_there),
+        EXPECT_TEST(handles_of_tasks_may_be_held_on_the_pool),
     };
 
     return cmocka_run_group_tests_name("offload", tests, NULL, NULL);

@@ -4,7 +4,8 @@
  * A task runs on a fiber, a stack of its own. While it waits, the event loop runs other tasks and callbacks. Each
  * task starts in the context of the code that spawned it and keeps it across every wait.
  *
- * All functions here belong to the thread that runs the loop, but for those under `Cancellation`. Those marked
+ * All functions here belong to the thread that runs the loop, but for those under `Cancellation`, weft_task_ref() and
+ * weft_task_unref(). Those marked
  * WEFT_MAY_WAIT must be called from a task; elsewhere they fail with -EDEADLK. They give a negative errno and set errno
  * to the same error, so that both `if (r < 0) return r;` and `return -errno;` are right. A task that was cancelled or
  * has run out of time gets -ECANCELED or -ETIME from the wait it is in and from every later one: it is expected to
@@ -33,7 +34,7 @@ struct weft_task;
  * that callback returns. */
 WEFT_API struct weft_task *weft_spawn(const char *name, int (*fn)(void *arg), void *arg);
 
-/* To keep a handle for longer. Both take NULL. */
+/* To keep a handle for longer; on any thread. Both take NULL. */
 WEFT_API struct weft_task *weft_task_ref(struct weft_task *task);
 WEFT_API struct weft_task *weft_task_unref(struct weft_task *task); /* gives NULL */
 
@@ -71,8 +72,7 @@ WEFT_API int weft_wait_fd(int fd, unsigned what, int64_t timeout_ms) WEFT_MAY_WA
  * In fn, the context, the log and what is under `Cancellation` work as everywhere. What waits, or needs the loop, fails
  * with -EDEADLK: weft_sleep_ms(), weft_wait_fd(), weft_join(), weft_future_wait(), weft_offload(), weft_call_soon(),
  * weft_call_later(), and weft_spawn() (NULL, with errno). weft_cancel() and weft_future_complete() have no result: they
- * do nothing there but set errno to EDEADLK. weft_task_current() and weft_loop_base() give NULL. weft_task_ref() and
- * weft_task_unref() must not be called.
+ * do nothing there but set errno to EDEADLK. weft_task_current() and weft_loop_base() give NULL.
  *
  * A function that has begun is always waited for, since it may use the caller's memory: a cancellation or a time-out
  * that arrives meanwhile is told to fn, by weft_is_cancelled() and weft_on_cancel(), and to the caller afterwards;
