@@ -174,6 +174,87 @@ static void give_up_soon(struct weft_job *job, int64_t grace_us)
     (void)!loop_start_timer(job->runner->loop, &job->timeout, deadline_us);
 }
 
+/* A subtask that was interrupted inside a call. It has no outcome: what is given up is only that it is waited for. */
+struct straggler {
+    struct timer timer; /* first */
+    struct straggler *next;
+    struct runner *runner;
+    struct weft_task *task;
+    bool given_up;
+};
+
+static struct straggler **find_straggler(struct runner *runner, const struct weft_task *task)
+{
+    struct straggler **link = &runner->stragglers;
+
+    while (*link && (*link)->task != task)
+        link = &(*link)->next;
+    return link;
+}
+
+static void give_subtask_up(struct timer *timer)
+{
+    struct straggler *straggler = (struct straggler *)timer;
+    struct runner *runner = straggler->runner;
+    uintptr_t frames[OFFLOAD_FRAMES_MAX];
+    struct current saved;
+
+    if (!offload_is_under_way(straggler->task))
+        return;
+    size_t count = offload_where(straggler->task, frames);
+    offload_abandon(straggler->task);
+    straggler->given_up = true;
+    current_enter(&saved, weft_context_ref(straggler->task->current.context));
+    runner->events->stuck(weft_job_current(), frames, count, runner->user);
+    current_leave(&saved);
+}
+
+static void ask_where_subtask_is(struct timer *timer)
+{
+    struct straggler *straggler = (struct straggler *)timer;
+
+    offload_ask_where(straggler->task);
+    timer->fire = give_subtask_up;
+    (void)!loop_start_timer(straggler->runner->loop, timer, time_steady_us() + WHERE_US);
+}
+
+/* Without memory it is not given up, and the process ends when its time is over. */
+static void give_subtask_up_soon(struct runner *runner, struct weft_task *task, int64_t grace_us)
+{
+    int64_t deadline_us = time_steady_us() + grace_us - WHERE_US;
+    struct straggler *straggler = *find_straggler(runner, task);
+    bool waits = straggler && straggler->timer.place;
+
+    if (!offload_is_under_way(task) || (waits && straggler->timer.deadline_us <= deadline_us))
+        return;
+    if (!straggler) {
+        straggler = calloc(1, sizeof(*straggler));
+        if (!straggler)
+            return;
+        straggler->runner = runner;
+        straggler->task = task;
+        straggler->next = runner->stragglers;
+        runner->stragglers = straggler;
+    }
+    loop_stop_timer(runner->loop, &straggler->timer);
+    straggler->timer.fire = ask_where_subtask_is;
+    (void)!loop_start_timer(runner->loop, &straggler->timer, deadline_us);
+}
+
+/* The call has returned, and its subtask has ended. */
+static void forget_straggler(struct runner *runner, const struct weft_task *task)
+{
+    struct straggler **link = find_straggler(runner, task), *straggler = *link;
+
+    if (!straggler)
+        return;
+    *link = straggler->next;
+    loop_stop_timer(runner->loop, &straggler->timer);
+    if (straggler->given_up)
+        runner->events->unstuck(weft_job_current(), runner->user);
+    free(straggler);
+}
+
 static void time_out(struct timer *timer)
 {
     struct weft_job *job = (struct weft_job *)timer;
@@ -318,6 +399,7 @@ static void subtask_ended(struct weft_task *task, int result, void *user)
     struct weft_job *job = weft_job_current();
     struct runner *runner = user;
 
+    forget_straggler(runner, task);
     if (!job)
         return;
     runner->events->subtask_ended(job, task, result, runner->user);
@@ -357,6 +439,9 @@ void runner_shut_down(struct runner *runner)
         task_interrupt(task, -ECANCELED);
     for (struct weft_job *job = runner->running; job; job = job->next)
         give_up_soon(job, SHUTDOWN_GRACE_US);
+    LIST_FOREACH (task, &runner->loop->tasks, in_loop)
+        if (task->observed)
+            give_subtask_up_soon(runner, task, SHUTDOWN_GRACE_US);
 }
 
 /* The chain may be in a context that is not the job's, as inside weft_run_in(). */
@@ -366,9 +451,13 @@ static void interrupt_job(struct runner *runner, struct weft_job *job, enum inte
 
     note_interruption(job, interruption);
     task_interrupt(job->task, -ECANCELED);
-    LIST_FOREACH (task, &runner->loop->tasks, in_loop)
-        if (frame_owner(task->current.context) == job)
-            task_interrupt(task, -ECANCELED);
+    LIST_FOREACH (task, &runner->loop->tasks, in_loop) {
+        if (frame_owner(task->current.context) != job)
+            continue;
+        task_interrupt(task, -ECANCELED);
+        if (task->observed)
+            give_subtask_up_soon(runner, task, CALL_GRACE_US);
+    }
     give_up_soon(job, CALL_GRACE_US);
 }
 

@@ -33,9 +33,11 @@ struct runner_events {
     void (*started)(struct weft_job *job, void *user);
     void (*ended)(struct weft_job *job, const struct attempt_outcome *outcome, void *user);
 
-    /* The job has a call on a thread that goes on long after the job was interrupted: it is given up, and the job ends
-     * without it. `frames`: where the thread is, the innermost first, each an address that a call returns to; none
-     * where that cannot be found out. `ended` follows. The job lives on until the call returns. */
+    /* The job has a call on a thread that goes on long after the job was interrupted: it is given up. `frames`: where
+     * the thread is, the innermost first, each an address that a call returns to; none where that cannot be found out.
+     * Where it is a call of the chain's, the job ends without it, and `ended` follows; where it is a subtask's, only
+     * the subtask is not waited for, and `job` is NULL if that is nobody's. The job lives on until the call returns.
+     */
     void (*stuck)(struct weft_job *job, const uintptr_t *frames, size_t frame_count, void *user);
 
     void (*subtask_started)(struct weft_job *job, struct weft_task *task, void *user);
@@ -44,7 +46,8 @@ struct runner_events {
     /* Subtasks were started, or failed, after `ended`. */
     void (*late_subtasks)(struct weft_job *job, unsigned subtasks, unsigned failed, void *user);
 
-    /* A call of the job's that was given up, as told by `stuck`, has returned after all, and its chain has ended. */
+    /* A call that was given up, as told by `stuck`, has returned after all, and the chain, or the subtask, has ended.
+     */
     void (*unstuck)(struct weft_job *job, void *user);
 
     /* weft_progress() was called. On whichever thread that was. */
@@ -65,6 +68,7 @@ struct runner {
     void *user;
     struct loop_observer observer;
     struct weft_job *running;       /* whose chains run */
+    struct straggler *stragglers;   /* subtasks that were interrupted inside a call */
     struct active_jobs active_jobs; /* all, whoever has ended too */
     uint64_t random[2];
 };
@@ -85,7 +89,7 @@ bool runner_cancel(struct runner *runner, const char *queue, const char *id);
 bool runner_lose(struct runner *runner, const char *queue, const char *entry);
 
 /* Interrupts every chain that runs, and every subtask: their waits end with -ECANCELED. Chains that fail because of it
- * are returned to their queue, uncharged. */
+ * are returned to their queue, uncharged. Calls on threads that go on for another second are given up. */
 void runner_shut_down(struct runner *runner);
 
 /* The runner that weft_enqueue() uses on this thread; set by runner_init(). */

@@ -12,6 +12,8 @@ from weft import ROOT, Weftd, wait_for
 
 THREADED = ["sleeps", "reads", "polls", "hangs", "pauses", "everything", "fails"]
 GIVEN_UP = "giving up a call that does not return"
+HARM = ["worker crashed", "ending a worker", "worker killed by a signal", "worker ended", "killing a worker that does not end",
+        "giving up on what does not end; its jobs will be run again"]
 
 
 def source():
@@ -22,7 +24,7 @@ def source():
 def blocks(compile_plugin):
     """Settings for a weftd that runs the handlers of plugins/blocks.c; most of them block."""
     jobs = {name: {"chain": ["around", name] if name == "everything" else [name], "blocking": True} for name in THREADED}
-    jobs |= {name: {"chain": [name]} for name in ("naps", "hangs_in_pool", "chatters")}
+    jobs |= {name: {"chain": [name]} for name in ("naps", "hangs_in_pool", "leaves_hanging", "joins_hanging", "chatters")}
     return {"plugins": [str(compile_plugin("blocks", source(), "-g"))], "jobs": jobs,
             "defaults": {"attempts": 2, "timeout": "1h", "backoff": {"base": "10ms", "max": "20ms", "jitter": 0}}}
 
@@ -109,6 +111,22 @@ def test_a_job_that_waits_for_a_thread_is_shown_and_has_not_begun(redis, start_w
     assert redis.wait_for_state(second, "done")
 
 
+def test_types_that_block_share_the_threads_and_keep_no_other_type_from_running(redis, start_weftd, blocks, tmp_path):
+    blocks["jobs"]["hangs_too"] = {"chain": ["hangs"], "blocking": True}
+    weftd = start_weftd(**blocks | {"offload": {"threads": 2}, "concurrency": 20})
+    end = str(tmp_path / "end")
+    jobs = redis.enqueue_together([{"type": "hangs_too", "payload": end}] * 2)
+    wait_for(lambda: len(weftd.find("hanging")) == 2, "all threads are taken")
+    jobs += redis.enqueue_together([{"type": kind, "payload": end} for kind in ("hangs", "hangs_too")] * 3)
+    for _ in range(3):
+        assert redis.wait_for_state(redis.enqueue("naps", payload="1"), "done")["attempt"] == "1"
+    assert len(weftd.find("hanging")) == 2
+    (tmp_path / "end").touch()
+    for job in jobs:
+        report = redis.wait_for_state(job, "done", "dead")
+        assert (report["state"], report["attempt"]) == ("done", "1")
+
+
 # ---- Told to end ----
 
 def test_a_blocked_read_is_ended_by_a_cancellation(redis, start_weftd, blocks):
@@ -166,7 +184,7 @@ def test_neighbours_of_a_call_that_does_not_return_are_done_and_uncharged(redis,
     assert "weft_offload_abandoned 0\n" in web.text()
     assert "weft_offload_abandoned_total 1\n" in web.text()
     assert redis.wait_for_state(redis.enqueue("sleeps", payload="1"), "done")
-    for message in ("worker crashed", "ending a worker", "worker killed by a signal", "worker ended", "killing a worker that does not end"):
+    for message in HARM:
         assert weftd.find(message) == []
 
 
@@ -215,9 +233,53 @@ def test_a_shutdown_leaves_alone_what_a_thread_of_a_subtask_still_uses(redis, st
     job = redis.enqueue("chatters")
     wait_for(lambda: len(weftd.find("chattering", job)) == 8, "all threads are at it")
     assert weftd.stop() == 0
-    assert weftd.find("giving up on what does not end; its jobs will be run again")
+    assert len(weftd.find(GIVEN_UP, job)) == 8
     assert weftd.printed() == []
     assert redis.waiting() == 1
+
+
+def test_a_shutdown_does_not_wait_for_a_subtask_that_hangs_after_its_jobs_end(redis, start_weftd, blocks):
+    weftd = start_weftd(**blocks, shutdown_timeout="200ms")
+    weftd.hangs = True
+    job = redis.enqueue("leaves_hanging")
+    assert redis.wait_for_state(job, "done")
+    weftd.wait_for_line("hanging", job)
+    assert weftd.stop() == 0
+    line, = weftd.find(GIVEN_UP, job)
+    assert (line["task"], "hang (blocks.c:" in line["data"]["backtrace"]) == ("straggler", True)
+    for message in HARM:
+        assert weftd.find(message) == []
+
+
+def test_a_subtask_that_hangs_goes_back_with_its_job_at_a_shutdown(redis, start_weftd, blocks):
+    weftd = start_weftd(**blocks, shutdown_timeout="200ms")
+    weftd.hangs = True
+    job = redis.enqueue("joins_hanging")
+    weftd.wait_for_line("hanging", job)
+    assert weftd.stop() == 0
+    assert "job returned to its queue" in weftd.messages(job) and len(weftd.find(GIVEN_UP, job)) == 1
+    for message in HARM:
+        assert weftd.find(message) == []
+
+
+def test_a_subtask_that_hangs_is_given_up_with_its_cancelled_job_and_its_worker_replaced(redis, start_weftd, blocks, tmp_path):
+    weftd = start_weftd(**blocks)
+    weftd.hangs = True
+    first, = weftd.worker_pids()
+    neighbour = redis.enqueue("naps", payload="7000")
+    jobs = [redis.enqueue("joins_hanging", payload=str(tmp_path / name)) for name in ("end", "never")]
+    for job in jobs:
+        weftd.wait_for_line("hanging", job)
+        weftd.cli("cancel", job)
+        assert redis.wait_for_state(job, "cancelled")
+    for job in jobs:
+        assert weftd.wait_for_line(GIVEN_UP, job)["task"] == "straggler"
+    (tmp_path / "end").touch()
+    weftd.wait_for_line("a call that was given up has returned", jobs[0])
+    assert redis.wait_for_state(neighbour, "done")["attempt"] == "1"
+    wait_for(lambda: first not in weftd.worker_pids(), "the worker ends although a thread of it hangs")
+    for message in HARM:
+        assert weftd.find(message) == []
 
 
 def test_retries_of_what_hangs_run_on_other_workers(redis, start_weftd, blocks):

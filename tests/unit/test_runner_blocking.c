@@ -151,6 +151,87 @@ static void an_offloaded_call_that_outlasts_the_jobs_time_out_is_given_up(void *
     expect_given_up(&(struct run){.handlers = {{"outlasts", outlasts_in_pool}}, .timeout_ms = 20, .attempt = 3});
 }
 
+/* ---- Subtasks ---- */
+
+static int outlasts_in_subtask(void *arg)
+{
+    (void)arg;
+    return weft_offload(outlasts, NULL, NULL);
+}
+
+static int heeds(void *arg)
+{
+    (void)arg;
+    while (!weft_is_cancelled())
+        (void)usleep(1000);
+    return 0;
+}
+
+static int heeds_in_subtask(void *arg)
+{
+    (void)arg;
+    return weft_offload(heeds, NULL, NULL);
+}
+
+/* Its subtask is in its call by then. */
+static int shuts_down_with_subtask(struct weft_job *job, int (*subtask)(void *arg))
+{
+    struct weft_task *task = weft_spawn("subtask", subtask, NULL);
+
+    EXPECT_EQUAL(weft_sleep_ms(0), 0);
+    EXPECT(task && offload_is_under_way(task));
+    runner_shut_down(job->runner);
+    return weft_join(task, NULL);
+}
+
+static int shuts_down(struct weft_job *job)
+{
+    return shuts_down_with_subtask(job, outlasts_in_subtask);
+}
+
+static int shuts_down_what_heeds(struct weft_job *job)
+{
+    return shuts_down_with_subtask(job, heeds_in_subtask);
+}
+
+static int cancels_itself(struct weft_job *job)
+{
+    struct weft_task *task = weft_spawn("subtask", outlasts_in_subtask, NULL);
+
+    EXPECT_EQUAL(weft_sleep_ms(0), 0);
+    EXPECT(runner_cancel(job->runner, "default", "job-1"));
+    return weft_join(task, NULL);
+}
+
+static void expect_of_subtask(const struct weft_handler *handler, int given_up, enum job_outcome outcome)
+{
+    stuck = unstuck = 0;
+    stuck_frames = 0;
+    run_job(&(struct run){.handlers = {*handler}});
+    assert_int_equal(stuck, given_up);
+    assert_int_equal(unstuck, given_up);
+    assert_int_equal(stuck_frames > 0, given_up > 0);
+    assert_int_equal(told.outcome, outcome);
+}
+
+static void a_subtasks_call_that_outlasts_a_shutdown_is_given_up(void **state)
+{
+    (void)state;
+    expect_of_subtask(&(struct weft_handler){"shuts_down", shuts_down}, 1, JOB_RETURNED);
+}
+
+static void a_subtasks_call_that_heeds_a_shutdown_is_not_given_up(void **state)
+{
+    (void)state;
+    expect_of_subtask(&(struct weft_handler){"shuts_down", shuts_down_what_heeds}, 0, JOB_RETURNED);
+}
+
+static void a_subtasks_call_is_given_up_with_its_cancelled_job(void **state)
+{
+    (void)state;
+    expect_of_subtask(&(struct weft_handler){"cancels", cancels_itself}, 1, JOB_CANCELLED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +241,9 @@ int main(void)
         EXPECT_TEST(a_call_that_heeds_its_time_out_is_not_given_up),
         EXPECT_TEST(a_chain_that_outlasts_its_time_out_is_given_up_and_what_it_sets_is_ignored),
         EXPECT_TEST(an_offloaded_call_that_outlasts_the_jobs_time_out_is_given_up),
+        EXPECT_TEST(a_subtasks_call_that_outlasts_a_shutdown_is_given_up),
+        EXPECT_TEST(a_subtasks_call_that_heeds_a_shutdown_is_not_given_up),
+        EXPECT_TEST(a_subtasks_call_is_given_up_with_its_cancelled_job),
     };
 
     return cmocka_run_group_tests_name("runner_blocking", tests, NULL, NULL);

@@ -111,6 +111,22 @@ static int chatters(struct weft_job *job)
     return weft_sleep_ms(600000) < 0 ? -errno : 0;
 }
 
+static int hang_in_pool(void *job)
+{
+    return hangs_in_pool(job);
+}
+
+/* The subtask is still in its call when the job is done. */
+static int leaves_hanging(struct weft_job *job)
+{
+    return weft_spawn("straggler", hang_in_pool, job) ? 0 : -errno;
+}
+
+static int joins_hanging(struct weft_job *job)
+{
+    return weft_join(weft_spawn("straggler", hang_in_pool, job), NULL);
+}
+
 static int pauses(struct weft_job *job)
 {
     while (!weft_job_payload(job, NULL) || pause() < 0)
@@ -168,6 +184,7 @@ static int fails(struct weft_job *job)
 }
 
 WEFT_PLUGIN("blocks", WEFT_HANDLER("sleeps", sleeps), WEFT_HANDLER("reads", reads), WEFT_HANDLER("polls", polls),
-            WEFT_HANDLER("hangs", hangs), WEFT_HANDLER("hangs_in_pool", hangs_in_pool), WEFT_HANDLER("pauses", pauses),
-            WEFT_HANDLER("naps", naps), WEFT_HANDLER("around", around), WEFT_HANDLER("chatters", chatters),
-            WEFT_HANDLER("everything", everything), WEFT_HANDLER("fails", fails));
+            WEFT_HANDLER("hangs", hangs), WEFT_HANDLER("hangs_in_pool", hangs_in_pool),
+            WEFT_HANDLER("leaves_hanging", leaves_hanging), WEFT_HANDLER("joins_hanging", joins_hanging),
+            WEFT_HANDLER("chatters", chatters), WEFT_HANDLER("pauses", pauses), WEFT_HANDLER("naps", naps),
+            WEFT_HANDLER("around", around), WEFT_HANDLER("everything", everything), WEFT_HANDLER("fails", fails));
