@@ -26,6 +26,9 @@ weft_handler_fn example_notify;
 /* nesting.c: a run inside a run. */
 weft_handler_fn example_nesting;
 
+/* checksum.c: reads a file, which blocks. */
+weft_handler_fn example_checksum;
+
 /* family.c: a job that enqueues a job that enqueues a job. */
 weft_handler_fn example_order;
 weft_handler_fn example_invoice;

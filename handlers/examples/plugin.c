@@ -21,5 +21,5 @@ WEFT_PLUGIN("examples", WEFT_HANDLER("hello", hello), WEFT_HANDLER("noop", noop)
             WEFT_HANDLER("numbered", example_numbered), WEFT_HANDLER("request_context", example_request_context),
             WEFT_HANDLER("authenticate", example_authenticate), WEFT_HANDLER("user_profile", example_user_profile),
             WEFT_HANDLER("notify", example_notify), WEFT_HANDLER("nesting", example_nesting),
-            WEFT_HANDLER("order", example_order), WEFT_HANDLER("invoice", example_invoice),
-            WEFT_HANDLER("receipt", example_receipt));
+            WEFT_HANDLER("checksum", example_checksum), WEFT_HANDLER("order", example_order),
+            WEFT_HANDLER("invoice", example_invoice), WEFT_HANDLER("receipt", example_receipt));

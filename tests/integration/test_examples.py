@@ -134,6 +134,18 @@ def test_a_run_inside_a_run_overrides_and_adds_and_is_undone(redis, weftd):
                                                                                           "step": "import"}
 
 
+def test_a_blocking_handler_reads_a_file_under_its_own_id(redis, weftd, tmp_path):
+    path, content, expected = tmp_path / "file", bytes(range(256)) * 1000, 0xcbf29ce484222325
+    path.write_bytes(content)
+    for byte in content:
+        expected = (expected ^ byte) * 0x100000001b3 % 2 ** 64
+    run_together(redis, {"type": "checksum", "id": "sum", "file": str(path)},
+                 {"type": "checksum", "id": "none", "file": "/nowhere"})
+    assert told(weftd, "sum") == [("sum", f"Reading {path}"), ("sum", "Read 256000 bytes")]
+    assert redis.report("sum")["result"] == f'{{"fnv1a":"{expected:016x}"}}'
+    assert redis.report("none")["error"] == "/nowhere: No such file or directory"
+
+
 def test_child_jobs_carry_parent_root_and_metadata_and_show_as_one_family(redis, weftd):
     redis.enqueue("order", id="order", customer="acme", payload="{}")
     weftd.wait_for_line("Receipt for acme filed")
