@@ -131,8 +131,12 @@ def public_headers():
     return "\n".join(text(header) for folder in ("context", "handlers") for header in (ROOT / folder).glob("include/weft/*.h"))
 
 
+def functions_of(headers):
+    return set(re.findall(r"^WEFT_API [^;(]*?(\w+)\(", headers, re.MULTILINE))
+
+
 def public_functions():
-    return set(re.findall(r"^WEFT_API [^;(]*?(\w+)\(", public_headers(), re.MULTILINE))
+    return functions_of(public_headers())
 
 
 def test_every_public_function_is_in_a_page_of_section_3():
@@ -143,6 +147,12 @@ def test_every_public_function_is_in_a_page_of_section_3():
     assert_none(sorted(functions - prototypes))
     known = set(re.findall(r"\w+", public_headers()))
     assert_none(sorted(name for name in prototypes if name.lower().startswith("weft_") and name not in known))
+
+
+def test_of_each_function_for_jobs_and_tasks_the_page_says_whether_blocking_code_may_call_it():
+    functions = functions_of(text("handlers/include/weft/weft.h") + text("context/include/weft/task.h"))
+    section = read("weft-handler.3").split("\nHandlers that block\n")[-1].split("\nChild jobs\n")[0]
+    assert_none(sorted(functions - set(re.findall(r"(\w+)\(", section))))
 
 
 def test_every_option_of_weftd_is_in_its_page():
