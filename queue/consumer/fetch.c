@@ -202,15 +202,16 @@ static void note_amounts(struct fetch *fetch, const struct fetch_read *read, con
     const char *key;
     size_t after = 0;
 
-    for (size_t i = 0; read == &fetch->together && i < fetch->options->queue_count; i++) {
+    if (read != &fetch->together) {
+        note_readable(fetch, read->queue);
+        read_scheduler_note_read(fetch->scheduler, read->queue, read->each, delivery_count(reply));
+        return;
+    }
+    for (size_t i = 0; i < fetch->options->queue_count; i++) {
         if (!read_scheduler_is_chosen(fetch->scheduler, i))
             continue;
         note_readable(fetch, i);
         read_scheduler_note_read(fetch->scheduler, i, read->each, 0);
-    }
-    if (read != &fetch->together) {
-        note_readable(fetch, read->queue);
-        read_scheduler_note_read(fetch->scheduler, read->queue, read->each, 0);
     }
     for (size_t i = 0; (entries = delivery_stream(reply, i, &key)) != NULL; i++) {
         size_t queue = find_queue(fetch, key, after);
@@ -505,6 +506,16 @@ bool fetch_is_moving(struct fetch *fetch, bool may_read)
     return fetch->still_ms == 0 || time_steady_ms() - fetch->still_ms <= STILL_MAX_MS;
 }
 
+/* Any of them, but each consumer begins with another one. */
+static size_t first_queue(const struct queue_options *options, const char *consumer)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *consumer; consumer++)
+        hash = (hash ^ (unsigned char)*consumer) * UINT64_C(0x100000001b3);
+    return (size_t)((hash >> 32) % options->queue_count);
+}
+
 int fetch_new(const struct queue_link *link, const struct fetch_target *target, struct fetch **ret_fetch)
 {
     const struct queue_options *options = link->options;
@@ -523,8 +534,9 @@ int fetch_new(const struct queue_link *link, const struct fetch_target *target, 
                                         .held = target->held,
                                         .events = target->delivery_events,
                                         .user = target->delivery_user};
+    size_t first = first_queue(options, link->consumer);
     fetch->timer = event_new(link->base, -1, 0, look_again, fetch);
-    if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, &fetch->scheduler) < 0 ||
+    if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, first, &fetch->scheduler) < 0 ||
         group_maker_new(link, &group_events, fetch, &fetch->groups) < 0 ||
         recovery_new(link, &recovery_events, fetch, &fetch->recovery) < 0) {
         fetch_free(fetch);

@@ -6,8 +6,9 @@
 
 /* ---- Shares ---- */
 
-#define PORTIONS 8                 /* that a round is given out in, at the most unless some cannot be used up */
-#define PLACE    UINT64_C(3603600) /* what a place costs a queue of weight 1 */
+#define PORTIONS    8                 /* that a round is given out in, at the most unless some cannot be used up */
+#define PORTION_MIN 32                /* places in one, where there are more queues than portions */
+#define PLACE       UINT64_C(3603600) /* what a place costs a queue of weight 1 */
 
 static unsigned smaller(unsigned one, unsigned other)
 {
@@ -34,10 +35,11 @@ static struct read_share *choose_share(struct sharing *sharing, unsigned portion
     struct read_share *chosen = NULL;
     uint64_t least = UINT64_MAX, first = UINT64_MAX;
 
-    for (size_t i = 0; i < sharing->count; i++) {
-        struct read_share *share = &sharing->shares[i];
+    for (size_t i = 0, place = sharing->first; i < sharing->count; i++) {
+        struct read_share *share = &sharing->shares[place];
         uint64_t spent;
 
+        place = place + 1 < sharing->count ? place + 1 : 0;
         if (appetite(share, common) == 0)
             continue;
         if (share->spent < sharing->now)
@@ -58,9 +60,14 @@ unsigned read_share_out(struct sharing *sharing, unsigned places, unsigned commo
 {
     unsigned portion = (places + PORTIONS - 1) / PORTIONS;
     unsigned left = places;
+    size_t takers = 0;
 
-    for (size_t i = 0; i < sharing->count; i++)
+    for (size_t i = 0; i < sharing->count; i++) {
         sharing->shares[i].places = 0;
+        takers += sharing->shares[i].most > 0;
+    }
+    if (takers > PORTIONS && portion < PORTION_MIN)
+        portion = PORTION_MIN;
     while (left > 0) {
         struct read_share *chosen = choose_share(sharing, portion, common);
         unsigned count, own;
@@ -87,6 +94,12 @@ unsigned read_share_out(struct sharing *sharing, unsigned places, unsigned commo
 /* Queues that are looked at together, at least: each may turn out to have a job. */
 #define PROBE_MIN 16
 
+/* A job that such a look finds is settled by itself, which costs as much as to settle a batch. Where most queues that
+ * were looked at have jobs, the unknown ones are read like busy ones instead, at the price of a read where there is
+ * nothing, until that happens much more often than not. */
+#define EXPECTED_MAX 64
+#define EXPECTED_HIT 8 /* a read that finds something, in reads that find nothing */
+
 enum read_scheduler_belief {
     READ_UNKNOWN, /* it has not been looked at */
     READ_EMPTY,   /* it gave less than it was asked for */
@@ -104,7 +117,8 @@ struct read_scheduler_queue {
 
 struct read_scheduler {
     size_t count;
-    bool limited; /* there are limits or reserves */
+    bool limited;      /* there are limits or reserves */
+    unsigned expected; /* whether queues that have not been looked at are likely to have jobs: 0, they are not */
     size_t chosen;
     unsigned each;
     size_t turn; /* the queue that is looked at first when there are too many for one read */
@@ -150,9 +164,22 @@ static unsigned places_of(const struct read_scheduler *scheduler, const struct r
 
 /* ---- Plans ---- */
 
-static bool is_read_alone(const struct read_scheduler_queue *queue)
+static bool is_read_alone(const struct read_scheduler *scheduler, size_t queue)
 {
-    return queue->belief == READ_BUSY || queue->belief == READ_DOUBTED;
+    enum read_scheduler_belief belief = scheduler->queues[queue].belief;
+
+    return belief == READ_BUSY || belief == READ_DOUBTED || (belief == READ_UNKNOWN && scheduler->expected > 0);
+}
+
+/* Judges by the look that the last plan took. */
+static void note_hits(struct read_scheduler *scheduler)
+{
+    size_t hits = 0;
+
+    for (size_t i = 0; scheduler->chosen > 0 && i < scheduler->count; i++)
+        hits += scheduler->queues[i].chosen && scheduler->queues[i].belief == READ_BUSY;
+    if (2 * hits > scheduler->chosen)
+        scheduler->expected = EXPECTED_MAX;
 }
 
 static void clear_plan(struct read_scheduler *scheduler)
@@ -173,7 +200,7 @@ static void choose(struct read_scheduler *scheduler, size_t wanted)
     for (size_t i = 0; i < scheduler->count && scheduler->chosen < wanted; i++) {
         size_t queue = first + i < scheduler->count ? first + i : first + i - scheduler->count;
 
-        if (scheduler->sharing.shares[queue].most == 0 || is_read_alone(&scheduler->queues[queue]))
+        if (scheduler->sharing.shares[queue].most == 0 || is_read_alone(scheduler, queue))
             continue;
         scheduler->queues[queue].chosen = true;
         scheduler->chosen++;
@@ -200,7 +227,7 @@ static void share_among_the_busy(struct read_scheduler *scheduler, const struct 
     for (size_t i = 0; i < scheduler->count; i++) {
         struct read_share *share = &scheduler->sharing.shares[i];
 
-        if (!is_read_alone(&scheduler->queues[i]))
+        if (!is_read_alone(scheduler, i))
             share->most = 0;
         share->own = scheduler->limited ? own_places(scheduler, room, i) : 0;
     }
@@ -214,13 +241,14 @@ enum read_plan read_scheduler_make_plan(struct read_scheduler *scheduler, const 
     size_t readable = 0, alone = 0, unknown = 0;
 
     assert(room->limit > 0 && room->limit <= room->places);
+    note_hits(scheduler);
     clear_plan(scheduler);
     for (size_t i = 0; i < scheduler->count; i++) {
         unsigned places = places_of(scheduler, room, common, i, now_ms);
 
         scheduler->sharing.shares[i].most = places;
         readable += places > 0;
-        alone += places > 0 && is_read_alone(&scheduler->queues[i]);
+        alone += places > 0 && is_read_alone(scheduler, i);
         unknown += places > 0 && scheduler->queues[i].belief == READ_UNKNOWN;
     }
     if (readable == 0)
@@ -288,8 +316,19 @@ bool read_scheduler_misses(const struct read_scheduler *scheduler, const struct 
 
 /* ---- What is found ---- */
 
+/* Of an unknown queue in a read of its own. */
+static void note_first_read(struct read_scheduler *scheduler, bool hit)
+{
+    if (hit)
+        scheduler->expected = smaller(scheduler->expected + EXPECTED_HIT, EXPECTED_MAX);
+    else if (scheduler->expected > 0)
+        scheduler->expected--;
+}
+
 void read_scheduler_note_read(struct read_scheduler *scheduler, size_t queue, unsigned asked, size_t given)
 {
+    if (scheduler->queues[queue].belief == READ_UNKNOWN && !scheduler->queues[queue].chosen)
+        note_first_read(scheduler, given > 0);
     scheduler->queues[queue].belief = given < asked ? READ_EMPTY : READ_BUSY;
 }
 
@@ -305,10 +344,12 @@ void read_scheduler_doubt_all(struct read_scheduler *scheduler)
         scheduler->queues[i].belief = READ_DOUBTED;
 }
 
-int read_scheduler_new(const struct queue_spec *queues, size_t count, struct read_scheduler **ret_scheduler)
+int read_scheduler_new(const struct queue_spec *queues, size_t count, size_t first,
+                       struct read_scheduler **ret_scheduler)
 {
     struct read_scheduler *scheduler = calloc(1, sizeof(*scheduler) + count * sizeof(scheduler->queues[0]));
 
+    assert(first < count);
     if (!scheduler)
         return -ENOMEM;
     scheduler->sharing.shares = calloc(count, sizeof(*scheduler->sharing.shares));
@@ -318,6 +359,9 @@ int read_scheduler_new(const struct queue_spec *queues, size_t count, struct rea
     }
     scheduler->count = count;
     scheduler->sharing.count = count;
+    /* Of few queues a round reads all anyway. */
+    scheduler->sharing.first = count > PORTIONS ? first : 0;
+    scheduler->turn = scheduler->sharing.first;
     for (size_t i = 0; i < count; i++) {
         scheduler->sharing.shares[i].weight = queues[i].weight;
         scheduler->queues[i].most = queues[i].concurrency > 0 ? queues[i].concurrency : UINT32_MAX;

@@ -16,7 +16,8 @@
  * over as long as somebody can take it.
  *
  * Many places are given out in a few portions, not one by one, so that a queue gets a number of jobs worth the command
- * that reads them and the one that settles them.
+ * that reads them and the one that settles them. Where there are many queues, that counts for small rounds as well:
+ * most of the queues then get nothing this time.
  */
 
 struct read_share {
@@ -30,6 +31,7 @@ struct read_share {
 struct sharing {
     struct read_share *shares;
     size_t count;
+    size_t first; /* who comes before the others where all are alike */
     uint64_t now; /* what the one that had spent the least had spent; 0 at first */
 };
 
@@ -51,8 +53,10 @@ struct read_scheduler_room {
     const size_t *held; /* jobs of each queue that are in the worker */
 };
 
-/* Errors: -ENOMEM. */
-int read_scheduler_new(const struct queue_spec *queues, size_t count, struct read_scheduler **ret_scheduler) MUST_CHECK;
+/* `first` is the number of the queue to begin with where there are many: workers that begin with different ones do not
+ * read the same queues at the same time. Errors: -ENOMEM. */
+int read_scheduler_new(const struct queue_spec *queues, size_t count, size_t first,
+                       struct read_scheduler **ret_scheduler) MUST_CHECK;
 struct read_scheduler *read_scheduler_free(struct read_scheduler *scheduler);
 
 /* Plans the next read. Times are steady. */

@@ -61,6 +61,44 @@ static void large_rounds_are_fair_over_time_and_serve_few_queues_each(void **sta
     free(shares);
 }
 
+static void small_rounds_serve_one_of_many_queues_each_and_are_fair_over_time(void **state)
+{
+    enum { QUEUES = 9, ROUNDS = 900, PLACES = 20 };
+    struct read_share shares[QUEUES];
+    struct sharing sharing = {.shares = shares, .count = QUEUES};
+    unsigned totals[QUEUES] = {0};
+
+    (void)state;
+    for (int i = 0; i < QUEUES; i++)
+        shares[i] = (struct read_share){.weight = i == 0 ? 2 : 1, .most = PLACES};
+    for (int round = 0; round < ROUNDS; round++) {
+        int served = 0;
+
+        assert_int_equal(read_share_out(&sharing, PLACES, PLACES), PLACES);
+        for (int i = 0; i < QUEUES; i++) {
+            totals[i] += shares[i].places;
+            served += shares[i].places > 0;
+        }
+        assert_int_equal(served, 1);
+    }
+    assert_in_range(totals[0], 3600 - 2 * PLACES, 3600 + 2 * PLACES);
+    for (int i = 1; i < QUEUES; i++)
+        assert_in_range(totals[i], 1800 - 2 * PLACES, 1800 + 2 * PLACES);
+}
+
+static void who_comes_first_among_those_that_are_alike_can_be_chosen(void **state)
+{
+    struct read_share shares[] = {{.weight = 1, .most = 9}, {.weight = 1, .most = 9}, {.weight = 1, .most = 9}};
+    struct sharing sharing = {.shares = shares, .count = 3, .first = 2};
+    static const size_t order[] = {2, 0, 1, 2};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        assert_int_equal(read_share_out(&sharing, 1, 1), 1);
+        assert_int_equal(shares[order[i]].places, 1);
+    }
+}
+
 static void places_that_one_cannot_take_go_to_others(void **state)
 {
     struct read_share shares[] = {{.weight = 100, .most = 1}, {.weight = 1, .most = 50}, {.weight = 1, .most = 0}};
@@ -121,7 +159,7 @@ static void read_scheduler_looks_at_all_queues_before_it_waits_for_them(void **s
     struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(read_scheduler_new(specs, 2, &scheduler), 0);
+    assert_int_equal(read_scheduler_new(specs, 2, 0, &scheduler), 0);
     assert_int_equal(plan(scheduler, 4, 10, nothing_held, 1000), READ_ROUND);
     assert_int_equal(read_scheduler_chosen(scheduler), 2);
     assert_int_equal(read_scheduler_each(scheduler), 1);
@@ -151,7 +189,7 @@ static void read_scheduler_waits_for_all_queues_however_few_places_there_are(voi
     struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(read_scheduler_new(specs, 3, &scheduler), 0);
+    assert_int_equal(read_scheduler_new(specs, 3, 0, &scheduler), 0);
     for (size_t i = 0; i < 3; i++)
         read_scheduler_note_read(scheduler, i, 1, 0);
     assert_int_equal(plan(scheduler, 1, 1, nothing_held, 1000), READ_WAIT);
@@ -171,7 +209,7 @@ static void read_scheduler_does_not_look_at_many_queues_at_once_or_all_the_time(
     (void)state;
     for (size_t i = 0; i < QUEUES; i++)
         many[i] = (struct queue_spec){.name = "q", .weight = 1};
-    assert_int_equal(read_scheduler_new(many, QUEUES, &scheduler), 0);
+    assert_int_equal(read_scheduler_new(many, QUEUES, 0, &scheduler), 0);
     for (; plan(scheduler, 4, 1000, held, 1000) == READ_ROUND; rounds++) {
         assert_in_range(read_scheduler_chosen(scheduler), 1, 16);
         for (size_t i = 0; i < QUEUES; i++)
@@ -192,12 +230,62 @@ static void read_scheduler_does_not_look_at_many_queues_at_once_or_all_the_time(
     free(many);
 }
 
+static void read_scheduler_expects_jobs_in_unknown_queues_where_most_have_some(void **state)
+{
+    enum { QUEUES = 1000 };
+    struct queue_spec *many = calloc(QUEUES, sizeof(*many));
+    size_t *held = calloc(QUEUES, sizeof(*held));
+    bool *known = calloc(QUEUES, sizeof(*known));
+    struct read_scheduler *scheduler;
+    size_t looked_at = 0, empty = 0;
+
+    (void)state;
+    for (size_t i = 0; i < QUEUES; i++)
+        many[i] = (struct queue_spec){.name = "q", .weight = 1};
+    assert_int_equal(read_scheduler_new(many, QUEUES, 0, &scheduler), 0);
+    for (int round = 0; round < 2 * QUEUES && looked_at < QUEUES; round++) {
+        assert_int_equal(plan(scheduler, 256, 1000, held, 1000 + round), READ_ROUND);
+        /* One look at some, and from then on reads that bring what is worth a command. */
+        assert_int_equal(read_scheduler_chosen(scheduler), round == 0 ? 256 : 0);
+        for (size_t i = 0; i < QUEUES; i++) {
+            unsigned count = read_scheduler_is_chosen(scheduler, i) ? 1 : read_scheduler_count(scheduler, i);
+
+            assert_true(count == 0 || count == (round == 0 ? 1 : 32));
+            looked_at += count > 0 && !known[i];
+            known[i] = known[i] || count > 0;
+            if (count > 0)
+                read_scheduler_note_read(scheduler, i, count, count);
+        }
+    }
+    assert_int_equal(looked_at, QUEUES);
+    assert_null(read_scheduler_free(scheduler));
+
+    /* The expectation ends where unknown queues turn out to have nothing: the others are looked at together. */
+    assert_int_equal(read_scheduler_new(many, QUEUES, 0, &scheduler), 0);
+    for (int round = 0; round < 100; round++) {
+        assert_int_equal(plan(scheduler, 16, 1000, held, 1000 + 100 * round), READ_ROUND);
+        assert_true(round == 0 || read_scheduler_chosen(scheduler) <= 16);
+        for (size_t i = 0; i < QUEUES; i++) {
+            unsigned count = read_scheduler_is_chosen(scheduler, i) ? 1 : read_scheduler_count(scheduler, i);
+
+            empty += i >= 16 && count > 0 && !read_scheduler_is_chosen(scheduler, i);
+            if (count > 0)
+                read_scheduler_note_read(scheduler, i, count, i < 16 ? count : 0);
+        }
+    }
+    assert_in_range(empty, 1, 80);
+    assert_null(read_scheduler_free(scheduler));
+    free(known);
+    free(held);
+    free(many);
+}
+
 static void read_scheduler_leaves_an_ailing_queue_alone_for_a_while(void **state)
 {
     struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(read_scheduler_new(specs, 1, &scheduler), 0);
+    assert_int_equal(read_scheduler_new(specs, 1, 0, &scheduler), 0);
     assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1000), READ_WAIT);
     read_scheduler_leave_alone(scheduler, 0, 2000);
     assert_int_equal(plan(scheduler, 10, 10, nothing_held, 1999), READ_NOTHING);
@@ -218,7 +306,7 @@ static void read_scheduler_takes_no_more_of_a_queue_than_its_limit_and_leaves_re
     struct read_scheduler *scheduler;
 
     (void)state;
-    assert_int_equal(read_scheduler_new(limited, 3, &scheduler), 0);
+    assert_int_equal(read_scheduler_new(limited, 3, 0, &scheduler), 0);
     for (size_t i = 0; i < 3; i++)
         read_scheduler_note_read(scheduler, i, 1, 1);
     /* 10 places of which 6 are taken: the rest are reserved. */
@@ -473,6 +561,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places_are_shared_out_by_weight_over_many_small_rounds),
+        cmocka_unit_test(small_rounds_serve_one_of_many_queues_each_and_are_fair_over_time),
+        cmocka_unit_test(who_comes_first_among_those_that_are_alike_can_be_chosen),
         cmocka_unit_test(places_that_one_cannot_take_go_to_others),
         cmocka_unit_test(large_rounds_are_fair_over_time_and_serve_few_queues_each),
         cmocka_unit_test(own_places_are_not_taken_from_the_common_ones),
@@ -480,6 +570,7 @@ int main(void)
         cmocka_unit_test(read_scheduler_looks_at_all_queues_before_it_waits_for_them),
         cmocka_unit_test(read_scheduler_waits_for_all_queues_however_few_places_there_are),
         cmocka_unit_test(read_scheduler_does_not_look_at_many_queues_at_once_or_all_the_time),
+        cmocka_unit_test(read_scheduler_expects_jobs_in_unknown_queues_where_most_have_some),
         cmocka_unit_test(read_scheduler_takes_no_more_of_a_queue_than_its_limit_and_leaves_reserved_places_free),
         cmocka_unit_test(a_set_of_entries_counts_them_by_queue_and_bytes),
         cmocka_unit_test(read_scheduler_leaves_an_ailing_queue_alone_for_a_while),
