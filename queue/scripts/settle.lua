@@ -157,141 +157,150 @@ local function settle_done(entries, values)
     end
 end
 
-local function write_report(job, ttl)
-    local key = reports .. job.id
-    remove_report(stream, job.id)
-    if tonumber(ttl) > 0 then
-        call('HSET', key, unpack(job.report))
-        call('PEXPIRE', key, ttl)
-    end
-end
-
-local OWN_AND_DUE = { delay = true, at = true }
-for name in pairs(OWN) do
-    OWN_AND_DUE[name] = true
-end
-
--- The message as it goes back, or nil if somebody has deleted it meanwhile.
-local function read_message(job, dropped)
-    local fields = read_entry(stream, job.entry)
-    if not fields then
-        return nil
-    end
-    fields = shorten(without(fields, dropped))
-    append(fields, 'weft.id', job.id)
-    append(fields, 'weft.attempt', job.attempt)
-    append(fields, 'weft.enqueued_at', job.enqueued_at)
-    return fields
-end
-
-local outcomes = {}
-
-outcomes['done'] = function(job)
-    write_report(job, keep_done)
-    if keep_done ~= '0' then
-        bound_reports(stream, done, { job.id }, keep_done_max, keep_done)
-    end
-end
-outcomes['cancelled'] = outcomes['done']
-
--- A retry, or a job that is not due yet.
-outcomes['delayed'] = function(job)
-    local fields = read_message(job, OWN_AND_DUE)
-    if not fields then
+-- The other outcomes, and notes; `before` is how many outcomes precede them. A function is made anew each time that
+-- Redis comes to its definition, and all of these cost more than to settle some jobs: where there is nothing but the
+-- fast path, they are not made.
+local function settle_others(jobs, before)
+    local function write_report(job, ttl)
+        local key = reports .. job.id
         remove_report(stream, job.id)
-        return
-    end
-    write_report(job, job.ttl)
-    local body, member = cmsgpack.pack(fields), job.id
-    if call('HSETNX', bodies, member, body) == 0 then
-        -- Somebody has given two messages the same ID; neither may be lost.
-        member = job.id .. ' ' .. job.entry
-        call('HSET', bodies, member, body)
-    end
-    call('ZADD', delayed, job.due, member)
-    earliest = math.min(earliest or math.huge, tonumber(job.due))
-end
-
-outcomes['dead'] = function(job)
-    local fields = shorten(without(read_entry(stream, job.entry) or {}, OWN))
-    append(fields, 'weft.id', job.id)
-    append(fields, 'weft.error', job.error)
-    append(fields, 'weft.attempts', job.attempt)
-    append(fields, 'weft.node', node)
-    append(fields, 'weft.failed_at', job.failed_at)
-    write_report(job, keep_failed)
-    if keep_failed ~= '0' then
-        bound_reports(stream, failed, { job.id }, keep_failed_max, keep_failed)
-    end
-    call('XADD', dead, 'MAXLEN', keep_dead, '*', unpack(fields))
-end
-
-outcomes['returned'] = function(job)
-    local fields = read_message(job, OWN)
-    if fields then
-        call('XADD', stream, '*', unpack(fields))
-    end
-    remove_report(stream, job.id)
-end
-
--- An entry that nothing is known of any more.
-outcomes['forgotten'] = function() end
-
-local ENDS = { done = true, cancelled = true, dead = true }
-
-local notes = {}
-
--- What is wrong with the report's key, the outcome will show.
-notes['running'] = function(job)
-    if #call('XPENDING', stream, GROUP, job.entry, job.entry, 1) > 0 and not misfit(reports .. job.id, 'hash') then
-        write_report(job, job.ttl)
-    end
-end
-
-notes['subtasks'] = function(job)
-    local key = reports .. job.id
-    if call('TYPE', key).ok == 'hash' then
-        call('HINCRBY', key, 'subtasks', job.started)
-        call('HINCRBY', key, 'subtasks_failed', job.failed)
-    end
-end
-
--- What is wrong with the keys that an outcome is written to, or nil: it is to be written in full or not at all.
-local function find_misfit(job)
-    local report = reports .. job.id
-    if job.what == 'delayed' then
-        return misfit(report, 'hash') or misfit(bodies, 'hash') or misfit(delayed, 'zset')
-    elseif job.what == 'dead' then
-        return misfit(dead, 'stream') or keep_failed ~= '0' and (misfit(report, 'hash') or misfit(failed, 'list'))
-    elseif job.what == 'done' or job.what == 'cancelled' then
-        return keep_done ~= '0' and (misfit(report, 'hash') or misfit(done, 'list'))
-    end
-end
-
-local function settle(number, job)
-    local outcome = outcomes[job.what]
-    if not outcome then
-        local ok, problem = pcall(notes[job.what], job)
-        if not ok then
-            fail(number, job.id, problem)
+        if tonumber(ttl) > 0 then
+            call('HSET', key, unpack(job.report))
+            call('PEXPIRE', key, ttl)
         end
-        return
     end
-    if call('XACK', stream, GROUP, job.entry) == 0 then
-        return
+
+    local OWN_AND_DUE = { delay = true, at = true }
+    for name in pairs(OWN) do
+        OWN_AND_DUE[name] = true
     end
-    local ok, problem = false, find_misfit(job)
-    if not problem then
-        ok, problem = pcall(outcome, job)
+
+    -- The message as it goes back, or nil if somebody has deleted it meanwhile.
+    local function read_message(job, dropped)
+        local fields = read_entry(stream, job.entry)
+        if not fields then
+            return nil
+        end
+        fields = shorten(without(fields, dropped))
+        append(fields, 'weft.id', job.id)
+        append(fields, 'weft.attempt', job.attempt)
+        append(fields, 'weft.enqueued_at', job.enqueued_at)
+        return fields
     end
-    if not ok then
-        make_pending(job.entry)
-        fail(number, job.id, problem)
-        return
+
+    local outcomes = {}
+
+    outcomes['done'] = function(job)
+        write_report(job, keep_done)
+        if keep_done ~= '0' then
+            bound_reports(stream, done, { job.id }, keep_done_max, keep_done)
+        end
     end
-    gone[#gone + 1] = job.entry
-    if ENDS[job.what] then
-        unmark({ job.id })
+    outcomes['cancelled'] = outcomes['done']
+
+    -- A retry, or a job that is not due yet.
+    outcomes['delayed'] = function(job)
+        local fields = read_message(job, OWN_AND_DUE)
+        if not fields then
+            remove_report(stream, job.id)
+            return
+        end
+        write_report(job, job.ttl)
+        local body, member = cmsgpack.pack(fields), job.id
+        if call('HSETNX', bodies, member, body) == 0 then
+            -- Somebody has given two messages the same ID; neither may be lost.
+            member = job.id .. ' ' .. job.entry
+            call('HSET', bodies, member, body)
+        end
+        call('ZADD', delayed, job.due, member)
+        earliest = math.min(earliest or math.huge, tonumber(job.due))
+    end
+
+    outcomes['dead'] = function(job)
+        local fields = shorten(without(read_entry(stream, job.entry) or {}, OWN))
+        append(fields, 'weft.id', job.id)
+        append(fields, 'weft.error', job.error)
+        append(fields, 'weft.attempts', job.attempt)
+        append(fields, 'weft.node', node)
+        append(fields, 'weft.failed_at', job.failed_at)
+        write_report(job, keep_failed)
+        if keep_failed ~= '0' then
+            bound_reports(stream, failed, { job.id }, keep_failed_max, keep_failed)
+        end
+        call('XADD', dead, 'MAXLEN', keep_dead, '*', unpack(fields))
+    end
+
+    outcomes['returned'] = function(job)
+        local fields = read_message(job, OWN)
+        if fields then
+            call('XADD', stream, '*', unpack(fields))
+        end
+        remove_report(stream, job.id)
+    end
+
+    -- An entry that nothing is known of any more.
+    outcomes['forgotten'] = function() end
+
+    local ENDS = { done = true, cancelled = true, dead = true }
+
+    local notes = {}
+
+    -- What is wrong with the report's key, the outcome will show.
+    notes['running'] = function(job)
+        if #call('XPENDING', stream, GROUP, job.entry, job.entry, 1) > 0 and not misfit(reports .. job.id, 'hash') then
+            write_report(job, job.ttl)
+        end
+    end
+
+    notes['subtasks'] = function(job)
+        local key = reports .. job.id
+        if call('TYPE', key).ok == 'hash' then
+            call('HINCRBY', key, 'subtasks', job.started)
+            call('HINCRBY', key, 'subtasks_failed', job.failed)
+        end
+    end
+
+    -- What is wrong with the keys that an outcome is written to, or nil: it is to be written in full or not at all.
+    local function find_misfit(job)
+        local report = reports .. job.id
+        if job.what == 'delayed' then
+            return misfit(report, 'hash') or misfit(bodies, 'hash') or misfit(delayed, 'zset')
+        elseif job.what == 'dead' then
+            return misfit(dead, 'stream') or keep_failed ~= '0' and (misfit(report, 'hash') or misfit(failed, 'list'))
+        elseif job.what == 'done' or job.what == 'cancelled' then
+            return keep_done ~= '0' and (misfit(report, 'hash') or misfit(done, 'list'))
+        end
+    end
+
+    local function settle(number, job)
+        local outcome = outcomes[job.what]
+        if not outcome then
+            local ok, problem = pcall(notes[job.what], job)
+            if not ok then
+                fail(number, job.id, problem)
+            end
+            return
+        end
+        if call('XACK', stream, GROUP, job.entry) == 0 then
+            return
+        end
+        local ok, problem = false, find_misfit(job)
+        if not problem then
+            ok, problem = pcall(outcome, job)
+        end
+        if not ok then
+            make_pending(job.entry)
+            fail(number, job.id, problem)
+            return
+        end
+        gone[#gone + 1] = job.entry
+        if ENDS[job.what] then
+            unmark({ job.id })
+        end
+    end
+
+    for i, job in ipairs(jobs) do
+        settle(before + i, job)
     end
 end
 
@@ -301,8 +310,9 @@ if problem then
 end
 local entries = cmsgpack.unpack(ARGV[9])
 settle_done(entries, cmsgpack.unpack(ARGV[10]))
-for i, job in ipairs(cmsgpack.unpack(ARGV[11])) do
-    settle(#entries + i, job)
+local others = cmsgpack.unpack(ARGV[11])
+if #others > 0 then
+    settle_others(others, #entries)
 end
 if #gone > 0 then
     call('XDEL', stream, unpack(gone))
