@@ -30,42 +30,12 @@ static const struct words_of_end {
                          " to stop it; it has ended, and no report is kept that would say how"},
 };
 
-static int print_end(const struct job_cancel *job_cancel, enum job_cancel_end end, bool json)
-{
-    const struct words_of_end *words = &words_of_ends[end];
-
-    if (!json) {
-        printf("%s %s in queue %s%s\n", words->before, job_cancel->id, job_cancel->keys->queue, words->after);
-        return EX_OK;
-    }
-    json_t *object =
-        json_pack("{s:s, s:s, s:s}", "id", job_cancel->id, "queue", job_cancel->keys->queue, "state", words->state);
-
-    return print_json(object) < 0 ? problem_report_memory() : EX_OK;
-}
-
 /* What is said of a job that has ended by itself; `when` and the queue's name make it a sentence. */
 static int report_late(const struct job_cancel *job_cancel, enum job_cancel_where where, const char *when)
 {
     const char *what = where == JOB_CANCEL_DONE ? "is done" : where == JOB_CANCEL_DEAD ? "is dead" : "is cancelled";
 
     return problem_report(1, "job \"%s\" in queue %s %s %s", job_cancel->id, job_cancel->keys->queue, what, when);
-}
-
-static int report_nothing(const struct job_cancel *job_cancels, const struct job_state *states, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (states[i].where != JOB_CANCEL_UNKNOWN)
-            return report_late(&job_cancels[i], states[i].where, "already");
-    return problem_report(
-        1, "no job \"%s\" in the queues of this configuration; reports are kept for as long as keep: says",
-        job_cancels[0].id);
-}
-
-static int report_ambiguous(const struct job_cancel *one, const struct job_cancel *other)
-{
-    return problem_report(EX_USAGE, "there is a job \"%s\" in queue %s and another in queue %s; choose one with -q",
-                          one->id, one->keys->queue, other->keys->queue);
 }
 
 /* ---- Where it is ---- */
@@ -81,7 +51,16 @@ static int cancel_in(struct job_cancel *job_cancel, struct job_state *state, boo
         return status;
     if (end == JOB_CANCEL_LATE && state->where != JOB_CANCEL_UNKNOWN)
         return report_late(job_cancel, state->where, "and could not be stopped before");
-    return print_end(job_cancel, end, json);
+    const struct words_of_end *words = &words_of_ends[end];
+
+    if (!json) {
+        printf("%s %s in queue %s%s\n", words->before, job_cancel->id, job_cancel->keys->queue, words->after);
+        return EX_OK;
+    }
+    json_t *object =
+        json_pack("{s:s, s:s, s:s}", "id", job_cancel->id, "queue", job_cancel->keys->queue, "state", words->state);
+
+    return print_json(object) < 0 ? problem_report_memory() : EX_OK;
 }
 
 /* The one queue in which it is alive is taken; where there is none, it may be in the stream of any. */
@@ -96,28 +75,22 @@ static int choose(struct job_cancel *job_cancels, struct job_state *states, size
         if (status != EX_OK || !job_cancel_is_alive(states[i].where))
             continue;
         if (alive)
-            return report_ambiguous(alive, &job_cancels[i]);
+            return problem_report(EX_USAGE,
+                                  "there is a job \"%s\" in queue %s and another in queue %s; choose one with -q",
+                                  alive->id, alive->keys->queue, job_cancels[i].keys->queue);
         alive = &job_cancels[i];
     }
     for (size_t i = 0; i < count && status == EX_OK && !found; i++)
         if (!alive || alive == &job_cancels[i])
             status = cancel_in(&job_cancels[i], &states[i], json, &found);
-    return found || status != EX_OK ? status : report_nothing(job_cancels, states, count);
-}
-
-static int cancel(struct session *session, const char *id, bool json)
-{
-    size_t count = session->queue_count;
-    struct job_cancel *job_cancels = calloc(count, sizeof(*job_cancels));
-    struct job_state *states = calloc(count, sizeof(*states));
-    int status;
-
-    for (size_t i = 0; job_cancels && i < count; i++)
-        job_cancels[i] = (struct job_cancel){.session = session, .keys = &session->queues[i], .id = id};
-    status = job_cancels && states ? choose(job_cancels, states, count, json) : problem_report_memory();
-    free(job_cancels);
-    free(states);
-    return status;
+    if (found || status != EX_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        if (states[i].where != JOB_CANCEL_UNKNOWN)
+            return report_late(&job_cancels[i], states[i].where, "already");
+    return problem_report(
+        1, "no job \"%s\" in the queues of this configuration; reports are kept for as long as keep: says",
+        job_cancels[0].id);
 }
 
 static int cancel_run(const struct invocation *invocation)
@@ -131,7 +104,15 @@ static int cancel_run(const struct invocation *invocation)
         status = session_open(&session, invocation->config, options->queue);
     if (status != EX_OK)
         return status;
-    status = cancel(&session, id, options->json);
+    size_t count = session.queue_count;
+    struct job_cancel *job_cancels = calloc(count, sizeof(*job_cancels));
+    struct job_state *states = calloc(count, sizeof(*states));
+
+    for (size_t i = 0; job_cancels && i < count; i++)
+        job_cancels[i] = (struct job_cancel){.session = &session, .keys = &session.queues[i], .id = id};
+    status = job_cancels && states ? choose(job_cancels, states, count, options->json) : problem_report_memory();
+    free(job_cancels);
+    free(states);
     session_close(&session);
     return status;
 }

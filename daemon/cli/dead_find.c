@@ -24,13 +24,6 @@ static bool visit(const struct stream_entry *entry, void *user)
     return true;
 }
 
-static int report_ambiguous(const char *id, const char *one, const char *other)
-{
-    return problem_report(
-        EX_USAGE, "there is a dead letter of a job \"%s\" in queue %s and another in queue %s; choose one with -q", id,
-        one, other);
-}
-
 int dead_report_missing(const char *id)
 {
     return problem_report(1, "no dead letter of a job \"%s\"; `weft dead` lists those that there are", id);
@@ -50,7 +43,10 @@ int dead_find(struct session *session, const char *id, struct dead_letter *ret_l
         if (!search.entry[0])
             continue;
         if (letter.keys)
-            return report_ambiguous(id, letter.keys->queue, keys->queue);
+            return problem_report(
+                EX_USAGE,
+                "there is a dead letter of a job \"%s\" in queue %s and another in queue %s; choose one with -q", id,
+                letter.keys->queue, keys->queue);
         letter.keys = keys;
         memcpy(letter.entry, search.entry, sizeof(letter.entry));
     }

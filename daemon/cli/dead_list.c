@@ -47,28 +47,6 @@ static const char *find_cell(const struct list *list, const struct stream_entry 
     return value ? value->str : text;
 }
 
-static int add_row(struct list *list, const struct stream_entry *entry)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < COLUMNS && r == 0; i++) {
-        size_t size;
-        const char *cell = find_cell(list, entry, &columns[i], &size);
-
-        r = size == 0 ? table_add(&list->table, "-", 1) : table_add(&list->table, cell, size);
-    }
-    return r;
-}
-
-static json_t *make_value(const struct column *column, const char *bytes, size_t size)
-{
-    int64_t number;
-
-    if (strcmp(column->name, "attempts") == 0 && units_parse_integer(bytes, size, 0, INT64_MAX, &number) == 0)
-        return json_integer(number);
-    return print_make_json(bytes, size);
-}
-
 static int print_row_json(const struct list *list, const struct stream_entry *entry)
 {
     json_t *object = json_object();
@@ -78,7 +56,15 @@ static int print_row_json(const struct list *list, const struct stream_entry *en
         size_t size;
         const char *cell = find_cell(list, entry, &columns[i], &size);
 
-        if (size > 0 && json_object_set_new(object, columns[i].name, make_value(&columns[i], cell, size)) < 0)
+        if (size == 0)
+            continue;
+        int64_t number;
+        bool is_number =
+            strcmp(columns[i].name, "attempts") == 0 && units_parse_integer(cell, size, 0, INT64_MAX, &number) == 0;
+
+        r = json_object_set_new(object, columns[i].name,
+                                is_number ? json_integer(number) : print_make_json(cell, size));
+        if (r < 0)
             r = -ENOMEM;
     }
     if (r == 0)
@@ -91,7 +77,16 @@ static bool visit(const struct stream_entry *entry, void *user)
 {
     struct list *list = user;
 
-    list->error = list->json ? print_row_json(list, entry) : add_row(list, entry);
+    if (list->json) {
+        list->error = print_row_json(list, entry);
+        return list->error < 0;
+    }
+    for (size_t i = 0; i < COLUMNS && list->error == 0; i++) {
+        size_t size;
+        const char *cell = find_cell(list, entry, &columns[i], &size);
+
+        list->error = size == 0 ? table_add(&list->table, "-", 1) : table_add(&list->table, cell, size);
+    }
     return list->error < 0;
 }
 

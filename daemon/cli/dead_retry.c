@@ -80,15 +80,6 @@ static int retry_queue(struct session *session, const struct queue_keys *keys, l
     return EX_OK;
 }
 
-static int print_count(const char *queue, long long count, bool json)
-{
-    if (json)
-        return print_json(json_pack("{s:s, s:I}", "queue", queue, "retried", (json_int_t)count));
-    if (count > 0)
-        printf("retried %lld dead letter%s of queue %s\n", count, count == 1 ? "" : "s", queue);
-    return 0;
-}
-
 static int retry_all(struct session *session, bool json)
 {
     long long sum = 0;
@@ -99,8 +90,12 @@ static int retry_all(struct session *session, bool json)
 
         if (status != EX_OK)
             return status;
-        if (print_count(session->queues[i].queue, count, json) < 0)
+        const char *queue = session->queues[i].queue;
+
+        if (json && print_json(json_pack("{s:s, s:I}", "queue", queue, "retried", (json_int_t)count)) < 0)
             return problem_report_memory();
+        if (!json && count > 0)
+            printf("retried %lld dead letter%s of queue %s\n", count, count == 1 ? "" : "s", queue);
         sum += count;
     }
     if (sum == 0 && !json)

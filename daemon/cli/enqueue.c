@@ -32,18 +32,6 @@ struct draft {
 
 /* ---- The payload ---- */
 
-static int grow(char **bytes, size_t *capacity)
-{
-    size_t larger = *capacity ? 2 * *capacity : 64 * 1024;
-    char *grown = realloc(*bytes, larger);
-
-    if (!grown)
-        return problem_report_memory();
-    *bytes = grown;
-    *capacity = larger;
-    return EX_OK;
-}
-
 /* Reads no more than it takes to know that it is too much. */
 static int read_input(struct draft *draft, size_t *ret_size)
 {
@@ -51,10 +39,14 @@ static int read_input(struct draft *draft, size_t *ret_size)
     int status = EX_OK;
 
     while (status == EX_OK && size <= limit) {
-        if (size == capacity)
-            status = grow(&draft->input, &capacity);
-        if (status != EX_OK)
-            break;
+        if (size == capacity) {
+            capacity = capacity ? 2 * capacity : 64 * 1024;
+            char *grown = realloc(draft->input, capacity);
+
+            if (!grown)
+                return problem_report_memory();
+            draft->input = grown;
+        }
         ssize_t got = read(STDIN_FILENO, draft->input + size, capacity - size);
 
         if (got == 0) {
@@ -100,20 +92,6 @@ static int add_payload(struct draft *draft, const char *payload)
     return status;
 }
 
-static int add_word(struct draft *draft, const char *word)
-{
-    const char *equals = strchr(word, '=');
-
-    if (!equals)
-        return problem_report_usage("enqueue", "%s is not NAME=VALUE", rejection_quote(word, strlen(word)).text);
-    /* The worker would take some of them for what weft itself has written on a retry, and drop the others. */
-    if (name_is_own(word, strlen(word)))
-        return problem_report(EX_USAGE, "the field name %s begins with \"" NAME_OWN_PREFIX "\", as only weft's own do",
-                              rejection_quote(word, (size_t)(equals - word)).text);
-    add_field(draft, word, (size_t)(equals - word), equals + 1, strlen(equals + 1));
-    return EX_OK;
-}
-
 static int add_fields(struct draft *draft, const struct options *options)
 {
     /* The words, of which the first is the type, and what options say. */
@@ -124,8 +102,18 @@ static int add_fields(struct draft *draft, const struct options *options)
     int status = add_payload(draft, options->payload);
     if (options->delay)
         add_text(draft, "delay", options->delay);
-    for (size_t i = 1; i < options->word_count && status == EX_OK; i++)
-        status = add_word(draft, options->words[i]);
+    for (size_t i = 1; i < options->word_count && status == EX_OK; i++) {
+        const char *word = options->words[i], *equals = strchr(word, '=');
+
+        if (!equals)
+            return problem_report_usage("enqueue", "%s is not NAME=VALUE", rejection_quote(word, strlen(word)).text);
+        /* The worker would take some of them for what weft itself has written on a retry, and drop the others. */
+        if (name_is_own(word, strlen(word)))
+            return problem_report(EX_USAGE,
+                                  "the field name %s begins with \"" NAME_OWN_PREFIX "\", as only weft's own do",
+                                  rejection_quote(word, (size_t)(equals - word)).text);
+        add_field(draft, word, (size_t)(equals - word), equals + 1, strlen(equals + 1));
+    }
     return status;
 }
 
@@ -136,19 +124,15 @@ static bool type_known(const char *type, void *user)
     return config_find_job(user, type) != NULL;
 }
 
-/* Where no job type is configured there is no worker either: this is a host that only enqueues. */
-static struct message_limits limits_of(const struct config *config)
+static int check(struct draft *draft, const char *queue)
 {
-    return (struct message_limits){
+    const struct config *config = draft->config;
+    /* Where no job type is configured there is no worker either: this is a host that only enqueues. */
+    struct message_limits limits = {
         .payload_max = config->limits.payload,
         .type_known = config->job_count ? type_known : NULL,
         .user = (void *)config,
     };
-}
-
-static int check(struct draft *draft, const char *queue)
-{
-    struct message_limits limits = limits_of(draft->config);
     struct message_rejection rejection;
     struct job *job;
     char entry[32];
@@ -196,20 +180,7 @@ static redisReply *add_entry(struct session *session, const struct draft *draft)
     return session_ask_words(session, REDIS_REPLY_STRING, (int)count, words, sizes);
 }
 
-static int print_receipt(const struct draft *draft, const char *queue, const char *entry, bool json)
-{
-    const char *id = draft->own_id ? draft->id : entry;
-
-    if (!json) {
-        puts(id);
-        return EX_OK;
-    }
-    const struct message_field *type = &draft->fields[0];
-    json_t *receipt = json_pack("{s:s, s:s, s:s%, s:s}", "id", id, "queue", queue, "type", type->value,
-                                type->value_size, "entry", entry);
-
-    return print_json(receipt) < 0 ? problem_report_memory() : EX_OK;
-}
+/* ---- The command ---- */
 
 static int send_message(struct session *session, const struct draft *draft, bool json)
 {
@@ -217,24 +188,27 @@ static int send_message(struct session *session, const struct draft *draft, bool
 
     if (!reply)
         return EX_UNAVAILABLE;
-    return print_receipt(draft, session->queues[0].queue, reply->str, json);
-}
+    const struct message_field *type = &draft->fields[0];
+    const char *entry = reply->str, *id = draft->own_id ? draft->id : entry;
 
-/* ---- The command ---- */
+    if (!json) {
+        puts(id);
+        return EX_OK;
+    }
+    json_t *receipt = json_pack("{s:s, s:s, s:s%, s:s}", "id", id, "queue", session->queues[0].queue, "type",
+                                type->value, type->value_size, "entry", entry);
 
-/* Without a word about it: `default`, or the only one there is. */
-static const char *choose_queue(const struct config *config, const char *queue)
-{
-    if (queue)
-        return queue;
-    return config->queue_count == 1 ? config->queues[0].name : DEFAULT_QUEUE;
+    return print_json(receipt) < 0 ? problem_report_memory() : EX_OK;
 }
 
 static int enqueue_run(const struct invocation *invocation)
 {
     const struct options *options = &invocation->options;
-    const char *queue = choose_queue(invocation->config, options->queue);
-    struct draft draft = {.config = invocation->config};
+    const struct config *config = invocation->config;
+    /* Without a word about it: `default`, or the only one there is. */
+    const char *only = config->queue_count == 1 ? config->queues[0].name : DEFAULT_QUEUE;
+    const char *queue = options->queue ? options->queue : only;
+    struct draft draft = {.config = config};
     struct session session;
     int status = add_fields(&draft, options);
 

@@ -36,18 +36,6 @@ bool job_cancel_is_alive(enum job_cancel_where where)
 
 /* ---- Asking ---- */
 
-static void read_state(const redisReply *reply, struct job_state *ret_state)
-{
-    struct job_state state = {.where = JOB_CANCEL_UNKNOWN};
-
-    for (size_t i = 0; i < ELEMENTS(names); i++)
-        if (strcmp(reply->element[0]->str, names[i]) == 0)
-            state.where = (enum job_cancel_where)i;
-    state.noted = reply->element[1]->integer != 0;
-    state.enqueued_ms = strtoll(reply->element[2]->str, NULL, 10);
-    *ret_state = state;
-}
-
 /* Calls cancel.lua; `enqueued_ms` is what an earlier call has told. */
 static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_ms, struct job_state *ret_state)
 {
@@ -72,7 +60,14 @@ static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_m
                                        arguments, ELEMENTS(arguments));
     if (!reply)
         return EX_UNAVAILABLE;
-    read_state(reply, ret_state);
+    *ret_state = (struct job_state){
+        .where = JOB_CANCEL_UNKNOWN,
+        .noted = reply->element[1]->integer != 0,
+        .enqueued_ms = strtoll(reply->element[2]->str, NULL, 10),
+    };
+    for (size_t i = 0; i < ELEMENTS(names); i++)
+        if (strcmp(reply->element[0]->str, names[i]) == 0)
+            ret_state->where = (enum job_cancel_where)i;
     return EX_OK;
 }
 
@@ -116,52 +111,11 @@ static int search(struct job_cancel *job_cancel)
     return EX_OK;
 }
 
-/* Takes back what was noted. Gives whether it still was: else a worker has met the job. */
-static int withdraw(const struct job_cancel *job_cancel, bool *ret_withdrawn)
-{
-    SESSION_REPLY *reply = session_ask(job_cancel->session, REDIS_REPLY_INTEGER, "ZREM %s %s",
-                                       job_cancel->keys->names[QUEUE_KEY_CANCEL], job_cancel->id);
-
-    if (!reply)
-        return EX_UNAVAILABLE;
-    *ret_withdrawn = reply->integer > 0;
-    return EX_OK;
-}
-
 /* ---- Waiting ---- */
-
-/* A job that comes back to wait is caught there. Gives whether the search is over. */
-static bool is_over(const struct job_cancel *job_cancel, struct job_state *state, int *status,
-                    enum job_cancel_end *ret_end)
-{
-    *status = job_cancel_look(job_cancel, state);
-    if (*status == EX_OK && is_waiting(state->where)) {
-        *status = request(job_cancel, state);
-        *ret_end = JOB_CANCEL_CAUGHT;
-        return *status != EX_OK || is_waiting(state->where);
-    }
-    *ret_end = state->where == JOB_CANCEL_CANCELLED ? JOB_CANCEL_STOPPED : JOB_CANCEL_LATE;
-    return *status != EX_OK || (!job_cancel_is_alive(state->where) && !state->noted);
-}
 
 static void pause_shortly(void)
 {
     (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
-}
-
-static int wait_for_worker(const struct job_cancel *job_cancel, struct job_state *state, enum job_cancel_end *ret_end)
-{
-    int64_t limit_ms = time_steady_ms() + JOB_CANCEL_SECONDS * 1000;
-    int status;
-
-    while (!is_over(job_cancel, state, &status, ret_end)) {
-        if (time_steady_ms() >= limit_ms) {
-            *ret_end = JOB_CANCEL_ASKED;
-            return EX_OK;
-        }
-        pause_shortly();
-    }
-    return status;
 }
 
 /* For a job whose entry nobody knows. One whose workers die is given back under a new entry each time, and may slip
@@ -177,9 +131,39 @@ static int request_in_stream(struct job_cancel *job_cancel, struct job_state *st
         job_cancel->entry[0] = '\0';
         pause_shortly();
     }
-    if (status == EX_OK && !job_cancel_is_alive(state->where) && state->noted)
-        status = withdraw(job_cancel, ret_withdrawn);
-    return status;
+    if (status != EX_OK || job_cancel_is_alive(state->where) || !state->noted)
+        return status;
+    /* Takes back what was noted; where it is no longer, a worker has met the job. */
+    SESSION_REPLY *reply = session_ask(job_cancel->session, REDIS_REPLY_INTEGER, "ZREM %s %s",
+                                       job_cancel->keys->names[QUEUE_KEY_CANCEL], job_cancel->id);
+
+    if (!reply)
+        return EX_UNAVAILABLE;
+    *ret_withdrawn = reply->integer > 0;
+    return EX_OK;
+}
+
+/* A job that comes back to wait is caught there. */
+static int wait_for_worker(const struct job_cancel *job_cancel, struct job_state *state, enum job_cancel_end *ret_end)
+{
+    for (int64_t limit_ms = time_steady_ms() + JOB_CANCEL_SECONDS * 1000;; pause_shortly()) {
+        int status = job_cancel_look(job_cancel, state);
+
+        if (status == EX_OK && is_waiting(state->where)) {
+            status = request(job_cancel, state);
+            *ret_end = JOB_CANCEL_CAUGHT;
+            if (status != EX_OK || is_waiting(state->where))
+                return status;
+        } else {
+            *ret_end = state->where == JOB_CANCEL_CANCELLED ? JOB_CANCEL_STOPPED : JOB_CANCEL_LATE;
+            if (status != EX_OK || (!job_cancel_is_alive(state->where) && !state->noted))
+                return status;
+        }
+        if (time_steady_ms() >= limit_ms) {
+            *ret_end = JOB_CANCEL_ASKED;
+            return EX_OK;
+        }
+    }
 }
 
 int job_cancel_cancel(struct job_cancel *job_cancel, enum job_cancel_end *ret_end, struct job_state *ret_state)
