@@ -18,37 +18,22 @@ bool log_follow_wait(int time_ms)
     return poll(&output, 1, time_ms) <= 0 || !(output.revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
-/* A descriptor of the file that has the name now, or -1 if it is still the one that is being read, or there is none
- * yet. */
-static int open_successor(const struct log_scan *scan, const char *path)
-{
-    struct stat here, there;
-
-    if (fstat(scan->fd, &here) < 0 || stat(path, &there) < 0 ||
-        (here.st_dev == there.st_dev && here.st_ino == there.st_ino))
-        return -1;
-    return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* What had been read of a line that was never completed is forgotten with the file. */
-static void notice_truncation(struct log_scan *scan)
-{
-    struct stat here;
-
-    if (fstat(scan->fd, &here) == 0 && here.st_size < scan->offset + (off_t)scan->used)
-        log_scan_rewind(scan, scan->fd);
-}
-
 int log_follow(struct log_scan *scan, const char *path, int (*visit)(const struct log_found *found, void *user),
                void *user)
 {
     CLEANUP_CLOSE int current = -1;
 
     while (log_follow_wait(LOG_FOLLOW_PERIOD_MS)) {
-        /* Found before the old one is read to its end, so that no line gets lost between the two. */
-        int successor = open_successor(scan, path);
+        struct stat here, there;
+        int successor = -1;
 
-        notice_truncation(scan);
+        /* Opened before the old file is read to its end, so that no line gets lost between the two. */
+        if (fstat(scan->fd, &here) == 0 && stat(path, &there) == 0 &&
+            (here.st_dev != there.st_dev || here.st_ino != there.st_ino))
+            successor = open(path, O_RDONLY | O_CLOEXEC);
+        /* The file has been truncated: what had been read of a line that was never completed is forgotten. */
+        if (fstat(scan->fd, &here) == 0 && here.st_size < scan->offset + (off_t)scan->used)
+            log_scan_rewind(scan, scan->fd);
         int r = log_scan_read(scan, visit, user);
         if (successor >= 0) {
             log_scan_rewind(scan, successor);

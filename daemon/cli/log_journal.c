@@ -66,17 +66,6 @@ static char *copy(struct entry *entry, const char *bytes, size_t size)
     return place;
 }
 
-/* A name as the journal has it was in capitals there; the line's own may have been either. */
-static const char *copy_name(struct entry *entry, const char *bytes, size_t size)
-{
-    char *name = copy(entry, bytes, size);
-
-    for (char *at = name; *at; at++)
-        if (*at >= 'A' && *at <= 'Z')
-            *at = (char)(*at - 'A' + 'a');
-    return name;
-}
-
 /* The journal keeps text; what is spelled as a number would be is one again. */
 static struct weft_field make_field(const char *name, const char *value)
 {
@@ -129,10 +118,14 @@ static void take_field(struct entry *entry, const char *data, size_t size)
         return;
     if (is_meta ? record->context_count == LOG_CONTEXT_MAX : record->field_count == FIELDS_MAX)
         return;
-    const char *name = copy_name(entry, data + skip, (size_t)(equals - data) - skip);
+    char *name = copy(entry, data + skip, (size_t)(equals - data) - skip);
     size_t value_size = size - (size_t)(equals + 1 - data);
     const char *value = copy(entry, equals + 1, value_size);
 
+    /* A name as the journal has it was in capitals there; the line's own may have been either. */
+    for (char *at = name; *at; at++)
+        if (*at >= 'A' && *at <= 'Z')
+            *at = (char)(*at - 'A' + 'a');
     if (is_meta)
         entry->context[record->context_count++] = (struct log_value){.key = name, .text = value, .size = strlen(value)};
     else
@@ -151,25 +144,6 @@ static const char *get_text(struct entry *entry, sd_journal *journal, const char
     return copy(entry, (const char *)data + skip, size - skip);
 }
 
-static enum weft_level level_of(const char *priority)
-{
-    int number = priority ? atoi(priority) : 6;
-
-    return number <= 3 ? WEFT_ERROR : number <= 4 ? WEFT_WARN : number <= 6 ? WEFT_INFO : WEFT_DEBUG;
-}
-
-/* When it was sent, or when it arrived. */
-static int64_t time_of(struct entry *entry, sd_journal *journal)
-{
-    const char *sent = get_text(entry, journal, "_SOURCE_REALTIME_TIMESTAMP");
-    uint64_t arrived = 0;
-
-    if (sent)
-        return strtoll(sent, NULL, 10);
-    (void)sd_journal_get_realtime_usec(journal, &arrived);
-    return (int64_t)arrived;
-}
-
 static void read_entry(struct entry *entry, sd_journal *journal)
 {
     struct log_record *record = &entry->record;
@@ -179,8 +153,15 @@ static void read_entry(struct entry *entry, sd_journal *journal)
 
     entry->used = 0;
     *record = (struct log_record){.labels = entry->labels, .context = entry->context, .fields = entry->fields};
-    record->time_us = time_of(entry, journal);
-    record->level = level_of(get_text(entry, journal, "PRIORITY"));
+    /* When it was sent, or when it arrived. */
+    const char *sent = get_text(entry, journal, "_SOURCE_REALTIME_TIMESTAMP");
+    uint64_t arrived = 0;
+    if (!sent)
+        (void)sd_journal_get_realtime_usec(journal, &arrived);
+    record->time_us = sent ? strtoll(sent, NULL, 10) : (int64_t)arrived;
+    const char *priority = get_text(entry, journal, "PRIORITY");
+    int level = priority ? atoi(priority) : 6;
+    record->level = level <= 3 ? WEFT_ERROR : level <= 4 ? WEFT_WARN : level <= 6 ? WEFT_INFO : WEFT_DEBUG;
     record->message = get_text(entry, journal, "MESSAGE");
     if (!record->message)
         record->message = "";
@@ -215,20 +196,6 @@ static int add_match(sd_journal *journal, const char *field, const char *value)
     return sd_journal_add_match(journal, match, 0);
 }
 
-/* systemd's own entries have a JOB_ID as well, of something else. */
-static int match_job(sd_journal *journal, const char *id)
-{
-    int r = add_match(journal, "JOB_ID", id);
-
-    if (r == 0)
-        r = sd_journal_add_disjunction(journal);
-    if (r == 0)
-        r = add_match(journal, "JOB_ROOT_ID", id);
-    if (r == 0)
-        r = sd_journal_add_conjunction(journal);
-    return r < 0 ? r : add_match(journal, "SYSLOG_IDENTIFIER", "weftd");
-}
-
 static int visit_new(struct reading *reading)
 {
     int r;
@@ -241,18 +208,6 @@ static int visit_new(struct reading *reading)
 
         if (size > 0)
             reading->visit(reading->line, size - 1, reading->user);
-    }
-    return r;
-}
-
-static int follow_journal(struct reading *reading)
-{
-    int r = 0;
-
-    while (r >= 0 && log_follow_wait(0)) {
-        r = sd_journal_wait(reading->journal, LOG_FOLLOW_PERIOD_MS * UINT64_C(1000));
-        if (r >= 0)
-            r = visit_new(reading);
     }
     return r;
 }
@@ -287,13 +242,28 @@ static int read_all(struct reading *reading, const char *id, bool follow, size_t
         return -ENOMEM;
     /* Whole values: by default those that are large are cut. */
     (void)sd_journal_set_data_threshold(reading->journal, LOG_LINE_MAX);
-    int r = match_job(reading->journal, id);
+    /* systemd's own entries have a JOB_ID as well, of something else. */
+    int r = add_match(reading->journal, "JOB_ID", id);
+    if (r == 0)
+        r = sd_journal_add_disjunction(reading->journal);
+    if (r == 0)
+        r = add_match(reading->journal, "JOB_ROOT_ID", id);
+    if (r == 0)
+        r = sd_journal_add_conjunction(reading->journal);
+    if (r >= 0)
+        r = add_match(reading->journal, "SYSLOG_IDENTIFIER", "weftd");
     if (r == 0)
         r = sd_journal_seek_head(reading->journal);
     if (r == 0)
         r = visit_new(reading);
-    if (r == 0 && follow)
-        return follow_journal(reading);
+    if (r == 0 && follow) {
+        while (r >= 0 && log_follow_wait(0)) {
+            r = sd_journal_wait(reading->journal, LOG_FOLLOW_PERIOD_MS * UINT64_C(1000));
+            if (r >= 0)
+                r = visit_new(reading);
+        }
+        return r;
+    }
     return r == 0 && reading->count > 0 ? count_dropped(reading, ret_dropped) : r;
 }
 

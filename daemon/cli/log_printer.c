@@ -9,17 +9,13 @@
 #include "daemon/cli/log_record.h"
 #include "daemon/cli/print.h"
 
-/* As https://no-color.org has it. */
-static bool wants_colour(void)
-{
-    const char *no_colour = getenv("NO_COLOR");
-
-    return isatty(STDOUT_FILENO) == 1 && (!no_colour || !*no_colour);
-}
-
 int log_printer_init(struct log_printer *printer, bool json)
 {
-    *printer = (struct log_printer){.json = json, .colour = wants_colour(), .buffer = malloc(LOG_LINE_MAX)};
+    /* As https://no-color.org has it. */
+    const char *no_colour = getenv("NO_COLOR");
+    bool colour = isatty(STDOUT_FILENO) == 1 && (!no_colour || !*no_colour);
+
+    *printer = (struct log_printer){.json = json, .colour = colour, .buffer = malloc(LOG_LINE_MAX)};
     return printer->buffer ? 0 : -ENOMEM;
 }
 

@@ -74,15 +74,6 @@ static int take_context(struct log_record_copy *copy, const json_t *object)
     return 0;
 }
 
-static struct weft_field make_field(const char *name, const json_t *value)
-{
-    if (json_is_integer(value))
-        return WEFT_INT(name, json_integer_value(value));
-    if (json_is_real(value))
-        return WEFT_REAL(name, json_real_value(value));
-    return WEFT_TEXT(name, json_string_value(value));
-}
-
 static int take_data(struct log_record_copy *copy, const json_t *object)
 {
     const char *key;
@@ -93,7 +84,17 @@ static int take_data(struct log_record_copy *copy, const json_t *object)
     copy->fields = calloc(json_object_size(object) + 1, sizeof(*copy->fields));
     if (!copy->fields)
         return -ENOMEM;
-    json_object_foreach(unconst(object), key, value) copy->fields[copy->record.field_count++] = make_field(key, value);
+    json_object_foreach(unconst(object), key, value)
+    {
+        struct weft_field *field = &copy->fields[copy->record.field_count++];
+
+        if (json_is_integer(value))
+            *field = WEFT_INT(key, json_integer_value(value));
+        else if (json_is_real(value))
+            *field = WEFT_REAL(key, json_real_value(value));
+        else
+            *field = WEFT_TEXT(key, json_string_value(value));
+    }
     return 0;
 }
 

@@ -66,21 +66,17 @@ static void consume(struct log_scan *scan, size_t size)
     scan->offset += (off_t)size;
 }
 
-static void skip_line(struct log_scan *scan)
-{
-    const char *end = memchr(scan->buffer, '\n', scan->used);
-
-    scan->skipping = !end;
-    consume(scan, end ? (size_t)(end - scan->buffer) + 1 : scan->used);
-}
-
 /* Takes the complete lines out of the buffer. */
 static int take_lines(struct log_scan *scan, int (*visit)(const struct log_found *found, void *user), void *user)
 {
     int r = 0;
 
-    if (scan->skipping)
-        skip_line(scan);
+    if (scan->skipping) {
+        const char *end = memchr(scan->buffer, '\n', scan->used);
+
+        scan->skipping = !end;
+        consume(scan, end ? (size_t)(end - scan->buffer) + 1 : scan->used);
+    }
     const char *last = memrchr(scan->buffer, '\n', scan->used);
     size_t size = last ? (size_t)(last - scan->buffer) + 1 : 0;
 

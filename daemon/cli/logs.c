@@ -31,34 +31,6 @@ struct places {
     size_t longest;
 };
 
-/* ---- The file ---- */
-
-/* A file that can be read again, which /dev/stderr and the like are not; one that is missing may have been. */
-static bool is_file(const char *output)
-{
-    struct stat state;
-
-    return output[0] == '/' && (stat(output, &state) < 0 || S_ISREG(state.st_mode));
-}
-
-/* The first output that is a file, or NULL. */
-static const char *find_file(const struct config *config)
-{
-    for (size_t i = 0; i < config->log.outputs.count; i++) {
-        if (is_file(config->log.outputs.items[i].text))
-            return config->log.outputs.items[i].text;
-    }
-    return NULL;
-}
-
-static int report_no_file(const struct config *config)
-{
-    return problem_report(1,
-                          "the log goes neither to the journal nor to a file that could be read; name one under log: "
-                          "in %s, such as output: [auto, /var/log/weft/weftd.log]",
-                          config->path);
-}
-
 /* ---- Collecting ---- */
 
 static int collect(const struct log_found *found, void *user)
@@ -120,29 +92,9 @@ static int print_found(const struct log_found *found, void *user)
 
 /* ---- The journal ---- */
 
-/* `auto` is the journal for a service. */
-static bool goes_to_journal(const struct config *config)
-{
-    for (size_t i = 0; i < config->log.outputs.count && log_journal_is_supported(); i++) {
-        const char *output = config->log.outputs.items[i].text;
-
-        if (strcmp(output, "journal") == 0 || strcmp(output, "auto") == 0)
-            return true;
-    }
-    return false;
-}
-
 static void print_entry(const char *line, size_t size, void *user)
 {
     log_printer_print(user, line, size);
-}
-
-static int report_none_in_journal(const char *id)
-{
-    return problem_report(1,
-                          "no line about a job \"%s\" in the journal%s; what weftd writes there takes log.output auto "
-                          "and a service, or log.output journal",
-                          id, geteuid() == 0 ? "" : " as far as this user may read it (see the group systemd-journal)");
 }
 
 static int show_journal(const char *id, bool json, bool follow)
@@ -163,7 +115,12 @@ static int show_journal(const char *id, bool json, bool follow)
                              "the journal has dropped %zu lines of weftd since, which may be some of this job's: there "
                              "were more than LogRateLimitBurst= allows",
                              dropped);
-    return count == 0 && !follow ? report_none_in_journal(id) : EX_OK;
+    if (count > 0 || follow)
+        return EX_OK;
+    return problem_report(1,
+                          "no line about a job \"%s\" in the journal%s; what weftd writes there takes log.output auto "
+                          "and a service, or log.output journal",
+                          id, geteuid() == 0 ? "" : " as far as this user may read it (see the group systemd-journal)");
 }
 
 /* ---- The command ---- */
@@ -196,30 +153,27 @@ static int report_text(const struct logs *logs)
         logs->path, logs->config->path);
 }
 
-static int check_found(const struct logs *logs)
-{
-    if (logs->follow)
-        return EX_OK;
-    if (logs->places.count == 0 && logs->config->log.format == CONFIG_LOG_TEXT)
-        return report_text(logs);
-    if (logs->places.count == 0)
-        return problem_report(1, "no line about a job \"%s\" in the log %s", logs->id, logs->path);
-    return EX_OK;
-}
-
+/* What is in the file so far, in order of time; then, on demand, what is added to it. */
 static int show(struct logs *logs)
 {
     struct places *places = &logs->places;
+    bool is_text = logs->config->log.format == CONFIG_LOG_TEXT;
     int r = log_scan_read(&logs->scan, collect, places);
 
     if (r == 0)
         r = print_places(places, logs->scan.fd, &logs->printer);
     /* Whoever follows a file of text would wait for ever. */
-    if (r == 0 && logs->follow && logs->config->log.format == CONFIG_LOG_TEXT)
+    if (r == 0 && logs->follow && is_text)
         return report_text(logs);
     if (r == 0 && logs->follow)
         r = log_follow(&logs->scan, logs->path, print_found, &logs->printer);
-    return r < 0 ? report_read_error(logs, r) : check_found(logs);
+    if (r < 0)
+        return report_read_error(logs, r);
+    if (logs->follow || places->count > 0)
+        return EX_OK;
+    if (is_text)
+        return report_text(logs);
+    return problem_report(1, "no line about a job \"%s\" in the log %s", logs->id, logs->path);
 }
 
 static int show_file(struct logs *logs)
@@ -244,7 +198,6 @@ static int logs_run(const struct invocation *invocation)
 {
     struct logs logs = {
         .config = invocation->config,
-        .path = find_file(invocation->config),
         .id = invocation->options.words[0],
         .json = invocation->options.json,
         .follow = invocation->options.follow,
@@ -253,11 +206,27 @@ static int logs_run(const struct invocation *invocation)
 
     if (status != EX_OK)
         return status;
+    const struct config_strings *outputs = &invocation->config->log.outputs;
+    bool journal = false;
+
+    for (size_t i = 0; i < outputs->count && !logs.path; i++) {
+        const char *output = outputs->items[i].text;
+        struct stat state;
+
+        /* A file that can be read again, which /dev/stderr and the like are not; one that is missing may have been. */
+        if (output[0] == '/' && (stat(output, &state) < 0 || S_ISREG(state.st_mode)))
+            logs.path = output;
+        /* `auto` is the journal for a service. */
+        journal |= strcmp(output, "journal") == 0 || strcmp(output, "auto") == 0;
+    }
     if (logs.path)
         return show_file(&logs);
-    if (goes_to_journal(invocation->config))
+    if (journal && log_journal_is_supported())
         return show_journal(logs.id, logs.json, logs.follow);
-    return report_no_file(invocation->config);
+    return problem_report(1,
+                          "the log goes neither to the journal nor to a file that could be read; name one under log: "
+                          "in %s, such as output: [auto, /var/log/weft/weftd.log]",
+                          invocation->config->path);
 }
 
 static const struct option_row rows[] = {
