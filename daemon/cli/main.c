@@ -16,16 +16,6 @@ struct call {
     const char *name; /* within it, what follows `weft ` */
 };
 
-static int report_unknown(const char *word)
-{
-    if (word)
-        (void)problem_report(EX_USAGE, "there is no command %s", rejection_quote(word, strlen(word)).text);
-    fputs("Usage: weft [-c FILE] [--json] COMMAND [ARGUMENT...]\n"
-          "Try weft --help, which lists the commands.\n",
-          stderr);
-    return EX_USAGE;
-}
-
 static int report_mistake(const struct call *call)
 {
     fprintf(stderr, "Try %s --help.\n", call->program);
@@ -48,15 +38,6 @@ static int parse_rest(struct call *call, struct options *options, bool stop)
     return options_parse(options, call->command->rows, stop, (int)options->word_count, options->words);
 }
 
-/* What is not there yet has no options to be checked, but answers --help like the rest. */
-static void look_for_help(struct options *options)
-{
-    for (size_t i = 1; i < options->word_count; i++) {
-        if (strcmp(options->words[i], "--help") == 0 || strcmp(options->words[i], "-h") == 0)
-            options->help = true;
-    }
-}
-
 /* Options may stand before a subcommand and after it. */
 static int parse_command(struct call *call, struct options *options)
 {
@@ -70,24 +51,13 @@ static int parse_command(struct call *call, struct options *options)
         set_command(call, sub);
     }
     if (!call->command->run) {
-        look_for_help(options);
+        /* What is not there yet has no options to be checked, but answers --help like the rest. */
+        for (size_t i = 1; i < options->word_count; i++)
+            if (strcmp(options->words[i], "--help") == 0 || strcmp(options->words[i], "-h") == 0)
+                options->help = true;
         return EX_OK;
     }
     return parse_rest(call, options, false) < 0 ? report_mistake(call) : EX_OK;
-}
-
-static int check_words(const struct call *call, const struct options *options)
-{
-    if (options->word_count < call->command->words_min)
-        return problem_report_usage(call->name, "%.*s is missing", (int)strcspn(call->command->synopsis, " "),
-                                    call->command->synopsis);
-    if (options->word_count > call->command->words_max) {
-        const char *surplus = options->words[call->command->words_max];
-
-        return problem_report_usage(call->name, "unexpected argument %s",
-                                    rejection_quote(surplus, strlen(surplus)).text);
-    }
-    return EX_OK;
 }
 
 /* What could not be written is not done. */
@@ -128,8 +98,16 @@ static int call_command(struct call *call, struct invocation *invocation)
     }
     if (!call->command->run)
         return problem_report(EX_USAGE, "`%s` is not in this version of weft", call->name);
-    status = check_words(call, options);
-    return status == EX_OK ? run(call, invocation) : status;
+    if (options->word_count < call->command->words_min)
+        return problem_report_usage(call->name, "%.*s is missing", (int)strcspn(call->command->synopsis, " "),
+                                    call->command->synopsis);
+    if (options->word_count > call->command->words_max) {
+        const char *surplus = options->words[call->command->words_max];
+
+        return problem_report_usage(call->name, "unexpected argument %s",
+                                    rejection_quote(surplus, strlen(surplus)).text);
+    }
+    return run(call, invocation);
 }
 
 int main(int argc, char **argv)
@@ -152,8 +130,16 @@ int main(int argc, char **argv)
         return check_output(EX_OK);
     }
     const struct command *command = options->word_count ? command_find(options->words[0]) : NULL;
-    if (!command)
-        return report_unknown(options->word_count ? options->words[0] : NULL);
+    if (!command) {
+        const char *word = options->word_count ? options->words[0] : NULL;
+
+        if (word)
+            (void)problem_report(EX_USAGE, "there is no command %s", rejection_quote(word, strlen(word)).text);
+        fputs("Usage: weft [-c FILE] [--json] COMMAND [ARGUMENT...]\n"
+              "Try weft --help, which lists the commands.\n",
+              stderr);
+        return EX_USAGE;
+    }
     set_command(&call, command);
     return check_output(call_command(&call, &invocation));
 }

@@ -57,16 +57,6 @@ static const struct option_row *find_row(const struct grammar *grammar, int foun
     return NULL;
 }
 
-static void take_option(struct options *options, const struct option_row *row, const char *argument)
-{
-    char *field = (char *)options + row->offset;
-
-    if (row->argument)
-        *(const char **)field = argument;
-    else
-        *(bool *)field = true;
-}
-
 int options_parse(struct options *options, const struct option_row *rows, bool stop, int argc, char **argv)
 {
     struct grammar grammar = {0};
@@ -82,7 +72,12 @@ int options_parse(struct options *options, const struct option_row *rows, bool s
 
         if (!row)
             return -EINVAL;
-        take_option(options, row, optarg);
+        char *field = (char *)options + row->offset;
+
+        if (row->argument)
+            *(const char **)field = optarg;
+        else
+            *(bool *)field = true;
     }
     options->words = argv + optind;
     options->word_count = (size_t)(argc - optind);

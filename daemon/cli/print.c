@@ -37,15 +37,6 @@ size_t print_escaped(FILE *file, const char *bytes, size_t size)
     return columns;
 }
 
-static void print_pair(const struct print_pair *pair, size_t columns)
-{
-    size_t used = print_escaped(stdout, pair->name, pair->name_size);
-
-    printf(":%*s", (int)(used < columns ? columns - used + 1 : 1), "");
-    (void)print_escaped(stdout, pair->value, pair->value_size);
-    putchar('\n');
-}
-
 void print_pairs(const struct print_pair *pairs, size_t count)
 {
     size_t columns = 0;
@@ -56,8 +47,13 @@ void print_pairs(const struct print_pair *pairs, size_t count)
         if (used > columns && used <= NAME_COLUMNS_MAX)
             columns = used;
     }
-    for (size_t i = 0; i < count; i++)
-        print_pair(&pairs[i], columns);
+    for (size_t i = 0; i < count; i++) {
+        size_t used = print_escaped(stdout, pairs[i].name, pairs[i].name_size);
+
+        printf(":%*s", (int)(used < columns ? columns - used + 1 : 1), "");
+        (void)print_escaped(stdout, pairs[i].value, pairs[i].value_size);
+        putchar('\n');
+    }
 }
 
 /* ---- JSON ---- */

@@ -15,39 +15,22 @@ static const struct option_row rows[] = {
     {0},
 };
 
-static int print_all_json(const json_t *jobs)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < json_array_size(jobs) && r == 0; i++)
-        r = print_json(json_incref(json_array_get(jobs, i)));
-    return r;
-}
-
-static int print_table(const json_t *jobs)
+static int print_jobs(const json_t *jobs, bool json)
 {
     struct table table;
     int r = 0;
 
     ps_show_begin(&table);
-    for (size_t i = 0; i < json_array_size(jobs) && r == 0; i++)
-        r = ps_show_job(&table, json_array_get(jobs, i));
-    if (r == 0)
+    for (size_t i = 0; i < json_array_size(jobs) && r == 0; i++) {
+        json_t *job = json_array_get(jobs, i);
+
+        r = json ? print_json(json_incref(job)) : ps_show_job(&table, job);
+    }
+    if (!json && json_array_size(jobs) == 0)
+        puts("No jobs in flight.");
+    else if (!json && r == 0)
         table_print(&table);
     table_done(&table);
-    return r;
-}
-
-static int print_jobs(const json_t *jobs, bool json)
-{
-    int r = 0;
-
-    if (json)
-        r = print_all_json(jobs);
-    else if (json_array_size(jobs) > 0)
-        r = print_table(jobs);
-    else
-        puts("No jobs in flight.");
     return r < 0 ? problem_report_memory() : EX_OK;
 }
 

@@ -9,17 +9,6 @@
 
 /* ---- Of those that answer ---- */
 
-/* The worker's words come first in each object. */
-static int take_job(json_t *jobs, const json_t *answer, json_t *job)
-{
-    if (!json_is_object(job))
-        return -EBADMSG;
-    if (json_object_set(job, "node", json_object_get(answer, "node")) < 0 ||
-        json_object_set(job, "pid", json_object_get(answer, "pid")) < 0 || json_array_append(jobs, job) < 0)
-        return -ENOMEM;
-    return 0;
-}
-
 int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_left_out)
 {
     json_t *answer = json_loadb(bytes, size, 0, NULL);
@@ -29,8 +18,16 @@ int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_le
                 ? 0
                 : -EBADMSG;
 
-    for (size_t i = 0; i < json_array_size(told) && r == 0; i++)
-        r = take_job(jobs, answer, json_array_get(told, i));
+    for (size_t i = 0; i < json_array_size(told) && r == 0; i++) {
+        json_t *job = json_array_get(told, i);
+
+        /* The worker's words come first in each object. */
+        if (!json_is_object(job))
+            r = -EBADMSG;
+        else if (json_object_set(job, "node", json_object_get(answer, "node")) < 0 ||
+                 json_object_set(job, "pid", json_object_get(answer, "pid")) < 0 || json_array_append(jobs, job) < 0)
+            r = -ENOMEM;
+    }
     if (r == 0)
         *ret_left_out = json_integer_value(json_object_get(answer, "left_out"));
     json_decref(answer);
@@ -41,19 +38,6 @@ int ps_answer_read(const char *bytes, size_t size, json_t *jobs, int64_t *ret_le
 
 /* A job as holdings.lua has it. */
 enum { HELD_ID, HELD_TYPE, HELD_ATTEMPT, HELD_FOR, HELD_VALUES };
-
-static bool is_held(const redisReply *reply)
-{
-    return reply->type == REDIS_REPLY_ARRAY && reply->elements == HELD_VALUES && reply->element[HELD_ID]->str &&
-           reply->element[HELD_TYPE]->str && reply->element[HELD_ATTEMPT]->type == REDIS_REPLY_INTEGER &&
-           reply->element[HELD_FOR]->type == REDIS_REPLY_INTEGER;
-}
-
-static bool is_asked_for(const struct ps_silence *silence, const redisReply *id)
-{
-    return !silence->id ||
-           ((size_t)id->len == strlen(silence->id) && memcmp(id->str, silence->id, (size_t)id->len) == 0);
-}
 
 static json_t *make_job(const struct ps_silence *silence, redisReply *const *held)
 {
@@ -79,9 +63,14 @@ int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, js
     for (size_t i = 0; i < reply->element[1]->elements; i++) {
         const redisReply *held = reply->element[1]->element[i];
 
-        if (!is_held(held))
+        if (held->type != REDIS_REPLY_ARRAY || held->elements != HELD_VALUES || !held->element[HELD_ID]->str ||
+            !held->element[HELD_TYPE]->str || held->element[HELD_ATTEMPT]->type != REDIS_REPLY_INTEGER ||
+            held->element[HELD_FOR]->type != REDIS_REPLY_INTEGER)
             return -EBADMSG;
-        if (!is_asked_for(silence, held->element[HELD_ID]))
+        const redisReply *id = held->element[HELD_ID];
+
+        if (silence->id &&
+            ((size_t)id->len != strlen(silence->id) || memcmp(id->str, silence->id, (size_t)id->len) != 0))
             continue;
         if (json_array_append_new(jobs, make_job(silence, held->element)) < 0)
             return -ENOMEM;

@@ -37,43 +37,9 @@ struct collection {
     char nonce[NONCE_SIZE];
     char inquiry[INQUIRY_SIZE];
     redisReply **consumers; /* of each queue: the names of those that are to answer */
-    int64_t begun_ms;
 };
 
 /* ---- Asking ---- */
-
-static int name_inquiry(struct collection *collection)
-{
-    uint64_t nonce;
-
-    if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
-        return problem_report(EX_OSERR, "there are no random numbers: %s", strerror(errno));
-    (void)snprintf(collection->nonce, sizeof(collection->nonce), "%016" PRIx64, nonce);
-    (void)snprintf(collection->inquiry, sizeof(collection->inquiry), "%s%s%s", collection->nonce,
-                   collection->id ? " " : "", collection->id ? collection->id : "");
-    return EX_OK;
-}
-
-static int ask(struct collection *collection, size_t queue)
-{
-    char kept[24], max[24];
-    const char *const arguments[] = {collection->inquiry, kept, max};
-
-    (void)snprintf(kept, sizeof(kept), "%d", INQUIRY_KEPT_MS);
-    (void)snprintf(max, sizeof(max), "%d", INQUIRIES_MAX);
-    collection->consumers[queue] = script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_inquire,
-                                               &collection->session->queues[queue], arguments, 3);
-    return collection->consumers[queue] ? EX_OK : EX_UNAVAILABLE;
-}
-
-static int ask_all(struct collection *collection)
-{
-    int status = EX_OK;
-
-    for (size_t i = 0; i < collection->session->queue_count && status == EX_OK; i++)
-        status = ask(collection, i);
-    return status;
-}
 
 /* ---- Waiting ---- */
 
@@ -94,39 +60,37 @@ static bool has_answered(const redisReply *answers, size_t step, const redisRepl
     return false;
 }
 
-static bool have_all_answered(const redisReply *consumers, const redisReply *answers, size_t step)
+static int ask_all(struct collection *collection)
 {
-    for (size_t i = 0; i < consumers->elements; i++)
-        if (is_worker(consumers->element[i]) && !has_answered(answers, step, consumers->element[i]))
-            return false;
-    return true;
-}
+    char kept[24], max[24];
+    const char *const arguments[] = {collection->inquiry, kept, max};
 
-static int look(struct collection *collection, size_t queue, bool *ret_complete)
-{
-    SESSION_REPLY *answers = session_ask(collection->session, REDIS_REPLY_ARRAY, "HKEYS %s:%s",
-                                         collection->session->queues[queue].names[QUEUE_KEY_PS], collection->nonce);
-
-    if (!answers)
-        return EX_UNAVAILABLE;
-    *ret_complete = have_all_answered(collection->consumers[queue], answers, 1);
+    (void)snprintf(kept, sizeof(kept), "%d", INQUIRY_KEPT_MS);
+    (void)snprintf(max, sizeof(max), "%d", INQUIRIES_MAX);
+    for (size_t queue = 0; queue < collection->session->queue_count; queue++) {
+        collection->consumers[queue] = script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_inquire,
+                                                   &collection->session->queues[queue], arguments, 3);
+        if (!collection->consumers[queue])
+            return EX_UNAVAILABLE;
+    }
     return EX_OK;
-}
-
-static bool is_time_up(const struct collection *collection)
-{
-    return time_steady_ms() - collection->begun_ms >= ANSWER_MAX_MS;
 }
 
 static int wait_for_answers(struct collection *collection)
 {
-    (void)nanosleep(&(struct timespec){.tv_nsec = ANSWER_MIN_MS * 1000000L}, NULL);
-    for (size_t queue = 0; queue < collection->session->queue_count && !is_time_up(collection);) {
-        bool complete;
-        int status = look(collection, queue, &complete);
+    int64_t begun_ms = time_steady_ms();
 
-        if (status != EX_OK)
-            return status;
+    (void)nanosleep(&(struct timespec){.tv_nsec = ANSWER_MIN_MS * 1000000L}, NULL);
+    for (size_t queue = 0; queue < collection->session->queue_count && time_steady_ms() - begun_ms < ANSWER_MAX_MS;) {
+        SESSION_REPLY *answers = session_ask(collection->session, REDIS_REPLY_ARRAY, "HKEYS %s:%s",
+                                             collection->session->queues[queue].names[QUEUE_KEY_PS], collection->nonce);
+        const redisReply *consumers = collection->consumers[queue];
+        bool complete = true;
+
+        if (!answers)
+            return EX_UNAVAILABLE;
+        for (size_t i = 0; i < consumers->elements && complete; i++)
+            complete = !is_worker(consumers->element[i]) || has_answered(answers, 1, consumers->element[i]);
         if (complete)
             queue++;
         else
@@ -179,15 +143,6 @@ static bool is_reported(const struct collection *collection, size_t queue, const
     return false;
 }
 
-static void report_silence(const struct ps_silence *silence)
-{
-    char worker[WORKER_SIZE], duration[PS_DURATION_SIZE];
-
-    write_worker(silence->consumer, worker);
-    ps_show_duration(silence->silent_ms, duration);
-    (void)problem_report(EX_OK, "worker %s does not answer; Redis has last heard of it %s ago", worker, duration);
-}
-
 /* One slice after the other, since Redis serves nobody else meanwhile. */
 static int substitute(struct collection *collection, size_t queue, const char *consumer)
 {
@@ -209,35 +164,19 @@ static int substitute(struct collection *collection, size_t queue, const char *c
             return problem_report_memory();
         if (r < 0)
             break;
-        if (silence.silent_ms >= 0 && !reported)
-            report_silence(&silence);
+        if (silence.silent_ms >= 0 && !reported) {
+            char worker[WORKER_SIZE], duration[PS_DURATION_SIZE];
+
+            write_worker(consumer, worker);
+            ps_show_duration(silence.silent_ms, duration);
+            (void)problem_report(EX_OK, "worker %s does not answer; Redis has last heard of it %s ago", worker,
+                                 duration);
+        }
         reported = true;
         left -= reply->element[1]->elements < left ? reply->element[1]->elements : left;
         (void)snprintf(first, sizeof(first), "%s", reply->element[2]->str);
     }
     return EX_OK;
-}
-
-static int take_silent(struct collection *collection, size_t queue, const redisReply *answers)
-{
-    const redisReply *consumers = collection->consumers[queue];
-    int status = EX_OK;
-
-    for (size_t i = 0; i < consumers->elements && status == EX_OK; i++)
-        if (is_worker(consumers->element[i]) && !has_answered(answers, 2, consumers->element[i]))
-            status = substitute(collection, queue, consumers->element[i]->str);
-    return status;
-}
-
-static int take(struct collection *collection, size_t queue)
-{
-    SESSION_REPLY *answers = session_ask(collection->session, REDIS_REPLY_ARRAY, "HGETALL %s:%s",
-                                         collection->session->queues[queue].names[QUEUE_KEY_PS], collection->nonce);
-    int status = answers ? EX_OK : EX_UNAVAILABLE;
-
-    for (size_t i = 0; status == EX_OK && i + 1 < answers->elements; i += 2)
-        status = take_answer(collection, answers->element[i], answers->element[i + 1]);
-    return status == EX_OK ? take_silent(collection, queue, answers) : status;
 }
 
 /* ---- All of it ---- */
@@ -258,31 +197,42 @@ static void forget(const struct collection *collection)
     }
 }
 
-static int collect(struct collection *collection)
+/* What workers of a queue have answered, and what Redis knows of those that have not. */
+static int take_answers(struct collection *collection, size_t queue)
 {
-    int status = ask_all(collection);
+    SESSION_REPLY *answers = session_ask(collection->session, REDIS_REPLY_ARRAY, "HGETALL %s:%s",
+                                         collection->session->queues[queue].names[QUEUE_KEY_PS], collection->nonce);
+    const redisReply *consumers = collection->consumers[queue];
+    int status = answers ? EX_OK : EX_UNAVAILABLE;
 
-    collection->begun_ms = time_steady_ms();
-    if (status == EX_OK)
-        status = wait_for_answers(collection);
-    for (size_t i = 0; i < collection->session->queue_count && status == EX_OK; i++)
-        status = take(collection, i);
-    if (status == EX_OK)
-        forget(collection);
+    for (size_t i = 0; status == EX_OK && i + 1 < answers->elements; i += 2)
+        status = take_answer(collection, answers->element[i], answers->element[i + 1]);
+    for (size_t i = 0; i < consumers->elements && status == EX_OK; i++)
+        if (is_worker(consumers->element[i]) && !has_answered(answers, 2, consumers->element[i]))
+            status = substitute(collection, queue, consumers->element[i]->str);
     return status;
 }
 
 int ps_collect(struct session *session, const char *id, json_t *jobs)
 {
     struct collection collection = {.session = session, .id = id, .jobs = jobs};
-    int status = name_inquiry(&collection);
+    uint64_t nonce;
 
-    if (status != EX_OK)
-        return status;
+    if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        return problem_report(EX_OSERR, "there are no random numbers: %s", strerror(errno));
+    (void)snprintf(collection.nonce, sizeof(collection.nonce), "%016" PRIx64, nonce);
+    (void)snprintf(collection.inquiry, sizeof(collection.inquiry), "%s%s%s", collection.nonce, id ? " " : "",
+                   id ? id : "");
     collection.consumers = calloc(session->queue_count, sizeof(*collection.consumers));
     if (!collection.consumers)
         return problem_report_memory();
-    status = collect(&collection);
+    int status = ask_all(&collection);
+    if (status == EX_OK)
+        status = wait_for_answers(&collection);
+    for (size_t i = 0; i < session->queue_count && status == EX_OK; i++)
+        status = take_answers(&collection, i);
+    if (status == EX_OK)
+        forget(&collection);
     for (size_t i = 0; i < session->queue_count; i++)
         session_free_reply(&collection.consumers[i]);
     free(collection.consumers);

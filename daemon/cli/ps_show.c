@@ -59,40 +59,29 @@ static int add_text(struct table *table, const char *text)
     return text ? table_add(table, text, strlen(text)) : table_add(table, "-", 1);
 }
 
-static int add_duration(struct table *table, const json_t *ms)
-{
-    char words[PS_DURATION_SIZE];
-
-    if (!json_is_integer(ms))
-        return add_text(table, NULL);
-    ps_show_duration(json_integer_value(ms), words);
-    return add_text(table, words);
-}
-
-static int add_worker(struct table *table, const json_t *job)
-{
-    const char *node = text_of(job, "node");
-    CLEANUP_FREE char *words = NULL;
-
-    if (asprintf(&words, "%s/%" PRId64, node ? node : "-", number_of(job, "pid")) < 0) {
-        words = NULL;
-        return -ENOMEM;
-    }
-    return add_text(table, words);
-}
-
 static int add_row(struct table *table, const json_t *job)
 {
     static const char *const names[] = {"id", "type", "queue", "state"};
+    const json_t *for_ms = json_object_get(job, "for_ms");
+    const char *node = text_of(job, "node");
+    char duration[PS_DURATION_SIZE], *worker;
     int r = 0;
+
+    ps_show_duration(json_integer_value(for_ms), duration);
 
     for (size_t i = 0; i < ELEMENTS(names) && r == 0; i++)
         r = add_text(table, text_of(job, names[i]));
     if (r == 0)
         r = table_add_number(table, number_of(job, "attempt"));
     if (r == 0)
-        r = add_duration(table, json_object_get(job, "for_ms"));
-    return r == 0 ? add_worker(table, job) : r;
+        r = add_text(table, json_is_integer(for_ms) ? duration : NULL);
+    if (r == 0)
+        r = asprintf(&worker, "%s/%" PRId64, node ? node : "-", number_of(job, "pid")) < 0 ? -ENOMEM : 0;
+    if (r < 0)
+        return r;
+    r = add_text(table, worker);
+    free(worker);
+    return r;
 }
 
 /* ---- Operations ---- */
@@ -116,18 +105,6 @@ static bool waits_by_another(const json_t *operations, const json_t *task)
             return true;
     }
     return false;
-}
-
-/* "awaits sleep, 40 ms left (for 1.2 s)". */
-static int write_wait(const json_t *operation, char **ret_words)
-{
-    const char *what = text_of(operation, "what");
-    char duration[PS_DURATION_SIZE];
-
-    ps_show_duration(number_of(operation, "for_ms"), duration);
-    if (is_task(operation))
-        return asprintf(ret_words, "is ready to go on");
-    return asprintf(ret_words, "awaits %s (for %s)", what ? what : "-", duration);
 }
 
 /* "at audit (profile.c:12) in task audit". */
@@ -160,11 +137,14 @@ static int add_stack(struct table *table, const char *stack)
 static int add_operation(struct table *table, const json_t *operation)
 {
     CLEANUP_FREE char *wait = NULL, *place = NULL, *line = NULL;
-    const char *stack = text_of(operation, "stack");
-    int r;
+    const char *what = text_of(operation, "what"), *stack = text_of(operation, "stack");
+    char duration[PS_DURATION_SIZE];
 
-    if (write_wait(operation, &wait) < 0 || write_place(operation, &place) < 0 ||
-        asprintf(&line, "%s%s", wait, place) < 0)
+    /* "awaits sleep, 40 ms left (for 1.2 s)". */
+    ps_show_duration(number_of(operation, "for_ms"), duration);
+    int r = is_task(operation) ? asprintf(&wait, "is ready to go on")
+                               : asprintf(&wait, "awaits %s (for %s)", what ? what : "-", duration);
+    if (r < 0 || write_place(operation, &place) < 0 || asprintf(&line, "%s%s", wait, place) < 0)
         return -ENOMEM;
     if (INDENT + strlen(line) <= LINE_COLUMNS || place[0] == '\0') {
         r = table_add_note(table, INDENT, line);
@@ -198,24 +178,21 @@ static int add_operations(struct table *table, const json_t *job)
 
 /* ---- Jobs ---- */
 
-/* A context that no operation holds has been captured by code that means to use it. */
-static int add_contexts(struct table *table, const json_t *job)
-{
-    bool waits = json_array_size(json_object_get(job, "operations")) > 0;
-    int64_t contexts = number_of(job, "contexts");
-    char words[128];
-
-    (void)snprintf(words, sizeof(words), "has ended; %" PRId64 " context%s of it %s alive%s", contexts,
-                   contexts == 1 ? "" : "s", contexts == 1 ? "is" : "are", waits ? ":" : ", captured by its own code");
-    return table_add_note(table, INDENT, words);
-}
-
 int ps_show_job(struct table *table, const json_t *job)
 {
     const char *state = text_of(job, "state");
     int r = add_row(table, job);
 
-    if (r == 0 && state && strcmp(state, "outlived") == 0)
-        r = add_contexts(table, job);
+    if (r == 0 && state && strcmp(state, "outlived") == 0) {
+        bool waits = json_array_size(json_object_get(job, "operations")) > 0;
+        int64_t contexts = number_of(job, "contexts");
+        char words[128];
+
+        /* A context that no operation holds has been captured by code that means to use it. */
+        (void)snprintf(words, sizeof(words), "has ended; %" PRId64 " context%s of it %s alive%s", contexts,
+                       contexts == 1 ? "" : "s", contexts == 1 ? "is" : "are",
+                       waits ? ":" : ", captured by its own code");
+        r = table_add_note(table, INDENT, words);
+    }
     return r == 0 ? add_operations(table, job) : r;
 }

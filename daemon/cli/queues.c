@@ -60,23 +60,6 @@ static int count_all(struct session *session, const struct queue_keys *keys, str
     return 0;
 }
 
-static int print_counts_json(const char *queue, const struct counts *counts)
-{
-    return print_json(json_pack("{s:s, s:I, s:I, s:I, s:I}", "queue", queue, "ready", (json_int_t)counts->ready,
-                                "in_flight", (json_int_t)counts->in_flight, "delayed", (json_int_t)counts->delayed,
-                                "dead", (json_int_t)counts->dead));
-}
-
-static int add_counts(struct table *table, const char *queue, const struct counts *counts)
-{
-    const long long numbers[] = {counts->ready, counts->in_flight, counts->delayed, counts->dead};
-    int r = table_add(table, queue, strlen(queue));
-
-    for (size_t i = 0; i < ELEMENTS(numbers) && r == 0; i++)
-        r = table_add_number(table, numbers[i]);
-    return r;
-}
-
 static int show_queues(struct session *session, struct table *table, bool json)
 {
     for (size_t i = 0; i < session->queue_count; i++) {
@@ -85,7 +68,14 @@ static int show_queues(struct session *session, struct table *table, bool json)
 
         if (count_all(session, &session->queues[i], &counts) < 0)
             return EX_UNAVAILABLE;
-        int r = json ? print_counts_json(queue, &counts) : add_counts(table, queue, &counts);
+        const long long numbers[] = {counts.ready, counts.in_flight, counts.delayed, counts.dead};
+        int r = json ? print_json(json_pack("{s:s, s:I, s:I, s:I, s:I}", "queue", queue, "ready",
+                                            (json_int_t)counts.ready, "in_flight", (json_int_t)counts.in_flight,
+                                            "delayed", (json_int_t)counts.delayed, "dead", (json_int_t)counts.dead))
+                     : table_add(table, queue, strlen(queue));
+
+        for (size_t column = 0; column < ELEMENTS(numbers) && !json && r == 0; column++)
+            r = table_add_number(table, numbers[column]);
         if (r < 0)
             return problem_report_memory();
     }

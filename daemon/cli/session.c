@@ -16,57 +16,38 @@
 #define CONNECT_SECONDS 5
 #define ANSWER_SECONDS  10
 
-/* ---- What goes wrong ---- */
-
-/* Redis's own words may have pieces of data in them. */
-static void report_refusal(const struct session *session, const redisReply *error)
-{
-    char words[256];
-
-    snprintf(words, sizeof(words), "%s", error->str);
-    for (char *at = words; *at; at++)
-        if (*at < ' ' || *at > '~')
-            *at = '?';
-    (void)problem_report(EX_UNAVAILABLE, "Redis at %s refuses: %s", session->address, words);
-}
-
-static void report_connection(const struct session *session, const char *words)
-{
-    const char *advice =
-        session->config->redis.kind == CONFIG_REDIS_EMBEDDED ? "; weftd, which starts it, has to run" : "";
-
-    (void)problem_report(EX_UNAVAILABLE, "Redis at %s cannot be reached: %s%s", session->address, words, advice);
-}
-
-static void report_broken(const struct session *session, int error)
-{
-    const redisContext *context = session->context;
-
-    if (context->err == REDIS_ERR_IO && (error == EAGAIN || error == ETIMEDOUT))
-        (void)problem_report(EX_UNAVAILABLE, "Redis at %s has not answered for %d seconds", session->address,
-                             ANSWER_SECONDS);
-    else
-        (void)problem_report(EX_UNAVAILABLE, "Redis at %s has ended the connection: %s", session->address,
-                             context->errstr);
-}
-
 /* ---- Asking ---- */
 
 /* Takes the reply over. `error` is errno as hiredis has left it. */
 static redisReply *check_reply(const struct session *session, int type, const char *code, redisReply *reply, int error)
 {
     if (!reply) {
-        report_broken(session, error);
+        const redisContext *context = session->context;
+
+        if (context->err == REDIS_ERR_IO && (error == EAGAIN || error == ETIMEDOUT))
+            (void)problem_report(EX_UNAVAILABLE, "Redis at %s has not answered for %d seconds", session->address,
+                                 ANSWER_SECONDS);
+        else
+            (void)problem_report(EX_UNAVAILABLE, "Redis at %s has ended the connection: %s", session->address,
+                                 context->errstr);
         return NULL;
     }
     bool is_code = reply->type == REDIS_REPLY_ERROR && code && strncmp(reply->str, code, strlen(code)) == 0;
 
     if (reply->type == type || is_code)
         return reply;
-    if (reply->type == REDIS_REPLY_ERROR)
-        report_refusal(session, reply);
-    else
+    if (reply->type == REDIS_REPLY_ERROR) {
+        char words[256];
+
+        /* Redis's own words may have pieces of data in them. */
+        snprintf(words, sizeof(words), "%s", reply->str);
+        for (char *at = words; *at; at++)
+            if (*at < ' ' || *at > '~')
+                *at = '?';
+        (void)problem_report(EX_UNAVAILABLE, "Redis at %s refuses: %s", session->address, words);
+    } else {
         (void)problem_report(EX_UNAVAILABLE, "Redis at %s gives an answer that no Redis would give", session->address);
+    }
     freeReplyObject(reply);
     return NULL;
 }
@@ -114,18 +95,6 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 
 /* ---- Queues ---- */
 
-static int report_unknown_queue(const struct config *config, const char *queue)
-{
-    char names[512] = "";
-    size_t used = 0;
-
-    for (size_t i = 0; i < config->queue_count && used < sizeof(names); i++)
-        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", config->queues[i].name);
-    return problem_report(EX_USAGE, "queue %s is not configured; %s has %s%s",
-                          rejection_quote(queue, strlen(queue)).text, config->path, names,
-                          used < sizeof(names) ? "" : "...");
-}
-
 static int choose_queues(struct session *session, const char *queue)
 {
     const struct config *config = session->config;
@@ -142,35 +111,38 @@ static int choose_queues(struct session *session, const char *queue)
             return problem_report_memory();
         session->queue_count++;
     }
-    return session->queue_count ? EX_OK : report_unknown_queue(config, queue);
+    if (session->queue_count)
+        return EX_OK;
+    char names[512] = "";
+    size_t used = 0;
+
+    for (size_t i = 0; i < config->queue_count && used < sizeof(names); i++)
+        used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", config->queues[i].name);
+    return problem_report(EX_USAGE, "queue %s is not configured; %s has %s%s",
+                          rejection_quote(queue, strlen(queue)).text, config->path, names,
+                          used < sizeof(names) ? "" : "...");
 }
 
 /* ---- Opening ---- */
-
-static void write_address(struct session *session)
-{
-    const struct queue_options *options = &session->config->queue_options;
-
-    if (options->socket_path)
-        snprintf(session->address, sizeof(session->address), "%s", options->socket_path);
-    else
-        snprintf(session->address, sizeof(session->address), "%s:%d", options->host, options->port);
-}
 
 static int connect_now(struct session *session)
 {
     const struct queue_options *options = &session->config->queue_options;
     struct timeval limit = {.tv_sec = CONNECT_SECONDS};
 
-    if (options->socket_path)
+    if (options->socket_path) {
+        snprintf(session->address, sizeof(session->address), "%s", options->socket_path);
         session->context = redisConnectUnixWithTimeout(options->socket_path, limit);
-    else
+    } else {
+        snprintf(session->address, sizeof(session->address), "%s:%d", options->host, options->port);
         session->context = redisConnectWithTimeout(options->host, options->port, limit);
+    }
     if (!session->context)
         return problem_report_memory();
     if (session->context->err) {
-        report_connection(session, session->context->errstr);
-        return EX_UNAVAILABLE;
+        return problem_report(
+            EX_UNAVAILABLE, "Redis at %s cannot be reached: %s%s", session->address, session->context->errstr,
+            session->config->redis.kind == CONFIG_REDIS_EMBEDDED ? "; weftd, which starts it, has to run" : "");
     }
     (void)redisSetTimeout(session->context, (struct timeval){.tv_sec = ANSWER_SECONDS});
     return EX_OK;
@@ -200,7 +172,6 @@ static int perform_handshake(struct session *session)
 int session_open(struct session *session, const struct config *config, const char *queue)
 {
     *session = (struct session){.config = config};
-    write_address(session);
     int status = choose_queues(session, queue);
 
     if (status == EX_OK)

@@ -83,11 +83,6 @@ static struct print_pair pair_of_text(const char *name, const char *value)
     return (struct print_pair){name, strlen(name), value, strlen(value)};
 }
 
-static struct print_pair pair_of_reply(const char *name, const redisReply *value)
-{
-    return (struct print_pair){name, strlen(name), value->str, (size_t)value->len};
-}
-
 /* ---- In the reports ---- */
 
 static enum outcome show_report(const struct question *question, const struct queue_keys *keys)
@@ -132,31 +127,13 @@ static enum outcome find_state(struct session *session, const struct queue_keys 
     return FOUND;
 }
 
-/* What the entry says about the attempts that were charged; else this is the first. */
-static int64_t attempt_of(const struct stream_entry *entry)
-{
-    const redisReply *charged = stream_entry_find(entry, "weft.attempt");
-    int64_t number;
-
-    if (!charged || units_parse_integer(charged->str, (size_t)charged->len, 0, INT32_MAX, &number) < 0)
-        return 1;
-    return number + 1;
-}
-
-static int64_t enqueued_at(const struct stream_entry *entry)
-{
-    const redisReply *first = stream_entry_find(entry, "weft.enqueued_at");
-    const char *text = first ? first->str : entry->id;
-    size_t size = first ? (size_t)first->len : strcspn(entry->id, "-");
-    int64_t time_ms;
-
-    return units_parse_integer(text, size, 0, TIME_UNIX_MAX_MS, &time_ms) < 0 ? 0 : time_ms;
-}
-
 static enum outcome show_entry(const struct question *question, const struct queue_keys *keys,
                                const struct stream_entry *entry)
 {
     const redisReply *type = stream_entry_find(entry, "type");
+    const redisReply *charged = stream_entry_find(entry, "weft.attempt");
+    const redisReply *first = stream_entry_find(entry, "weft.enqueued_at");
+    int64_t attempts = 0, enqueued_ms = 0;
     struct time_text clock = {0};
     struct print_pair pairs[8];
     size_t count = 0;
@@ -166,35 +143,34 @@ static enum outcome show_entry(const struct question *question, const struct que
 
     if (outcome != FOUND)
         return outcome;
-    snprintf(attempt, sizeof(attempt), "%" PRId64, attempt_of(entry));
+    /* The attempts that were charged, by what the entry says; else this is the first. */
+    if (charged)
+        (void)!units_parse_integer(charged->str, (size_t)charged->len, 0, INT32_MAX, &attempts);
+    (void)!units_parse_integer(first ? first->str : entry->id, first ? (size_t)first->len : strcspn(entry->id, "-"), 0,
+                               TIME_UNIX_MAX_MS, &enqueued_ms);
+    snprintf(attempt, sizeof(attempt), "%" PRId64, attempts + 1);
     pairs[count++] = pair_of_text("id", question->id);
     pairs[count++] = pair_of_text("queue", keys->queue);
     pairs[count++] = pair_of_text("state", state);
     if (type)
-        pairs[count++] = pair_of_reply("type", type);
+        pairs[count++] = (struct print_pair){"type", strlen("type"), type->str, (size_t)type->len};
     pairs[count++] = pair_of_text("attempt", attempt);
-    pairs[count++] = pair_of_text("enqueued_at", time_format_ms(&clock, enqueued_at(entry)));
+    pairs[count++] = pair_of_text("enqueued_at", time_format_ms(&clock, enqueued_ms));
     return print_report(question, pairs, count);
-}
-
-/* Whether Redis takes the ID for that of an entry. */
-static bool is_entry_id(const char *id)
-{
-    struct entry_id parts;
-    char text[48];
-
-    if (entry_id_parse(id, &parts) < 0)
-        return false;
-    snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64, parts.ms, parts.sequence);
-    return strcmp(text, id) == 0;
 }
 
 /* A job without an ID of its own has that of its entry. */
 static enum outcome show_entry_by_id(const struct question *question, const struct queue_keys *keys)
 {
     struct stream_entry entry;
+    struct entry_id parts;
+    char text[48];
 
-    if (!is_entry_id(question->id))
+    /* Only what Redis takes for the ID of an entry is asked for. */
+    if (entry_id_parse(question->id, &parts) < 0)
+        return MISSING;
+    snprintf(text, sizeof(text), "%" PRIu64 "-%" PRIu64, parts.ms, parts.sequence);
+    if (strcmp(text, question->id) != 0)
         return MISSING;
     SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "XRANGE %s %s %s",
                                        keys->names[QUEUE_KEY_STREAM], question->id, question->id);

@@ -10,7 +10,6 @@
 #define PAGE_BYTES ((size_t)4 * 1024 * 1024)
 
 struct walk {
-    enum stream_order order;
     size_t left;   /* entries that may still be visited */
     size_t page;   /* entries of the next one */
     char next[64]; /* where it begins */
@@ -33,62 +32,23 @@ const redisReply *stream_entry_find(const struct stream_entry *entry, const char
     return NULL;
 }
 
-static bool are_strings(redisReply *const *replies, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (replies[i]->type != REDIS_REPLY_STRING)
-            return false;
-    }
-    return true;
-}
-
 bool stream_entry_read(const redisReply *reply, struct stream_entry *ret_entry)
 {
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || reply->element[0]->type != REDIS_REPLY_STRING)
         return false;
     const redisReply *fields = reply->element[1];
 
-    if (fields->type != REDIS_REPLY_ARRAY || !are_strings(fields->element, fields->elements))
+    if (fields->type != REDIS_REPLY_ARRAY)
         return false;
+    for (size_t i = 0; i < fields->elements; i++)
+        if (fields->element[i]->type != REDIS_REPLY_STRING)
+            return false;
     *ret_entry =
         (struct stream_entry){.id = reply->element[0]->str, .fields = fields->element, .count = fields->elements / 2};
     return true;
 }
 
-static size_t weigh_entry(const struct stream_entry *entry)
-{
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < 2 * entry->count; i++)
-        bytes += (size_t)entry->fields[i]->len;
-    return bytes;
-}
-
 /* ---- Pages ---- */
-
-/* `(ID`, which excludes the bound itself, is of Redis 6.2. */
-static void set_next(struct walk *walk, const char *id)
-{
-    snprintf(walk->next, sizeof(walk->next), "(%s", id);
-}
-
-static void set_page(struct walk *walk, size_t entries, size_t bytes)
-{
-    size_t page = entries * (PAGE_BYTES / (bytes + 1));
-
-    if (bytes > PAGE_BYTES)
-        page = entries / 2;
-    walk->page = page < 1 ? 1 : page > PAGE_MAX ? PAGE_MAX : page;
-}
-
-static redisReply *ask_page(struct session *session, const char *key, const struct walk *walk)
-{
-    unsigned long long count = walk->page < walk->left ? walk->page : walk->left;
-
-    if (walk->order == STREAM_NEWEST_FIRST)
-        return session_ask(session, REDIS_REPLY_ARRAY, "XREVRANGE %s %s - COUNT %llu", key, walk->next, count);
-    return session_ask(session, REDIS_REPLY_ARRAY, "XRANGE %s %s + COUNT %llu", key, walk->next, count);
-}
 
 /* Gives whether the visitor has seen enough. */
 static bool visit_page(struct walk *walk, const redisReply *reply)
@@ -100,23 +60,31 @@ static bool visit_page(struct walk *walk, const redisReply *reply)
 
         if (!stream_entry_read(reply->element[i], &entry))
             continue;
-        set_next(walk, entry.id);
-        bytes += weigh_entry(&entry);
+        /* `(ID`, which excludes the bound itself, is of Redis 6.2. */
+        snprintf(walk->next, sizeof(walk->next), "(%s", entry.id);
+        for (size_t field = 0; field < 2 * entry.count; field++)
+            bytes += (size_t)entry.fields[field]->len;
         if (walk->visit(&entry, walk->user))
             return true;
     }
-    set_page(walk, reply->elements, bytes);
+    size_t page = bytes > PAGE_BYTES ? reply->elements / 2 : reply->elements * (PAGE_BYTES / (bytes + 1));
+
+    walk->page = page < 1 ? 1 : page > PAGE_MAX ? PAGE_MAX : page;
     return false;
 }
 
 enum stream_result stream_walk(struct session *session, const char *key, enum stream_order order, size_t limit,
                                bool (*visit)(const struct stream_entry *entry, void *user), void *user)
 {
-    struct walk walk = {.order = order, .left = limit, .page = PAGE_FIRST, .visit = visit, .user = user};
+    struct walk walk = {.left = limit, .page = PAGE_FIRST, .visit = visit, .user = user};
 
     strcpy(walk.next, order == STREAM_NEWEST_FIRST ? "+" : "-");
     while (walk.left > 0) {
-        SESSION_REPLY *reply = ask_page(session, key, &walk);
+        unsigned long long count = walk.page < walk.left ? walk.page : walk.left;
+        bool newest_first = order == STREAM_NEWEST_FIRST;
+        SESSION_REPLY *reply = session_ask(session, REDIS_REPLY_ARRAY,
+                                           newest_first ? "XREVRANGE %s %s - COUNT %llu" : "XRANGE %s %s + COUNT %llu",
+                                           key, walk.next, count);
 
         if (!reply)
             return STREAM_FAILED;

@@ -10,30 +10,21 @@
 /* The widest that a column but the last is made for the sake of one cell. */
 #define COLUMN_WIDTH_MAX 48
 
-static int make_room(struct table *table)
-{
-    size_t capacity = table->cells_capacity ? 2 * table->cells_capacity : 64;
-    char **cells;
-
-    if (table->cell_count < table->cells_capacity)
-        return 0;
-    cells = reallocarray(table->cells, capacity, sizeof(*cells));
-    if (!cells)
-        return -ENOMEM;
-    table->cells = cells;
-    table->cells_capacity = capacity;
-    return 0;
-}
-
 int table_add(struct table *table, const char *bytes, size_t size)
 {
     char *cell = NULL;
     size_t cell_size;
     FILE *stream;
-    int r = make_room(table);
 
-    if (r < 0)
-        return r;
+    if (table->cell_count == table->cells_capacity) {
+        size_t capacity = table->cells_capacity ? 2 * table->cells_capacity : 64;
+        char **cells = reallocarray(table->cells, capacity, sizeof(*cells));
+
+        if (!cells)
+            return -ENOMEM;
+        table->cells = cells;
+        table->cells_capacity = capacity;
+    }
     stream = open_memstream(&cell, &cell_size);
     if (!stream)
         return -ENOMEM;
