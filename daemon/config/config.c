@@ -85,8 +85,10 @@ static void free_strings(struct config_strings *strings)
     free(strings->items);
 }
 
-static void free_redis(struct config *config)
+struct config *config_free(struct config *config)
 {
+    if (!config)
+        return NULL;
     free(config->redis.url);
     free(config->redis.host);
     free(config->redis.username);
@@ -95,31 +97,14 @@ static void free_redis(struct config *config)
     free(config->redis.password);
     free(config->redis.prefix);
     free(config->redis.dir);
-}
-
-static void free_queues(struct config *config)
-{
     for (size_t i = 0; i < config->queue_count; i++)
         free((char *)config->queues[i].name);
     free(config->queues);
-}
-
-static void free_jobs(struct config *config)
-{
     for (size_t i = 0; i < config->job_count; i++) {
         free(config->jobs[i].type);
         free_strings(&config->jobs[i].chain);
     }
     free(config->jobs);
-}
-
-struct config *config_free(struct config *config)
-{
-    if (!config)
-        return NULL;
-    free_redis(config);
-    free_queues(config);
-    free_jobs(config);
     free_strings(&config->plugins);
     free_strings(&config->log.outputs);
     free_strings(&config->log.fields);

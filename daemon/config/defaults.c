@@ -12,29 +12,6 @@
 #define NODE_SIZE_MAX 64
 #define WORKERS_MAX   1024
 
-/* The host's name, made legal: Linux lets it be anything. */
-static int set_node(struct config *config)
-{
-    char name[NODE_SIZE_MAX + 1] = "";
-
-    /* A name that is too long arrives cut, and perhaps without a NUL. */
-    (void)gethostname(name, sizeof(name));
-    name[NODE_SIZE_MAX] = '\0';
-    for (char *character = name; *character; character++) {
-        if (!name_is_valid(character, 1))
-            *character = '-';
-    }
-    config->node = strdup(name[0] ? name : "localhost");
-    return config->node ? 0 : -ENOMEM;
-}
-
-static void set_workers(struct config *config)
-{
-    int cores = get_nprocs();
-
-    config->workers = (unsigned)(cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : cores);
-}
-
 /* An environment variable that holds an absolute path, as the XDG specification wants it, or NULL. */
 static const char *get_folder(const char *variable)
 {
@@ -64,10 +41,19 @@ static int set_redis_dir(struct config *config)
 
 int config_defaults_set(struct config *config)
 {
-    int r = set_node(config);
+    char name[NODE_SIZE_MAX + 1] = "";
+    int cores = get_nprocs();
 
-    if (r < 0)
-        return r;
-    set_workers(config);
+    /* The host's name, made legal: Linux lets it be anything. One that is too long arrives cut, and perhaps without a
+     * NUL. */
+    (void)gethostname(name, sizeof(name));
+    name[NODE_SIZE_MAX] = '\0';
+    for (char *character = name; *character; character++)
+        if (!name_is_valid(character, 1))
+            *character = '-';
+    config->node = strdup(name[0] ? name : "localhost");
+    if (!config->node)
+        return -ENOMEM;
+    config->workers = (unsigned)(cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : cores);
     return set_redis_dir(config);
 }

@@ -19,28 +19,6 @@ static struct config_mark mark_from_yaml(yaml_mark_t mark)
     return (struct config_mark){(unsigned)mark.line + 1, (unsigned)mark.column + 1};
 }
 
-/* Where a byte is, for the one kind of error that libyaml gives no mark for. Columns count characters, as libyaml's do.
- */
-static struct config_mark mark_from_offset(const char *text, size_t offset)
-{
-    struct config_mark mark = {1, 1};
-
-    for (size_t i = 0; i < offset; i++) {
-        if (text[i] == '\n')
-            mark = (struct config_mark){mark.line + 1, 1};
-        else if (((unsigned char)text[i] & 0xc0) != 0x80)
-            mark.column++;
-    }
-    return mark;
-}
-
-static int fail_text(struct config_reader *reader, const yaml_parser_t *parser, const char *text)
-{
-    return config_reader_fail(reader, mark_from_offset(text, parser->problem_offset),
-                              "this is not plain UTF-8 text: %s; save the file as UTF-8, without control characters",
-                              parser->problem);
-}
-
 /* What libyaml says is right, but seldom what helps. */
 static const struct hint {
     const char *said; /* its context or its problem */
@@ -58,36 +36,40 @@ static const struct hint {
     {"found undefined alias", "; a value that begins with * needs quotes"},
 };
 
-static const char *find_hint(const yaml_parser_t *parser)
-{
-    for (size_t i = 0; i < ELEMENTS(hints); i++) {
-        if (strcmp(hints[i].said, parser->problem) == 0 ||
-            (parser->context && strcmp(hints[i].said, parser->context) == 0))
-            return hints[i].hint;
-    }
-    return "";
-}
-
-static int fail_syntax(struct config_reader *reader, const yaml_parser_t *parser)
-{
-    struct config_mark mark = mark_from_yaml(parser->problem_mark);
-    struct config_mark begin = mark_from_yaml(parser->context_mark);
-    struct config_text context = {0};
-
-    if (parser->context)
-        config_text_add(&context, "%s", parser->context);
-    if (parser->context && (begin.line != mark.line || begin.column != mark.column))
-        config_text_add(&context, " (line %u, column %u)", begin.line, begin.column);
-    return config_reader_fail(reader, mark, "this is not valid YAML: %s%s%s%s", context.text,
-                              parser->context ? ", " : "", parser->problem, find_hint(parser));
-}
-
 static int fail_parse(struct config_reader *reader, const yaml_parser_t *parser, const char *text)
 {
     /* libyaml forgets to say so in some of the places where it runs out of memory. */
     if (parser->error == YAML_MEMORY_ERROR || !parser->problem)
         return -ENOMEM;
-    return parser->error == YAML_READER_ERROR ? fail_text(reader, parser, text) : fail_syntax(reader, parser);
+    if (parser->error == YAML_READER_ERROR) {
+        struct config_mark mark = {1, 1};
+
+        /* The one kind of error that libyaml gives no mark for. Columns count characters, as libyaml's do. */
+        for (size_t i = 0; i < parser->problem_offset; i++) {
+            if (text[i] == '\n')
+                mark = (struct config_mark){mark.line + 1, 1};
+            else if (((unsigned char)text[i] & 0xc0) != 0x80)
+                mark.column++;
+        }
+        return config_reader_fail(
+            reader, mark, "this is not plain UTF-8 text: %s; save the file as UTF-8, without control characters",
+            parser->problem);
+    }
+    struct config_mark mark = mark_from_yaml(parser->problem_mark);
+    struct config_mark begin = mark_from_yaml(parser->context_mark);
+    struct config_text context = {0};
+    const char *hint = "";
+
+    if (parser->context)
+        config_text_add(&context, "%s", parser->context);
+    if (parser->context && (begin.line != mark.line || begin.column != mark.column))
+        config_text_add(&context, " (line %u, column %u)", begin.line, begin.column);
+    for (size_t i = 0; i < ELEMENTS(hints) && !*hint; i++)
+        if (strcmp(hints[i].said, parser->problem) == 0 ||
+            (parser->context && strcmp(hints[i].said, parser->context) == 0))
+            hint = hints[i].hint;
+    return config_reader_fail(reader, mark, "this is not valid YAML: %s%s%s%s", context.text,
+                              parser->context ? ", " : "", parser->problem, hint);
 }
 
 /* Custom tags are how other programs mark includes, secrets and variables: to read over one would be to take the name
@@ -105,21 +87,6 @@ static bool is_known_tag(const char *tag)
     return false;
 }
 
-static int check_node(struct config_reader *reader, const yaml_node_t *node)
-{
-    struct config_text quoted = {0};
-    const char *tag = (const char *)node->tag;
-
-    if (!is_known_tag(tag)) {
-        config_text_add_quoted(&quoted, tag, strlen(tag));
-        return config_reader_fail(reader, config_node_mark(node),
-                                  "the tag %s means nothing here; write the value itself, without a tag", quoted.text);
-    }
-    if (node->type == YAML_SCALAR_NODE && strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
-        return config_reader_fail(reader, config_node_mark(node), "a value must not contain a NUL byte (\\0)");
-    return 0;
-}
-
 static int check_document(struct config_reader *reader, yaml_document_t *document)
 {
     const yaml_node_t *root = yaml_document_get_root_node(document);
@@ -129,10 +96,17 @@ static int check_document(struct config_reader *reader, yaml_document_t *documen
         return config_reader_fail(reader, (struct config_mark){1, 1},
                                   "the file is empty; write at least one key, such as \"jobs:\"");
     for (const yaml_node_t *node = document->nodes.start; node < document->nodes.top; node++) {
-        int r = check_node(reader, node);
+        struct config_text quoted = {0};
+        const char *tag = (const char *)node->tag;
 
-        if (r < 0)
-            return r;
+        if (!is_known_tag(tag)) {
+            config_text_add_quoted(&quoted, tag, strlen(tag));
+            return config_reader_fail(reader, config_node_mark(node),
+                                      "the tag %s means nothing here; write the value itself, without a tag",
+                                      quoted.text);
+        }
+        if (node->type == YAML_SCALAR_NODE && strlen((const char *)node->data.scalar.value) != node->data.scalar.length)
+            return config_reader_fail(reader, config_node_mark(node), "a value must not contain a NUL byte (\\0)");
     }
     if (root->type == YAML_MAPPING_NODE)
         return 0;
@@ -142,51 +116,29 @@ static int check_document(struct config_reader *reader, yaml_document_t *documen
                               what.text);
 }
 
-/* What follows the document: nothing, or it would be read by nobody. */
-static int check_end(struct config_reader *reader, yaml_parser_t *parser, const char *text)
-{
-    yaml_document_t next;
-    int r = 0;
-
-    if (!yaml_parser_load(parser, &next))
-        return fail_parse(reader, parser, text);
-    if (yaml_document_get_root_node(&next))
-        r = config_reader_fail(reader, mark_from_yaml(next.start_mark),
-                               "a second YAML document begins here; the configuration is a single one");
-    yaml_document_delete(&next);
-    return r;
-}
-
 static int parse(struct config_reader *reader, yaml_parser_t *parser, const char *text, yaml_document_t *ret_document)
 {
-    yaml_document_t document;
+    yaml_document_t document, next;
     int r;
 
     if (!yaml_parser_load(parser, &document))
         return fail_parse(reader, parser, text);
     r = check_document(reader, &document);
-    if (r == 0)
-        r = check_end(reader, parser, text);
+    if (r == 0 && !yaml_parser_load(parser, &next)) {
+        r = fail_parse(reader, parser, text);
+    } else if (r == 0) {
+        /* What follows the document: nothing, or it would be read by nobody. */
+        if (yaml_document_get_root_node(&next))
+            r = config_reader_fail(reader, mark_from_yaml(next.start_mark),
+                                   "a second YAML document begins here; the configuration is a single one");
+        yaml_document_delete(&next);
+    }
     if (r < 0) {
         yaml_document_delete(&document);
         return r;
     }
     *ret_document = document;
     return 0;
-}
-
-static int fail_read(struct config_reader *reader, int error)
-{
-    int r;
-
-    if (error == -ENOMEM)
-        return error;
-    if (error == -EFBIG)
-        r = config_reader_fail(reader, (struct config_mark){0, 0}, "is larger than %d MiB; a configuration is smaller",
-                               FILE_SIZE_MAX / (1024 * 1024));
-    else
-        r = config_reader_fail(reader, (struct config_mark){0, 0}, "cannot be read: %s", strerror(-error));
-    return r == -ENOMEM ? r : error;
 }
 
 int config_document_load(struct config_reader *reader, yaml_document_t *ret_document)
@@ -197,8 +149,17 @@ int config_document_load(struct config_reader *reader, yaml_document_t *ret_docu
     size_t size;
     int r = config_file_read(reader->file, FILE_SIZE_MAX, &file, &size);
 
-    if (r < 0)
-        return fail_read(reader, r);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0) {
+        struct config_mark nowhere = {0, 0};
+        int failed = r == -EFBIG
+                         ? config_reader_fail(reader, nowhere, "is larger than %d MiB; a configuration is smaller",
+                                              FILE_SIZE_MAX / (1024 * 1024))
+                         : config_reader_fail(reader, nowhere, "cannot be read: %s", strerror(-r));
+
+        return failed == -ENOMEM ? failed : r;
+    }
     text = file;
     if (strncmp(text, BYTE_ORDER_MARK, BYTE_ORDER_MARK_SIZE) == 0) {
         text += BYTE_ORDER_MARK_SIZE;

@@ -62,21 +62,6 @@ static int check_once(struct config_reader *reader, const yaml_node_t *map, cons
     return 0;
 }
 
-static int fail_unknown(struct config_reader *reader, const struct config_section *section, const yaml_node_t *name)
-{
-    const char *suggestion = config_suggest_key(section, text_of(name));
-    struct config_text text = {0};
-
-    config_text_add_quoted(&text, text_of(name), name->data.scalar.length);
-    add_place(reader, &text);
-    if (suggestion)
-        return config_reader_fail(reader, config_node_mark(name), "unknown key %s; did you mean \"%s\"?", text.text,
-                                  suggestion);
-    config_text_add(&text, "; known here: ");
-    config_keys_describe(section, &text);
-    return config_reader_fail(reader, config_node_mark(name), "unknown key %s", text.text);
-}
-
 static int check_known(struct config_reader *reader, const struct config_section *section, const yaml_node_t *name)
 {
     const struct config_key *key = section->keys;
@@ -84,8 +69,18 @@ static int check_known(struct config_reader *reader, const struct config_section
 
     while (key->name && strcmp(key->name, text_of(name)) != 0)
         key++;
-    if (!key->name)
-        return fail_unknown(reader, section, name);
+    if (!key->name) {
+        const char *suggestion = config_suggest_key(section, text_of(name));
+
+        config_text_add_quoted(&text, text_of(name), name->data.scalar.length);
+        add_place(reader, &text);
+        if (suggestion)
+            return config_reader_fail(reader, config_node_mark(name), "unknown key %s; did you mean \"%s\"?", text.text,
+                                      suggestion);
+        config_text_add(&text, "; known here: ");
+        config_keys_describe(section, &text);
+        return config_reader_fail(reader, config_node_mark(name), "unknown key %s", text.text);
+    }
     if (key->shape != CONFIG_UNSUPPORTED)
         return 0;
     add_place(reader, &text);
@@ -111,21 +106,6 @@ int config_keys_check(struct config_reader *reader, const struct config_section 
     return r;
 }
 
-static int check_name(struct config_reader *reader, const struct config_key *key, const yaml_node_t *name)
-{
-    struct config_scalar scalar = {text_of(name), name->data.scalar.length, config_node_mark(name)};
-    struct config_text wanted = {0}, given;
-    CLEANUP_FREE char *copy = NULL;
-    int r = key->type->read(reader, key, &scalar, &copy);
-
-    if (r != -EINVAL)
-        return r;
-    key->type->describe(key, &wanted);
-    given = config_node_describe(name);
-    return config_reader_fail(reader, scalar.mark, "a name in \"%s\" must be %s, not %s", reader->key_path, wanted.text,
-                              given.text);
-}
-
 int config_keys_check_names(struct config_reader *reader, const struct config_key *key, const yaml_node_t *map)
 {
     int r = 0;
@@ -137,8 +117,19 @@ int config_keys_check_names(struct config_reader *reader, const struct config_ke
         r = check_plain(reader, name);
         if (r == 0)
             r = check_once(reader, map, pair);
-        if (r == 0)
-            r = check_name(reader, key, name);
+        if (r < 0)
+            break;
+        struct config_scalar scalar = {text_of(name), name->data.scalar.length, config_node_mark(name)};
+        CLEANUP_FREE char *copy = NULL;
+
+        r = key->type->read(reader, key, &scalar, &copy);
+        if (r == -EINVAL) {
+            struct config_text wanted = {0}, given = config_node_describe(name);
+
+            key->type->describe(key, &wanted);
+            return config_reader_fail(reader, scalar.mark, "a name in \"%s\" must be %s, not %s", reader->key_path,
+                                      wanted.text, given.text);
+        }
     }
     return r;
 }

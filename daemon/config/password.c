@@ -29,30 +29,6 @@ static int read_credential(const char *name, char **ret_path, char **ret_text, s
     return r;
 }
 
-static int read_file(struct config_reader *reader, const char *name, char **ret_path, char **ret_text, size_t *ret_size)
-{
-    int r = read_credential(name, ret_path, ret_text, ret_size);
-
-    if (r != -ENOENT)
-        return r;
-    *ret_path = config_reader_resolve(reader, name);
-    return *ret_path ? config_file_read(*ret_path, PASSWORD_SIZE_MAX, ret_text, ret_size) : -ENOMEM;
-}
-
-/* Says what is wrong with the file, but nothing of what it holds. */
-static int check_password(struct config_reader *reader, struct config_mark mark, const char *path, const char *password,
-                          size_t size)
-{
-    struct config_text quoted = {0};
-
-    if (size > 0 && strcspn(password, "\r\n") == size)
-        return 0;
-    config_text_add_quoted(&quoted, path, strlen(path));
-    return config_reader_fail(reader, mark,
-                              "\"redis.password_file\" must hold a password, alone on one line, but %s %s", quoted.text,
-                              size == 0 ? "is empty" : "holds something else");
-}
-
 static int fail_read(struct config_reader *reader, struct config_mark mark, const char *path, int error)
 {
     struct config_text quoted = {0};
@@ -79,14 +55,24 @@ static int read_password_file(struct config_reader *reader, const struct config_
     (void)key;
     if (scalar->size == 0)
         return -EINVAL;
-    r = read_file(reader, scalar->text, &path, &text, &size);
+    r = read_credential(scalar->text, &path, &text, &size);
+    if (r == -ENOENT) {
+        path = config_reader_resolve(reader, scalar->text);
+        r = path ? config_file_read(path, PASSWORD_SIZE_MAX, &text, &size) : -ENOMEM;
+    }
     if (r < 0)
         return fail_read(reader, scalar->mark, path, r);
     if (size > 0 && text[size - 1] == '\n')
         text[--size] = '\0';
-    r = check_password(reader, scalar->mark, path, text, size);
-    if (r < 0)
-        return r;
+    /* Says what is wrong with the file, but nothing of what it holds. */
+    if (size == 0 || strcspn(text, "\r\n") != size) {
+        struct config_text quoted = {0};
+
+        config_text_add_quoted(&quoted, path, strlen(path));
+        return config_reader_fail(reader, scalar->mark,
+                                  "\"redis.password_file\" must hold a password, alone on one line, but %s %s",
+                                  quoted.text, size == 0 ? "is empty" : "holds something else");
+    }
     config_string_replace(field, TAKE_POINTER(path));
     config_string_replace(&reader->config->redis.password, TAKE_POINTER(text));
     return 0;

@@ -59,25 +59,6 @@ struct authority {
     struct piece port; /* text NULL: none */
 };
 
-static bool is_host_name(struct piece host)
-{
-    return host.size <= HOST_SIZE_MAX && strspn(host.text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                           "abcdefghijklmnopqrstuvwxyz"
-                                                           "0123456789._-") >= host.size;
-}
-
-static bool is_ipv6(struct piece host)
-{
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr address;
-
-    if (host.size >= sizeof(text))
-        return false;
-    memcpy(text, host.text, host.size);
-    text[host.size] = '\0';
-    return inet_pton(AF_INET6, text, &address) == 1;
-}
-
 /* Gives what follows the host, or NULL where it is none. */
 static const char *split_host(struct piece text, struct piece *ret_host)
 {
@@ -89,11 +70,23 @@ static const char *split_host(struct piece text, struct piece *ret_host)
         if (!host_end)
             return NULL;
         *ret_host = piece_between(text.text + 1, host_end);
-        return is_ipv6(*ret_host) ? host_end + 1 : NULL;
+        char address[INET6_ADDRSTRLEN];
+        struct in6_addr ignored;
+
+        if (ret_host->size >= sizeof(address))
+            return NULL;
+        memcpy(address, ret_host->text, ret_host->size);
+        address[ret_host->size] = '\0';
+        return inet_pton(AF_INET6, address, &ignored) == 1 ? host_end + 1 : NULL;
     }
     host_end = memchr(text.text, ':', text.size);
     *ret_host = piece_between(text.text, host_end ? host_end : end);
-    return ret_host->size > 0 && is_host_name(*ret_host) ? text.text + ret_host->size : NULL;
+    size_t legal = strspn(ret_host->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "abcdefghijklmnopqrstuvwxyz"
+                                          "0123456789._-");
+
+    return ret_host->size > 0 && ret_host->size <= HOST_SIZE_MAX && legal >= ret_host->size ? text.text + ret_host->size
+                                                                                            : NULL;
 }
 
 static bool split_authority(struct piece text, struct authority *ret_authority)
@@ -182,18 +175,13 @@ static const struct scheme schemes[] = {
     {"redis+cluster://", NULL, "Redis Cluster"},
 };
 
-/* A colon before an `@`, in whatever comes before the path. */
-static bool has_password(const char *text)
-{
-    const char *at = strrchr(text, '@');
-
-    return at && memchr(text, ':', (size_t)(at - text));
-}
-
 static int parse_scheme(struct config_reader *reader, struct config_mark mark, const struct scheme *scheme,
                         const char *text)
 {
-    if (scheme->parse != parse_unix && has_password(text))
+    const char *at = strrchr(text, '@');
+
+    /* A colon before an `@`, in whatever comes before the path. */
+    if (scheme->parse != parse_unix && at && memchr(text, ':', (size_t)(at - text)))
         return config_reader_fail(reader, mark,
                                   "a password does not belong in \"redis.url\"; put it in a file and name that under "
                                   "\"redis.password_file\"");

@@ -86,20 +86,6 @@ int config_job_begin(struct config_reader *reader, const char *name, struct conf
 
 /* ---- The whole ---- */
 
-static int add_default_queue(struct config *config)
-{
-    char *name = strdup("default");
-
-    config->queues = calloc(1, sizeof(*config->queues));
-    if (!name || !config->queues) {
-        free(name);
-        return -ENOMEM;
-    }
-    config->queues[0] = (struct queue_spec){.name = name, .weight = 1};
-    config->queue_count = 1;
-    return 0;
-}
-
 static void set_queue_options(struct config *config)
 {
     config->queue_options = (struct queue_options){
@@ -124,16 +110,6 @@ static void set_queue_options(struct config *config)
     };
 }
 
-/* The node of a queue's key, and NULL where that is not given. */
-static const yaml_node_t *find_queue_key(const struct config_reader *reader, const yaml_node_t *map, size_t queue,
-                                         const char *key)
-{
-    const yaml_node_t *list = config_map_find(reader, map, "queues", NULL);
-
-    return config_map_find(reader, yaml_document_get_node(reader->document, list->data.sequence.items.start[queue]),
-                           key, NULL);
-}
-
 /* Reserved places must leave one for the others, and be of use to their queue. */
 static int check_reserves(struct config_reader *reader, const yaml_node_t *map)
 {
@@ -142,7 +118,14 @@ static int check_reserves(struct config_reader *reader, const yaml_node_t *map)
 
     for (size_t i = 0; i < config->queue_count; i++) {
         const struct queue_spec *queue = &config->queues[i];
-        const yaml_node_t *value = queue->reserve > 0 ? find_queue_key(reader, map, i, "reserve") : NULL;
+        const yaml_node_t *value = NULL;
+
+        if (queue->reserve > 0) {
+            const yaml_node_t *list = config_map_find(reader, map, "queues", NULL);
+            int node = list->data.sequence.items.start[i];
+
+            value = config_map_find(reader, yaml_document_get_node(reader->document, node), "reserve", NULL);
+        }
 
         reserved += queue->reserve;
         if (value && queue->concurrency > 0 && queue->reserve > queue->concurrency)
@@ -162,10 +145,19 @@ static int check_reserves(struct config_reader *reader, const yaml_node_t *map)
 int config_root_finish(struct config_reader *reader, const yaml_node_t *map, void *base)
 {
     struct config *config = base;
-    int r = config->queue_count == 0 ? add_default_queue(config) : 0;
 
-    if (r == 0)
-        r = check_reserves(reader, map);
+    if (config->queue_count == 0) {
+        char *name = strdup("default");
+
+        config->queues = calloc(1, sizeof(*config->queues));
+        if (!name || !config->queues) {
+            free(name);
+            return -ENOMEM;
+        }
+        config->queues[0] = (struct queue_spec){.name = name, .weight = 1};
+        config->queue_count = 1;
+    }
+    int r = check_reserves(reader, map);
     if (r == 0)
         set_queue_options(config);
     return r;

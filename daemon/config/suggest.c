@@ -6,13 +6,6 @@
 
 #define KEY_SIZE_MAX 32
 
-static unsigned min_of_three(unsigned a, unsigned b, unsigned c)
-{
-    unsigned least = a < b ? a : b;
-
-    return least < c ? least : c;
-}
-
 static bool are_same(char one, char other)
 {
     return tolower((unsigned char)one) == tolower((unsigned char)other);
@@ -32,7 +25,11 @@ static unsigned measure_distance(const char *from, size_t from_size, const char 
 
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= to_size; j++) {
-            row[j] = min_of_three(above[j] + 1, row[j - 1] + 1, above[j - 1] + !are_same(from[i - 1], to[j - 1]));
+            row[j] = above[j - 1] + !are_same(from[i - 1], to[j - 1]);
+            if (above[j] + 1 < row[j])
+                row[j] = above[j] + 1;
+            if (row[j - 1] + 1 < row[j])
+                row[j] = row[j - 1] + 1;
             if (i > 1 && j > 1 && are_same(from[i - 1], to[j - 2]) && are_same(from[i - 2], to[j - 1]) &&
                 rows[(i - 2) % 3][j - 2] + 1 < row[j])
                 row[j] = rows[(i - 2) % 3][j - 2] + 1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context/cleanup.h"
+#include "context/macros.h"
 #include "context/name.h"
 #include "daemon/config/address.h"
 #include "daemon/config/table.h"
@@ -228,17 +229,14 @@ static void describe_path(const struct config_key *key, struct config_text *text
     config_text_add(text, "a path of 1 to %d bytes", PATH_MAX - 1);
 }
 
-static bool is_stream(const char *text)
-{
-    return strcmp(text, "auto") == 0 || strcmp(text, "stderr") == 0 || strcmp(text, "stdout") == 0 ||
-           strcmp(text, "journal") == 0;
-}
-
 static int read_output(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
                        void *field)
 {
-    if (is_stream(scalar->text))
-        return set_string(field, strdup(scalar->text));
+    static const char *const streams[] = {"auto", "stderr", "stdout", "journal"};
+
+    for (size_t i = 0; i < ELEMENTS(streams); i++)
+        if (strcmp(scalar->text, streams[i]) == 0)
+            return set_string(field, strdup(scalar->text));
     return read_path(reader, key, scalar, field);
 }
 

@@ -116,21 +116,6 @@ static int fall_back_to_string(struct config_reader *reader, const struct config
     return r < 0 ? r : read_fallback(reader, key, field);
 }
 
-static int fail_list(struct config_reader *reader, const struct config_key *key, const yaml_node_t *value)
-{
-    struct config_text wanted = {0};
-    struct config_text given = config_node_describe(value);
-
-    if (key->shape == CONFIG_SCALARS) {
-        config_text_add(&wanted, "%s", key->items);
-    } else {
-        config_text_add(&wanted, "maps with ");
-        config_keys_describe(key->section, &wanted);
-    }
-    return config_reader_fail(reader, config_node_mark(value), "\"%s\" must be a list of %s%s, not %s",
-                              reader->key_path, key->min ? "one or more " : "", wanted.text, given.text);
-}
-
 /* Reads the items of a list one by one. A list all of whose items are commented out is an empty one. */
 static int walk_list(struct config_reader *reader, const struct config_key *key, const yaml_node_t *value, void *base,
                      int (*read)(struct config_reader *reader, const struct config_key *key, const yaml_node_t *value,
@@ -141,8 +126,18 @@ static int walk_list(struct config_reader *reader, const struct config_key *key,
     if (config_node_is_empty(value) && !key->min)
         return 0;
     if (value->type != YAML_SEQUENCE_NODE ||
-        (key->min && value->data.sequence.items.start == value->data.sequence.items.top))
-        return fail_list(reader, key, value);
+        (key->min && value->data.sequence.items.start == value->data.sequence.items.top)) {
+        struct config_text wanted = {0}, given = config_node_describe(value);
+
+        if (key->shape == CONFIG_SCALARS) {
+            config_text_add(&wanted, "%s", key->items);
+        } else {
+            config_text_add(&wanted, "maps with ");
+            config_keys_describe(key->section, &wanted);
+        }
+        return config_reader_fail(reader, config_node_mark(value), "\"%s\" must be a list of %s%s, not %s",
+                                  reader->key_path, key->min ? "one or more " : "", wanted.text, given.text);
+    }
     for (const yaml_node_item_t *item = value->data.sequence.items.start;
          item < value->data.sequence.items.top && r == 0; item++)
         r = read(reader, key, yaml_document_get_node(reader->document, *item), base);
@@ -235,17 +230,6 @@ static int read_named_map(struct config_reader *reader, const struct config_key 
     return r;
 }
 
-static int fail_named_maps(struct config_reader *reader, const struct config_key *key, const yaml_node_t *value)
-{
-    struct config_text wanted = {0};
-    struct config_text given = config_node_describe(value);
-
-    config_keys_describe(key->section, &wanted);
-    return config_reader_fail(reader, config_node_mark(value),
-                              "\"%s\" must be a map from names to maps with %s, not %s", reader->key_path, wanted.text,
-                              given.text);
-}
-
 static int walk_named_maps(struct config_reader *reader, const struct config_key *key, const yaml_node_t *name,
                            const yaml_node_t *value, void *base)
 {
@@ -254,8 +238,14 @@ static int walk_named_maps(struct config_reader *reader, const struct config_key
     (void)name;
     if (config_node_is_empty(value))
         return 0;
-    if (value->type != YAML_MAPPING_NODE)
-        return fail_named_maps(reader, key, value);
+    if (value->type != YAML_MAPPING_NODE) {
+        struct config_text wanted = {0}, given = config_node_describe(value);
+
+        config_keys_describe(key->section, &wanted);
+        return config_reader_fail(reader, config_node_mark(value),
+                                  "\"%s\" must be a map from names to maps with %s, not %s", reader->key_path,
+                                  wanted.text, given.text);
+    }
     r = config_keys_check_names(reader, key, value);
     for (const yaml_node_pair_t *pair = value->data.mapping.pairs.start; pair < value->data.mapping.pairs.top && r == 0;
          pair++)
