@@ -172,8 +172,8 @@ static void read_entry(struct entry *entry, sd_journal *journal)
     for (size_t i = 0; i < ELEMENTS(labels); i++)
         take_label(entry, i, journal);
     record->has_first_label = record->label_count > 0 && strcmp(record->labels[0].key, "job_id") == 0;
-    SD_JOURNAL_FOREACH_DATA(journal, data, size)
-    take_field(entry, data, size);
+    SD_JOURNAL_FOREACH_DATA (journal, data, size)
+        take_field(entry, data, size);
 }
 
 /* ---- Reading ---- */

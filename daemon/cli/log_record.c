@@ -61,8 +61,7 @@ static int take_context(struct log_record_copy *copy, const json_t *object)
     const char *key;
     json_t *value;
 
-    json_object_foreach(unconst(object), key, value)
-    {
+    json_object_foreach (unconst(object), key, value) {
         if (!json_is_string(value) || copy->record.context_count == LOG_CONTEXT_MAX)
             continue;
         copy->context[copy->record.context_count++] = (struct log_value){
@@ -84,8 +83,7 @@ static int take_data(struct log_record_copy *copy, const json_t *object)
     copy->fields = calloc(json_object_size(object) + 1, sizeof(*copy->fields));
     if (!copy->fields)
         return -ENOMEM;
-    json_object_foreach(unconst(object), key, value)
-    {
+    json_object_foreach (unconst(object), key, value) {
         struct weft_field *field = &copy->fields[copy->record.field_count++];
 
         if (json_is_integer(value))
@@ -143,8 +141,7 @@ int log_record_init(struct log_record_copy *copy, const json_t *line)
     int r = 0;
 
     *copy = (struct log_record_copy){.record.level = WEFT_INFO};
-    json_object_foreach(unconst(line), key, value)
-    {
+    json_object_foreach (unconst(line), key, value) {
         r = take(copy, key, value);
         if (r < 0)
             break;
