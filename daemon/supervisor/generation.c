@@ -1,7 +1,10 @@
 #include "daemon/supervisor/generation.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include <weft/log.h>
 
 int generation_new(struct config *config, struct log_output *output, void *owner, struct generation **ret_generation)
 {
@@ -9,18 +12,24 @@ int generation_new(struct config *config, struct log_output *output, void *owner
 
     if (!generation)
         return -ENOMEM;
-    *generation = (struct generation){.config = config, .output = output, .owner = owner, .users = 1};
+    static unsigned count;
+    *generation =
+        (struct generation){.config = config, .output = output, .owner = owner, .number = ++count, .users = 1};
+    weft_debug("generation %u is made from %s", generation->number, config->path);
     *ret_generation = generation;
     return 0;
 }
 
 int generation_connect(struct generation *generation, struct event_base *base, const struct maintenance_events *events)
 {
+    assert(!generation->maintenance);
+    weft_debug("generation %u connects to Redis", generation->number);
     return maintenance_new(base, &generation->config->queue_options, events, generation, &generation->maintenance);
 }
 
 struct generation *generation_ref(struct generation *generation)
 {
+    assert(generation->users > 0);
     generation->users++;
     return generation;
 }

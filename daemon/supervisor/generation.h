@@ -20,6 +20,7 @@ struct generation {
     struct maintenance *maintenance; /* NULL until generation_connect() */
     struct web *web;                 /* NULL: it has none */
     void *owner;                     /* for the maintenance's events, whose user is the generation */
+    unsigned number;                 /* from 1, for what is said about it */
     size_t users;                    /* workers of it, the worker pool that starts them, a reload that prepares it */
 };
 

@@ -22,13 +22,6 @@ static void say(struct health_report *health_report, const char *problem)
     health_report->unhealthy = true;
 }
 
-static void say_over(struct health_report *health_report)
-{
-    weft_log_fields(WEFT_INFO, "Redis answers again", NULL, 0);
-    health_report->unhealthy = false;
-    health_report->text_count = 0;
-}
-
 void health_report_supervisor(struct health_report *health_report, const char *problem)
 {
     health_report->supervisor_unhealthy = problem != NULL;
@@ -55,10 +48,14 @@ static bool look_at(struct health_report *health_report, struct worker_process *
 void health_report_check(struct health_report *health_report, const struct worker_pool *pool)
 {
     bool unhealthy = health_report->supervisor_unhealthy;
+    struct worker_process *worker;
 
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (worker_process_runs(worker))
             unhealthy |= look_at(health_report, worker);
-    if (health_report->unhealthy && !unhealthy)
-        say_over(health_report);
+    if (!health_report->unhealthy || unhealthy)
+        return;
+    weft_log_fields(WEFT_INFO, "Redis answers again", NULL, 0);
+    health_report->unhealthy = false;
+    health_report->text_count = 0;
 }

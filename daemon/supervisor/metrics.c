@@ -43,15 +43,6 @@ static const char *const causes[METRICS_CAUSES] = {
 
 /* ---- Gathering ---- */
 
-static size_t cause_of(const struct worker_process *worker, bool out_of_memory)
-{
-    if (worker->watchdog.fault != WORKER_NO_FAULT)
-        return METRICS_FAULT + worker->watchdog.fault - 1;
-    if (out_of_memory)
-        return METRICS_OUT_OF_MEMORY;
-    return WIFSIGNALED(worker->status) ? METRICS_SIGNAL : METRICS_EXIT;
-}
-
 /* Where there is no memory for it, a part of the counts is missing from then on: a scrape sees them fall, as after a
  * restart. */
 void metrics_note_end(struct metrics *metrics, const struct worker_process *worker, bool crashed, bool out_of_memory)
@@ -61,8 +52,14 @@ void metrics_note_end(struct metrics *metrics, const struct worker_process *work
         metrics->gone_lines[i] += counter_get(&worker->slot->log_lines[i]);
     metrics->gone_lines_lost += counter_get(&worker->slot->log_lines_lost);
     metrics->gone_abandoned += counter_get(&worker->slot->offload_abandoned_total);
-    if (crashed)
-        metrics->crashes[cause_of(worker, out_of_memory)]++;
+    if (!crashed)
+        return;
+    if (worker->watchdog.fault != WORKER_NO_FAULT)
+        metrics->crashes[METRICS_FAULT + worker->watchdog.fault - 1]++;
+    else if (out_of_memory)
+        metrics->crashes[METRICS_OUT_OF_MEMORY]++;
+    else
+        metrics->crashes[WIFSIGNALED(worker->status) ? METRICS_SIGNAL : METRICS_EXIT]++;
 }
 
 void metrics_note_samples(struct metrics *metrics, const struct generation *generation,
@@ -165,25 +162,6 @@ static void write_jobs(const struct totals *totals, struct evbuffer *buffer)
                                  &totals->cells[i].sum.durations);
 }
 
-static void write_waits(const struct totals *totals, struct evbuffer *buffer)
-{
-    char labels[LABELS_SIZE];
-
-    exposition_begin(buffer, "weft_job_wait_seconds", "histogram",
-                     "How long jobs were ready in their queue before they were started.");
-    for (size_t i = 0; i < totals->queue_count; i++) {
-        (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", totals->queues[i].queue);
-        exposition_add_histogram(buffer, "weft_job_wait_seconds", labels, &totals->queues[i].sum.waits);
-    }
-}
-
-static int64_t count_ready(const struct queue_sample *sample)
-{
-    if (sample->entries < 0)
-        return -1;
-    return sample->entries < sample->held ? 0 : sample->entries - sample->held;
-}
-
 static void write_queues(const struct metrics *metrics, const struct worker_pool *pool, struct evbuffer *buffer)
 {
     static const struct {
@@ -204,7 +182,8 @@ static void write_queues(const struct metrics *metrics, const struct worker_pool
         exposition_begin(buffer, families[i].name, "gauge", families[i].help);
         for (size_t j = 0; j < config->queue_count; j++) {
             const struct queue_sample *sample = &metrics->samples[j];
-            const int64_t values[] = {count_ready(sample), sample->held, sample->delayed, sample->dead,
+            int64_t ready = sample->entries < sample->held ? 0 : sample->entries - sample->held;
+            const int64_t values[] = {sample->entries < 0 ? -1 : ready, sample->held, sample->delayed, sample->dead,
                                       sample->entries >= 0 && sample->age_ms < 0 ? 0 : sample->age_ms};
 
             (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", config->queues[j].name);
@@ -218,34 +197,23 @@ static void write_queues(const struct metrics *metrics, const struct worker_pool
     }
 }
 
-static void write_crashes(const struct metrics *metrics, struct evbuffer *buffer)
-{
-    char labels[LABELS_SIZE];
-
-    exposition_begin(buffer, "weft_worker_crashes_total", "counter",
-                     "Workers that have ended, or were ended, though they were to go on.");
-    for (size_t i = 0; i < METRICS_CAUSES; i++) {
-        (void)snprintf(labels, sizeof(labels), "cause=\"%s\"", causes[i]);
-        exposition_add(buffer, "weft_worker_crashes_total", labels, metrics->crashes[i]);
-    }
-}
-
 static void write_lines(const struct metrics *metrics, const struct worker_pool *pool,
                         const struct scoreboard_slot *slot, struct evbuffer *buffer)
 {
     uint64_t lost = metrics->gone_lines_lost + counter_get(&slot->log_lines_lost);
+    const struct worker_process *worker;
     char labels[LABELS_SIZE];
 
     exposition_begin(buffer, "weft_log_lines_total", "counter", "Log lines, by their level.");
     for (size_t i = 0; i < METRICS_LEVELS; i++) {
         uint64_t lines = metrics->gone_lines[i] + counter_get(&slot->log_lines[i]);
 
-        for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+        TAILQ_FOREACH (worker, &pool->workers, entry)
             lines += counts(worker) ? counter_get(&worker->slot->log_lines[i]) : 0;
         (void)snprintf(labels, sizeof(labels), "level=\"%s\"", levels[i]);
         exposition_add(buffer, "weft_log_lines_total", labels, lines);
     }
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         lost += counts(worker) ? counter_get(&worker->slot->log_lines_lost) : 0;
     exposition_begin(buffer, "weft_log_lines_lost_total", "counter", "Log lines that an output did not take.");
     exposition_add(buffer, "weft_log_lines_lost_total", "", lost);
@@ -255,8 +223,9 @@ static void write_workers(const struct metrics *metrics, const struct worker_poo
 {
     uint64_t abandoned_total = metrics->gone_abandoned;
     uint64_t starting = 0, ready = 0, retiring = 0, contexts = 0, tasks = 0, threads = 0, abandoned = 0;
+    const struct worker_process *worker;
 
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
         starting += worker->state == WORKER_STARTING;
         ready += worker->state == WORKER_READY;
         retiring += worker->state == WORKER_RETIRING;
@@ -288,22 +257,34 @@ static void write_workers(const struct metrics *metrics, const struct worker_poo
 void metrics_write(const struct metrics *metrics, const struct worker_pool *pool, const struct scoreboard_slot *slot,
                    bool redis_answers, struct evbuffer *buffer)
 {
+    const struct worker_process *worker;
     struct totals totals = {0};
+    char labels[LABELS_SIZE];
     int r = totals_add(&totals, &metrics->gone);
 
-    for (const struct worker_process *worker = pool->workers; worker && r == 0; worker = worker->next)
-        if (counts(worker))
+    TAILQ_FOREACH (worker, &pool->workers, entry)
+        if (counts(worker) && r == 0)
             r = totals_add_tally(&totals, &worker->tally, false);
     exposition_begin(buffer, "weft_build_info", "gauge", "1, with the version.");
     exposition_add(buffer, "weft_build_info", "version=\"" WEFT_VERSION "\"", 1);
     /* Counts that fell for want of memory would look like a restart. */
     if (r == 0) {
         write_jobs(&totals, buffer);
-        write_waits(&totals, buffer);
+        exposition_begin(buffer, "weft_job_wait_seconds", "histogram",
+                         "How long jobs were ready in their queue before they were started.");
+        for (size_t i = 0; i < totals.queue_count; i++) {
+            (void)snprintf(labels, sizeof(labels), "queue=\"%s\"", totals.queues[i].queue);
+            exposition_add_histogram(buffer, "weft_job_wait_seconds", labels, &totals.queues[i].sum.waits);
+        }
     }
     write_queues(metrics, pool, buffer);
     write_workers(metrics, pool, buffer);
-    write_crashes(metrics, buffer);
+    exposition_begin(buffer, "weft_worker_crashes_total", "counter",
+                     "Workers that have ended, or were ended, though they were to go on.");
+    for (size_t i = 0; i < METRICS_CAUSES; i++) {
+        (void)snprintf(labels, sizeof(labels), "cause=\"%s\"", causes[i]);
+        exposition_add(buffer, "weft_worker_crashes_total", labels, metrics->crashes[i]);
+    }
     write_lines(metrics, pool, slot, buffer);
     exposition_begin(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.");
     exposition_add(buffer, "weft_redis_up", "", redis_answers);

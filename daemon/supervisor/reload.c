@@ -1,5 +1,6 @@
 #include "daemon/supervisor/reload.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,14 @@
 
 static void set_state(struct reload *reload, enum reload_state state)
 {
+    static const char *const names[] = {
+        [RELOAD_NOT] = "none goes on",
+        [RELOAD_CHECKING] = "a process loads the plugins",
+        [RELOAD_CONNECTING] = "its Redis is to answer",
+        [RELOAD_REPLACING] = "workers are replaced",
+    };
+
+    weft_debug("reload: %s", names[state]);
     reload->state = state;
     reload->since_us = time_steady_us();
 }
@@ -39,17 +48,6 @@ static void refuse(struct reload *reload, const char *why)
 
 /* ---- Reading and checking ---- */
 
-/* What a running weftd cannot change about itself. */
-static const char *find_obstacle(const struct config *old, const struct config *next)
-{
-    if (old->redis.kind != next->redis.kind &&
-        (old->redis.kind == CONFIG_REDIS_EMBEDDED || next->redis.kind == CONFIG_REDIS_EMBEDDED))
-        return "\"redis.url\" changes to or from an embedded Redis, which needs a restart of weftd";
-    if (next->redis.kind == CONFIG_REDIS_EMBEDDED && strcmp(old->redis.dir, next->redis.dir) != 0)
-        return "\"redis.dir\" changes, which needs a restart of weftd";
-    return NULL;
-}
-
 void reload_begin(struct reload *reload)
 {
     const struct config *old = reload->pool->generation->config;
@@ -66,9 +64,15 @@ void reload_begin(struct reload *reload)
         free(message);
         return;
     }
-    const char *obstacle = find_obstacle(old, reload->config);
-    if (obstacle) {
-        refuse(reload, obstacle);
+    /* What a running weftd cannot change about itself. */
+    const struct config *next = reload->config;
+    bool embedded = next->redis.kind == CONFIG_REDIS_EMBEDDED;
+    if (embedded != (old->redis.kind == CONFIG_REDIS_EMBEDDED)) {
+        refuse(reload, "\"redis.url\" changes to or from an embedded Redis, which needs a restart of weftd");
+        return;
+    }
+    if (embedded && strcmp(old->redis.dir, next->redis.dir) != 0) {
+        refuse(reload, "\"redis.dir\" changes, which needs a restart of weftd");
         return;
     }
     r = plugin_check_start(&reload->check, reload->config);
@@ -85,6 +89,8 @@ static void connect_next(struct reload *reload)
 {
     struct log_output *output;
     char *message;
+
+    assert(reload->state == RELOAD_CHECKING && reload->config && !reload->next);
     int r = log_output_new(reload->config, reload->slot, &output, &message);
 
     if (r < 0) {
@@ -157,18 +163,6 @@ void reload_worker_ended(struct reload *reload, const struct worker_process *wor
         go_back(reload, "its first worker ended before it was ready");
 }
 
-static void check_limit(struct reload *reload)
-{
-    if (time_steady_us() - reload->since_us <= STEP_LIMIT_US)
-        return;
-    if (reload->state == RELOAD_CHECKING)
-        plugin_check_kill(&reload->check);
-    else if (reload->state == RELOAD_CONNECTING)
-        refuse(reload, "its Redis does not answer");
-    else if (reload->state == RELOAD_REPLACING && !worker_pool_has_ready(reload->pool))
-        go_back(reload, "its first worker does not become ready");
-}
-
 void reload_tend(struct reload *reload)
 {
     if (reload->state == RELOAD_NOT)
@@ -178,7 +172,14 @@ void reload_tend(struct reload *reload)
         finish(reload);
         return;
     }
-    check_limit(reload);
+    if (time_steady_us() - reload->since_us <= STEP_LIMIT_US)
+        return;
+    if (reload->state == RELOAD_CHECKING)
+        plugin_check_kill(&reload->check);
+    else if (reload->state == RELOAD_CONNECTING)
+        refuse(reload, "its Redis does not answer");
+    else if (reload->state == RELOAD_REPLACING && !worker_pool_has_ready(reload->pool))
+        go_back(reload, "its first worker does not become ready");
 }
 
 void reload_cancel(struct reload *reload)

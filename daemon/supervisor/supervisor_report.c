@@ -15,26 +15,23 @@ static const char *redis_problem_of(const struct supervisor *supervisor)
 
 /* ---- The service manager ---- */
 
-static enum service_phase phase_of(const struct supervisor *supervisor)
-{
-    if (supervisor->state == SUPERVISOR_STOPPING)
-        return SERVICE_STOPPING;
-    if (!supervisor->announced)
-        return SERVICE_STARTING;
-    return supervisor->reload.state == RELOAD_NOT ? SERVICE_RUNNING : SERVICE_RELOADING;
-}
-
 void supervisor_tell_manager(struct supervisor *supervisor)
 {
+    const struct worker_process *worker;
     struct service_figures figures = {
-        .phase = phase_of(supervisor),
         .workers = worker_pool_running(&supervisor->pool),
         .jobs_done = supervisor->pool.totals.jobs_done,
         .redis_problem = redis_problem_of(supervisor),
         .sound = watchdog_is_in_control(&supervisor->watchdog, &supervisor->pool),
     };
 
-    for (const struct worker_process *worker = supervisor->pool.workers; worker; worker = worker->next)
+    if (supervisor->state == SUPERVISOR_STOPPING)
+        figures.phase = SERVICE_STOPPING;
+    else if (!supervisor->announced)
+        figures.phase = SERVICE_STARTING;
+    else
+        figures.phase = supervisor->reload.state == RELOAD_NOT ? SERVICE_RUNNING : SERVICE_RELOADING;
+    TAILQ_FOREACH (worker, &supervisor->pool.workers, entry)
         if (worker_process_runs(worker)) {
             figures.in_flight += atomic_load(&worker->slot->in_flight);
             figures.jobs_done += atomic_load(&worker->slot->jobs_done);
@@ -52,18 +49,11 @@ static const char *show_health(void *user)
     return watchdog_is_in_control(&supervisor->watchdog, &supervisor->pool) ? NULL : "a worker stands still";
 }
 
-static bool somebody_is_ready(const struct worker_pool *pool)
-{
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
-        if (worker->state == WORKER_READY)
-            return true;
-    return false;
-}
-
 static const char *show_readiness(void *user)
 {
     struct supervisor *supervisor = user;
     const char *problem = redis_problem_of(supervisor);
+    const struct worker_process *worker;
 
     if (supervisor->state == SUPERVISOR_STOPPING)
         return "weftd is stopping";
@@ -73,7 +63,10 @@ static const char *show_readiness(void *user)
     }
     if (!supervisor->announced)
         return "weftd is starting";
-    return somebody_is_ready(&supervisor->pool) ? NULL : "no worker takes jobs";
+    TAILQ_FOREACH (worker, &supervisor->pool.workers, entry)
+        if (worker->state == WORKER_READY)
+            return NULL;
+    return "no worker takes jobs";
 }
 
 static void show_metrics(struct evbuffer *buffer, void *user)

@@ -36,14 +36,6 @@ static void end_worker(struct worker_process *worker, enum worker_fault fault, u
     (void)kill(worker->pid, SIGCONT);
 }
 
-static void finish_off(struct worker_process *worker, int64_t now_us)
-{
-    if (worker->killed || now_us - worker->watchdog.aborted_us < ABORT_GRACE_US)
-        return;
-    worker->killed = true;
-    (void)kill(worker->pid, SIGKILL);
-}
-
 /* ---- Who is running ---- */
 
 /* Whether somebody has stopped it, as SIGSTOP does: then no job is to blame. */
@@ -102,7 +94,7 @@ static bool look_at_stall(struct worker_process *worker, int64_t still_us)
 
 /* A job had its time to obey only since the loop turned to it: since it was resumed for the run that still goes on, or
  * since it was told while the loop turns. Whoever waits for a loop that others keep cannot obey. A call that does not
- * return is given up by the worker first: see look_at_calls(). */
+ * return is given up by the worker first: see look_at(). */
 static bool is_overdue(const struct worker_process *worker, const struct job_slot *job_slot, int64_t now_us, bool still)
 {
     int64_t deadline_us = atomic_load(&job_slot->deadline_us), heard_us = atomic_load(&job_slot->heard_us);
@@ -126,18 +118,6 @@ static bool look_at_jobs(struct worker_process *worker, int64_t now_us, bool sti
         return true;
     }
     return false;
-}
-
-/* ---- Calls that do not return ---- */
-
-/* The worker has charged the job, and goes on with the others; but it will not get rid of the thread. */
-static void look_at_calls(struct worker_process *worker)
-{
-    if (worker->recycle || atomic_load(&worker->slot->offload_abandoned_total) == 0)
-        return;
-    weft_log_with(WEFT_WARN, "a worker has a call that does not return and is replaced",
-                  WEFT_INT("worker", worker->number), WEFT_INT("worker_pid", worker->pid));
-    worker->recycle = true;
 }
 
 /* ---- Memory ---- */
@@ -194,7 +174,11 @@ static void look_at(const struct watchdog *watchdog, struct worker_process *work
     bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < watchdog->resumed_us;
 
     if (worker->watchdog.fault != WORKER_NO_FAULT) {
-        finish_off(worker, now_us);
+        if (!worker->killed && now_us - worker->watchdog.aborted_us >= ABORT_GRACE_US) {
+            weft_debug("worker %zu (process %d) does not abort and is killed", worker->number, (int)worker->pid);
+            worker->killed = true;
+            (void)kill(worker->pid, SIGKILL);
+        }
         return;
     }
     if (worker->state == WORKER_STARTING && now_us - worker->started_us > READY_LIMIT_US) {
@@ -204,40 +188,47 @@ static void look_at(const struct watchdog *watchdog, struct worker_process *work
     look_at_run(worker, since_us);
     if (!look_at_stall(worker, still_us) && !look_at_jobs(worker, now_us, still))
         look_at_memory(worker);
-    look_at_calls(worker);
+    /* The worker has charged the job whose call does not return, and goes on with the others; but it will not get rid
+     * of the thread. */
+    if (worker->recycle || atomic_load(&worker->slot->offload_abandoned_total) == 0)
+        return;
+    weft_log_with(WEFT_WARN, "a worker has a call that does not return and is replaced",
+                  WEFT_INT("worker", worker->number), WEFT_INT("worker_pid", worker->pid));
+    worker->recycle = true;
 }
 
 void watchdog_check(struct watchdog *watchdog, const struct worker_pool *pool)
 {
     int64_t now_us = time_steady_us();
     int64_t since_us = watchdog->looked_us > 0 ? now_us - watchdog->looked_us : 0;
+    struct worker_process *worker;
 
     if (since_us > STILL_US) {
+        weft_debug("the supervisor has stood still for %" PRId64 " ms; no worker is blamed for that time",
+                   since_us / 1000);
         watchdog->resumed_us = now_us;
         since_us = 0;
     }
     watchdog->looked_us = now_us;
 
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (worker_process_runs(worker))
             look_at(watchdog, worker, now_us, since_us);
-}
-
-/* Longer than a worker is let stand still, and than its end then takes. */
-static int64_t cure_limit_us(const struct worker_process *worker)
-{
-    return worker->generation->config->lease_ms * 1000 + 10 * SECOND_US;
 }
 
 bool watchdog_is_in_control(const struct watchdog *watchdog, const struct worker_pool *pool)
 {
     int64_t now_us = time_steady_us();
+    const struct worker_process *worker;
 
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
         int64_t heartbeat_us = worker_process_runs(worker) ? atomic_load(&worker->slot->heartbeat_us) : 0;
         int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
 
-        if (heartbeat_us > 0 && now_us - heard_us > cure_limit_us(worker))
+        /* Longer than a worker is let stand still, and than its end then takes. */
+        int64_t limit_us = worker->generation->config->lease_ms * 1000 + 10 * SECOND_US;
+
+        if (heartbeat_us > 0 && now_us - heard_us > limit_us)
             return false;
     }
     return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ enum { RESUME_S = 1 };
 #define COMPLAIN_PERIOD_US (60 * INT64_C(1000000))
 
 struct web {
-    struct web *next;
+    LIST_ENTRY(web) entry;
     const struct web_setup *setup;
     struct evhttp *http;
     struct evconnlistener *listeners[WEB_SOCKETS_MAX + 1]; /* freed by `http` */
@@ -35,7 +36,7 @@ struct web {
 };
 
 /* All that there are: what fails to accept tells which evhttp it belongs to, and not which of these. */
-static struct web *webs;
+static LIST_HEAD(, web) webs = LIST_HEAD_INITIALIZER(webs);
 
 /* ---- Pages ---- */
 
@@ -112,10 +113,11 @@ static void cannot_accept(struct evconnlistener *listener, void *arg)
 {
     int64_t now_us = time_steady_us();
     int error = EVUTIL_SOCKET_ERROR();
-    struct web *web = webs;
+    struct web *web;
 
-    while (web && (void *)web->http != arg)
-        web = web->next;
+    LIST_FOREACH (web, &webs, entry)
+        if ((void *)web->http == arg)
+            break;
     if (!web)
         return;
 
@@ -210,21 +212,6 @@ static bool listens_at(const struct web *web, const struct sockaddr_storage *add
     return false;
 }
 
-static int add_sockets(struct web *web, const char *address, const struct web *previous)
-{
-    struct sockaddr_storage parsed;
-    socklen_t size;
-    int r = 0, fd;
-
-    for (size_t i = 0; i < web->setup->given_count && r == 0; i++)
-        r = accept_from(web, duplicate(web->setup->given[i]));
-    if (r == 0 && address)
-        r = config_address_parse(address, &parsed, &size);
-    if (r < 0 || !address || listens_at(web, &parsed, &fd))
-        return r;
-    return accept_from(web, listens_at(previous, &parsed, &fd) ? duplicate(fd) : listen_at(&parsed, size));
-}
-
 /* ---- The server ---- */
 
 static int start_http(struct web *web)
@@ -248,8 +235,10 @@ static int start_http(struct web *web)
 int web_new(const struct web_setup *setup, const char *address, const struct web *previous, struct web **ret_web,
             char **ret_message)
 {
+    struct sockaddr_storage parsed;
+    socklen_t size;
     struct web *web;
-    int r;
+    int r, fd;
 
     *ret_message = NULL;
     if (!address && setup->given_count == 0) {
@@ -260,11 +249,14 @@ int web_new(const struct web_setup *setup, const char *address, const struct web
     if (!web)
         return -ENOMEM;
     web->setup = setup;
-    web->next = webs;
-    webs = web;
+    LIST_INSERT_HEAD(&webs, web, entry);
     r = start_http(web);
-    if (r == 0)
-        r = add_sockets(web, address, previous);
+    for (size_t i = 0; i < setup->given_count && r == 0; i++)
+        r = accept_from(web, duplicate(setup->given[i]));
+    if (r == 0 && address)
+        r = config_address_parse(address, &parsed, &size);
+    if (r == 0 && address && !listens_at(web, &parsed, &fd))
+        r = accept_from(web, listens_at(previous, &parsed, &fd) ? duplicate(fd) : listen_at(&parsed, size));
     if (r == 0) {
         *ret_web = web;
         return 0;
@@ -280,10 +272,7 @@ struct web *web_free(struct web *web)
 {
     if (!web)
         return NULL;
-    struct web **link = &webs;
-    while (*link != web)
-        link = &(*link)->next;
-    *link = web->next;
+    LIST_REMOVE(web, entry);
     if (web->http)
         evhttp_free(web->http);
     if (web->resume_event)

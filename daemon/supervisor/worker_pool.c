@@ -1,5 +1,6 @@
 #include "daemon/supervisor/worker_pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -28,24 +29,21 @@ static bool is_fresh(const struct worker_pool *pool, const struct worker_process
            (worker->state == WORKER_WAITING || worker->state == WORKER_STARTING || worker->state == WORKER_READY);
 }
 
-static bool is_to_be_recycled(const struct worker_pool *pool, const struct worker_process *worker)
-{
-    return (!is_present(pool, worker) || worker->recycle) &&
-           (worker->state == WORKER_STARTING || worker->state == WORKER_READY || worker->state == WORKER_WAITING);
-}
-
 static size_t count_fresh(const struct worker_pool *pool)
 {
+    const struct worker_process *worker;
     size_t count = 0;
 
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         count += is_fresh(pool, worker);
     return count;
 }
 
 static bool somebody_arrives(const struct worker_pool *pool)
 {
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    const struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (is_fresh(pool, worker) && worker->state != WORKER_READY)
             return true;
     return false;
@@ -53,37 +51,16 @@ static bool somebody_arrives(const struct worker_pool *pool)
 
 static struct worker_process *find_worker_to_recycle(const struct worker_pool *pool)
 {
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
-        if (is_to_be_recycled(pool, worker))
+    struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry)
+        if ((!is_present(pool, worker) || worker->recycle) &&
+            (worker->state == WORKER_STARTING || worker->state == WORKER_READY || worker->state == WORKER_WAITING))
             return worker;
     return NULL;
 }
 
-/* The smallest number that nobody has who is to stay. */
-static size_t free_number(const struct worker_pool *pool)
-{
-    size_t number = 1;
-
-    for (const struct worker_process *worker = pool->workers; worker;) {
-        bool taken = is_fresh(pool, worker) && worker->number == number;
-
-        number += taken;
-        worker = taken ? pool->workers : worker->next;
-    }
-    return number;
-}
-
 /* ---- Starting ---- */
-
-/* At the end of the list, so that the order is that of their lives. */
-static void add(struct worker_pool *pool, struct worker_process *worker)
-{
-    struct worker_process **link = &pool->workers;
-
-    while (*link)
-        link = &(*link)->next;
-    *link = worker;
-}
 
 static int add_new(struct worker_pool *pool, struct generation *generation, size_t number, int64_t start_at_us,
                    struct worker_process **ret_worker)
@@ -91,15 +68,16 @@ static int add_new(struct worker_pool *pool, struct generation *generation, size
     int r = worker_process_new(generation, number, start_at_us, ret_worker);
 
     if (r == 0)
-        add(pool, *ret_worker);
+        TAILQ_INSERT_TAIL(&pool->workers, *ret_worker, entry);
     return r;
 }
 
 static void start_due(struct worker_pool *pool)
 {
     int64_t now = time_steady_us();
+    struct worker_process *worker;
 
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
         if (worker->state != WORKER_WAITING || worker->start_at_us > now)
             continue;
         int r = worker_process_start(worker, pool->base, pool->run);
@@ -116,6 +94,8 @@ int worker_pool_start(struct worker_pool *pool, struct generation *generation)
     struct worker_process *worker;
     int r = 0;
 
+    assert(!pool->generation && !pool->stopping);
+    TAILQ_INIT(&pool->workers);
     pool->generation = generation_ref(generation);
     for (size_t i = 1; i <= generation->config->workers && r == 0; i++)
         r = add_new(pool, generation, i, 0, &worker);
@@ -127,14 +107,12 @@ int worker_pool_start(struct worker_pool *pool, struct generation *generation)
 
 static void remove_worker(struct worker_pool *pool, struct worker_process *worker)
 {
-    struct worker_process **link = &pool->workers;
+    struct worker_process *other;
 
-    for (struct worker_process *other = pool->workers; other; other = other->next)
+    TAILQ_FOREACH (other, &pool->workers, entry)
         if (other->replaces == worker)
             other->replaces = NULL;
-    while (*link != worker)
-        link = &(*link)->next;
-    *link = worker->next;
+    TAILQ_REMOVE(&pool->workers, worker, entry);
     (void)worker_process_free(worker);
 }
 
@@ -145,16 +123,6 @@ static void retire(struct worker_pool *pool, struct worker_process *worker)
         remove_worker(pool, worker);
     else
         worker_process_retire(worker);
-}
-
-static void note_ready(struct worker_process *worker)
-{
-    if (worker->state != WORKER_STARTING || !atomic_load(&worker->slot->ready))
-        return;
-    worker->state = WORKER_READY;
-    if (worker->replaces)
-        worker_process_retire(worker->replaces);
-    worker->replaces = NULL;
 }
 
 /* One at a time: the next one starts when the last one is ready, so that all but one of the workers are always there.
@@ -170,7 +138,15 @@ static void replace_next(struct worker_pool *pool)
         retire(pool, recycle);
         return;
     }
-    if (add_new(pool, pool->generation, free_number(pool), 0, &worker) < 0) {
+    /* The smallest number that nobody has who is to stay. */
+    size_t number = 1;
+    for (const struct worker_process *other = TAILQ_FIRST(&pool->workers); other;) {
+        bool taken = is_fresh(pool, other) && other->number == number;
+
+        number += taken;
+        other = taken ? TAILQ_FIRST(&pool->workers) : TAILQ_NEXT(other, entry);
+    }
+    if (add_new(pool, pool->generation, number, 0, &worker) < 0) {
         weft_error("a worker could not be started: out of memory");
         return;
     }
@@ -182,6 +158,8 @@ void worker_pool_change(struct worker_pool *pool, struct generation *generation)
 {
     struct generation *old = pool->generation;
 
+    assert(old && generation != old);
+    weft_debug("workers are to run generation %u instead of %u", generation->number, old->number);
     pool->generation = generation_ref(generation);
     (void)generation_unref(old);
 }
@@ -190,8 +168,8 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 {
     struct generation *refused = pool->generation;
 
-    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
-        next = worker->next;
+    for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
+        next = TAILQ_NEXT(worker, entry);
         if (worker->generation == refused && worker->state != WORKER_ENDED)
             retire(pool, worker);
     }
@@ -200,21 +178,12 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 
 /* ---- Ending ---- */
 
-static void add_totals(struct worker_pool_totals *totals, const struct scoreboard_slot *slot)
-{
-    totals->jobs_done += atomic_load(&slot->jobs_done);
-    totals->jobs_failed += atomic_load(&slot->jobs_failed);
-    totals->live_contexts += atomic_load(&slot->live_contexts);
-    totals->live_tasks += atomic_load(&slot->live_tasks);
-    totals->live_jobs += atomic_load(&slot->live_jobs);
-}
-
 /* Lines that an output does not take now are kept until it does, and the maintenance until it has given back the jobs.
  */
 static void bury(struct worker_pool *pool)
 {
-    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
-        next = worker->next;
+    for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
+        next = TAILQ_NEXT(worker, entry);
         if (worker->state == WORKER_ENDED && log_output_flush_slot(worker->generation->output, worker->slot) == 0 &&
             maintenance_is_idle(worker->generation->maintenance))
             remove_worker(pool, worker);
@@ -240,17 +209,23 @@ static void start_successor(struct worker_pool *pool, struct worker_process *wor
 
 bool worker_pool_process_ended(struct worker_pool *pool, pid_t pid, int status)
 {
-    struct worker_process *worker = pool->workers;
+    struct worker_process *worker;
 
-    while (worker && !(worker_process_runs(worker) && worker->pid == pid))
-        worker = worker->next;
+    TAILQ_FOREACH (worker, &pool->workers, entry)
+        if (worker_process_runs(worker) && worker->pid == pid)
+            break;
     if (!worker)
         return false;
 
+    const struct scoreboard_slot *slot = worker->slot;
     bool expected = worker->state == WORKER_RETIRING;
-    worker->state = WORKER_ENDED;
+    worker_process_set_state(worker, WORKER_ENDED);
     worker->status = status;
-    add_totals(&pool->totals, worker->slot);
+    pool->totals.jobs_done += atomic_load(&slot->jobs_done);
+    pool->totals.jobs_failed += atomic_load(&slot->jobs_failed);
+    pool->totals.live_contexts += atomic_load(&slot->live_contexts);
+    pool->totals.live_tasks += atomic_load(&slot->live_tasks);
+    pool->totals.live_jobs += atomic_load(&slot->live_jobs);
     (void)log_output_flush_slot(worker->generation->output, worker->slot);
     pool->events->ended(worker, expected, pool->user);
     if (!expected && !pool->stopping && !worker->recycle)
@@ -263,8 +238,9 @@ bool worker_pool_process_ended(struct worker_pool *pool, pid_t pid, int status)
 void worker_pool_stop(struct worker_pool *pool)
 {
     pool->stopping = true;
-    for (struct worker_process *worker = pool->workers, *next; worker; worker = next) {
-        next = worker->next;
+    weft_debug("workers are to finish what runs and end");
+    for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
+        next = TAILQ_NEXT(worker, entry);
         if (worker->state != WORKER_ENDED)
             retire(pool, worker);
     }
@@ -272,8 +248,11 @@ void worker_pool_stop(struct worker_pool *pool)
 
 void worker_pool_hurry(struct worker_pool *pool)
 {
+    const struct worker_process *worker;
+
     pool->hurried_us = time_steady_us();
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    weft_debug("workers are to interrupt what runs and end");
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (worker_process_runs(worker))
             (void)kill(worker->pid, SIGQUIT);
 }
@@ -281,7 +260,9 @@ void worker_pool_hurry(struct worker_pool *pool)
 /* Each process has descriptors of its own. */
 void worker_pool_reopen_logs(const struct worker_pool *pool)
 {
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next) {
+    const struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
         if (!is_present(pool, worker))
             log_output_reopen(worker->generation->output);
         if (worker_process_runs(worker))
@@ -289,35 +270,45 @@ void worker_pool_reopen_logs(const struct worker_pool *pool)
     }
 }
 
-static void kill_late(const struct worker_pool *pool, struct worker_process *worker, int64_t now_us)
+static void kill_late(const struct worker_pool *pool)
 {
-    int64_t limit_us = worker->generation->config->shutdown_timeout_ms * 1000 + STOP_GRACE_US;
-    bool late =
-        now_us - worker->retired_us > limit_us || (pool->hurried_us > 0 && now_us - pool->hurried_us > STOP_GRACE_US);
+    int64_t now_us = time_steady_us();
+    bool hurried_late = pool->hurried_us > 0 && now_us - pool->hurried_us > STOP_GRACE_US;
+    struct worker_process *worker;
 
-    if (worker->state != WORKER_RETIRING || worker->killed || !late)
-        return;
-    weft_log_with(WEFT_ERROR, "killing a worker that does not end", WEFT_INT("worker", worker->number),
-                  WEFT_INT("worker_pid", worker->pid));
-    worker->killed = true;
-    worker->watchdog.fault = WORKER_LATE;
-    (void)kill(worker->pid, SIGKILL);
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
+        int64_t limit_us = worker->generation->config->shutdown_timeout_ms * 1000 + STOP_GRACE_US;
+
+        if (worker->state != WORKER_RETIRING || worker->killed ||
+            (now_us - worker->retired_us <= limit_us && !hurried_late))
+            continue;
+        weft_log_with(WEFT_ERROR, "killing a worker that does not end", WEFT_INT("worker", worker->number),
+                      WEFT_INT("worker_pid", worker->pid));
+        worker->killed = true;
+        worker->watchdog.fault = WORKER_LATE;
+        (void)kill(worker->pid, SIGKILL);
+    }
 }
 
 /* ---- Looking ---- */
 
 void worker_pool_tend(struct worker_pool *pool)
 {
-    int64_t now_us = time_steady_us();
+    struct worker_process *worker;
 
     bury(pool);
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
-        kill_late(pool, worker, now_us);
+    kill_late(pool);
     if (pool->stopping || !pool->generation)
         return;
     start_due(pool);
-    for (struct worker_process *worker = pool->workers; worker; worker = worker->next)
-        note_ready(worker);
+    TAILQ_FOREACH (worker, &pool->workers, entry) {
+        if (worker->state != WORKER_STARTING || !atomic_load(&worker->slot->ready))
+            continue;
+        worker_process_set_state(worker, WORKER_READY);
+        if (worker->replaces)
+            worker_process_retire(worker->replaces);
+        worker->replaces = NULL;
+    }
     replace_next(pool);
 }
 
@@ -329,7 +320,9 @@ bool worker_pool_is_complete(const struct worker_pool *pool)
 
 bool worker_pool_has_ready(const struct worker_pool *pool)
 {
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    const struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (is_present(pool, worker) && worker->state == WORKER_READY)
             return true;
     return false;
@@ -337,16 +330,19 @@ bool worker_pool_has_ready(const struct worker_pool *pool)
 
 size_t worker_pool_running(const struct worker_pool *pool)
 {
+    const struct worker_process *worker;
     size_t running = 0;
 
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         running += worker_process_runs(worker);
     return running;
 }
 
 bool worker_pool_has_remains(const struct worker_pool *pool)
 {
-    for (const struct worker_process *worker = pool->workers; worker; worker = worker->next)
+    const struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry)
         if (worker->state == WORKER_ENDED)
             return true;
     return false;
@@ -354,7 +350,7 @@ bool worker_pool_has_remains(const struct worker_pool *pool)
 
 void worker_pool_done(struct worker_pool *pool)
 {
-    while (pool->workers)
-        remove_worker(pool, pool->workers);
+    while (TAILQ_FIRST(&pool->workers))
+        remove_worker(pool, TAILQ_FIRST(&pool->workers));
     pool->generation = generation_unref(pool->generation);
 }

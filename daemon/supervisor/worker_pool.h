@@ -30,8 +30,8 @@ struct worker_pool {
     worker_run_fn *run; /* what workers run */
     const struct worker_pool_events *events;
     void *user;
-    struct generation *generation; /* the present one; a reference */
-    struct worker_process *workers;
+    struct generation *generation;                   /* the present one; a reference */
+    TAILQ_HEAD(worker_list, worker_process) workers; /* in the order of their lives */
     struct worker_pool_totals totals;
     bool stopping;      /* nobody is started any more */
     int64_t hurried_us; /* when worker_pool_hurry() was called; 0: not yet */

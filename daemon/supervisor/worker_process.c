@@ -1,5 +1,6 @@
 #include "daemon/supervisor/worker_process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,30 +22,9 @@
 #define BACKOFF_MIN_US (100 * INT64_C(1000))
 #define BACKOFF_MAX_US (5 * INT64_C(1000000))
 
-static uint64_t draw_nonce(void)
-{
-    uint64_t nonce;
-
-    if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
-        nonce = (uint64_t)time_steady_us() ^ (uint64_t)getpid() << 40;
-    return nonce;
-}
-
 static bool is_output(int fd, const void *output)
 {
     return log_output_has(output, fd);
-}
-
-static void unblock_signals(void)
-{
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    /* Those wait until the worker can obey them, instead of ending it half-started. */
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGQUIT);
-    (void)sigaddset(&signals, SIGUSR1);
-    (void)sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
 static int run_worker(struct worker_process *worker, struct event_base *base, pid_t supervisor, worker_run_fn *run)
@@ -62,7 +42,13 @@ static int run_worker(struct worker_process *worker, struct event_base *base, pi
     /* Made anew first: the kernel's side of it is still shared, and events deleted there would be the supervisor's. */
     (void)event_reinit(base);
     event_base_free(base);
-    unblock_signals();
+    sigset_t held_back;
+    (void)sigemptyset(&held_back);
+    /* Those wait until the worker can obey them, instead of ending it half-started. */
+    (void)sigaddset(&held_back, SIGTERM);
+    (void)sigaddset(&held_back, SIGQUIT);
+    (void)sigaddset(&held_back, SIGUSR1);
+    (void)sigprocmask(SIG_SETMASK, &held_back, NULL);
     /* The supervisor's sockets and its loop's descriptors are not for workers. */
     process_close_descriptors(is_output, generation->output);
     return run(&(struct worker_options){
@@ -82,31 +68,41 @@ static int name_consumer(struct worker_process *worker, uint64_t nonce, pid_t su
                            nonce, supervisor, pid);
 }
 
-/* Jobs that have ended keep their job slot for as long as something of them goes on, so there are more than fit into
- * the worker at once. */
-static int map_slot(struct worker_process *worker)
+void worker_process_set_state(struct worker_process *worker, enum worker_state state)
 {
-    const struct config *config = worker->generation->config;
-    size_t capacity = 2 * (size_t)config->concurrency + 64;
-    /* Aligned, for what comes behind the job slots. */
-    size_t job_slots_size = (job_slot_table_size(capacity) + 63) / 64 * 64;
-    int r = scoreboard_slot_new(job_slots_size + tally_size(config), &worker->slot);
+    static const char *const names[] = {
+        [WORKER_WAITING] = "waits to be started", [WORKER_STARTING] = "starts", [WORKER_READY] = "is ready",
+        [WORKER_RETIRING] = "is to end",          [WORKER_ENDED] = "has ended",
+    };
 
-    if (r < 0)
-        return r;
-    job_slot_table_init(&worker->job_slots, scoreboard_slot_more(worker->slot), capacity);
-    tally_init(&worker->tally, (char *)scoreboard_slot_more(worker->slot) + job_slots_size, config);
-    return 0;
+    assert(worker->state != WORKER_ENDED);
+    worker->state = state;
+    weft_debug("worker %zu (process %d) %s", worker->number, (int)worker->pid, names[state]);
 }
 
 int worker_process_start(struct worker_process *worker, struct event_base *base, worker_run_fn *run)
 {
+    const struct config *config = worker->generation->config;
     pid_t supervisor = getpid();
-    uint64_t nonce = draw_nonce();
-    int r = worker->slot ? 0 : map_slot(worker);
+    uint64_t nonce;
+    int r = 0;
 
-    if (r < 0)
-        return r;
+    assert(worker->state == WORKER_WAITING);
+    if (getrandom(&nonce, sizeof(nonce), 0) != (ssize_t)sizeof(nonce))
+        nonce = (uint64_t)time_steady_us() ^ (uint64_t)supervisor << 40;
+    if (!worker->slot) {
+        /* Jobs that have ended keep their job slot for as long as something of them goes on, so there are more than fit
+         * into the worker at once. */
+        size_t capacity = 2 * (size_t)config->concurrency + 64;
+        /* Aligned, for what comes behind the job slots. */
+        size_t job_slots_size = (job_slot_table_size(capacity) + 63) / 64 * 64;
+
+        r = scoreboard_slot_new(job_slots_size + tally_size(config), &worker->slot);
+        if (r < 0)
+            return r;
+        job_slot_table_init(&worker->job_slots, scoreboard_slot_more(worker->slot), capacity);
+        tally_init(&worker->tally, (char *)scoreboard_slot_more(worker->slot) + job_slots_size, config);
+    }
     pid_t pid = process_fork();
     if (pid == 0) {
         service_leave();
@@ -117,7 +113,7 @@ int worker_process_start(struct worker_process *worker, struct event_base *base,
         return pid;
     worker->pid = pid;
     worker->started_us = time_steady_us();
-    worker->state = WORKER_STARTING;
+    worker_process_set_state(worker, WORKER_STARTING);
     /* A child that is gone already leaves nothing in Redis, whatever its name would have been. */
     if (name_consumer(worker, nonce, supervisor, pid) < 0)
         worker->consumer[0] = '\0';
@@ -133,7 +129,7 @@ void worker_process_retire(struct worker_process *worker)
 {
     if (worker->state != WORKER_STARTING && worker->state != WORKER_READY)
         return;
-    worker->state = WORKER_RETIRING;
+    worker_process_set_state(worker, WORKER_RETIRING);
     worker->retired_us = time_steady_us();
     (void)kill(worker->pid, SIGTERM);
 }

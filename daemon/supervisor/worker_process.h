@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <event2/event.h>
@@ -24,6 +25,11 @@ enum worker_state {
     WORKER_RETIRING, /* it has been told to finish what runs and end */
     WORKER_ENDED,    /* the process is gone; what it left is being dealt with */
 };
+/*
+ *   WAITING ──fork──► STARTING ──► READY ──┐
+ *                        └─────────────────┴──retire──► RETIRING
+ *   and from each state in which there is a process, once that is gone, to ENDED.
+ */
 
 /* Why the supervisor has ended it. */
 enum worker_fault {
@@ -53,7 +59,7 @@ struct watchdog_state {
 };
 
 struct worker_process {
-    struct worker_process *next; /* in the worker pool */
+    TAILQ_ENTRY(worker_process) entry; /* in the worker pool */
     enum worker_state state;
     pid_t pid;
     size_t number; /* from 1; whoever takes its place gets the same */
@@ -87,6 +93,9 @@ int worker_process_start(struct worker_process *worker, struct event_base *base,
 
 /* Whether there is a process. */
 bool worker_process_runs(const struct worker_process *worker);
+
+/* The only place where the state changes. */
+void worker_process_set_state(struct worker_process *worker, enum worker_state state);
 
 /* Tells it to finish what runs and end. */
 void worker_process_retire(struct worker_process *worker);
