@@ -1,5 +1,8 @@
 /* weft dead: the table of its subcommands. */
-#include "daemon/cli/dead.h"
+#include "daemon/cli/dead_delete.h"
+#include "daemon/cli/dead_list.h"
+#include "daemon/cli/dead_retry.h"
+#include "daemon/cli/dead_show.h"
 
 static const struct option_row rows[] = {
     {'q', "queue", "QUEUE", "only this queue; else all of them", offsetof(struct options, queue)},

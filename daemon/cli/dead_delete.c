@@ -1,8 +1,9 @@
 /* weft dead delete: deletes a dead letter. */
+#include "daemon/cli/dead_delete.h"
+
 #include <stdio.h>
 #include <sysexits.h>
 
-#include "daemon/cli/dead.h"
 #include "daemon/cli/dead_find.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"

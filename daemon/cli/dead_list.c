@@ -1,11 +1,12 @@
 /* weft dead list: one line for each dead letter. */
+#include "daemon/cli/dead_list.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "context/macros.h"
-#include "daemon/cli/dead.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"

@@ -1,10 +1,11 @@
 /* weft dead retry: puts dead letters back into their queues. */
+#include "daemon/cli/dead_retry.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "context/macros.h"
-#include "daemon/cli/dead.h"
 #include "daemon/cli/dead_find.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"

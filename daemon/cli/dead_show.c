@@ -1,4 +1,6 @@
 /* weft dead show: everything that a dead letter holds. */
+#include "daemon/cli/dead_show.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 #include <sysexits.h>
 
 #include "context/cleanup.h"
-#include "daemon/cli/dead.h"
 #include "daemon/cli/dead_find.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
