@@ -27,21 +27,6 @@ static uintptr_t address_within(const struct crash *crash, size_t place)
     return place == 0 && crash->exact_first ? address : address - 1;
 }
 
-static struct location read_frame(const struct crash *crash, struct symbols *symbols, size_t place)
-{
-    struct location location = location_find(&crash->modules, symbols, address_within(crash, place));
-
-    if (!location.module)
-        (void)snprintf(location.words, sizeof(location.words), "0x%llx", (unsigned long long)crash->frames[place]);
-    return location;
-}
-
-/* The executable is that of this process, from which the one that crashed was forked, so addresses mean the same. */
-static bool is_own(const struct crash *crash, const struct location *frame)
-{
-    return frame->function && frame->module == &crash->modules.modules[0];
-}
-
 /* ---- All of them ---- */
 
 struct text {
@@ -111,8 +96,13 @@ static void describe_frames(const struct crash *crash, struct symbols *symbols, 
 
     buffer[0] = '\0';
     for (size_t i = 0; i < crash->frame_count; i++) {
-        struct location frame = read_frame(crash, symbols, i);
-        bool own = is_own(crash, &frame);
+        struct location frame = location_find(&crash->modules, symbols, address_within(crash, i));
+        /* The executable is that of this process, from which the one that crashed was forked, so addresses mean the
+         * same. */
+        bool own = frame.function && frame.module == &crash->modules.modules[0];
+
+        if (!frame.module)
+            (void)snprintf(frame.words, sizeof(frame.words), "0x%llx", (unsigned long long)crash->frames[i]);
 
         if (own && machinery_bottom_has(address_within(crash, i)))
             break;

@@ -293,21 +293,6 @@ MACHINERY static void on_exit_call(int status, void *arg)
 
 /* ---- Installing ---- */
 
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-
-    (void)sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < CAUGHT_COUNT; i++) {
-        struct sigaction *before = &installed.before[i];
-
-        (void)sigaction(caught[i], &action, before);
-        /* Ignored, the signal would come again and again. */
-        if (!(before->sa_flags & SA_SIGINFO) && before->sa_handler == SIG_IGN)
-            before->sa_handler = SIG_DFL;
-    }
-}
-
 int crash_install(struct crash_record *record)
 {
     void *frame;
@@ -327,7 +312,16 @@ int crash_install(struct crash_record *record)
     /* The first call loads a library, which is no work for a signal handler. */
     (void)backtrace(&frame, 1);
     crash_note_modules(record);
-    catch_signals();
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    (void)sigfillset(&action.sa_mask);
+    for (size_t i = 0; i < CAUGHT_COUNT; i++) {
+        struct sigaction *before = &installed.before[i];
+
+        (void)sigaction(caught[i], &action, before);
+        /* Ignored, the signal would come again and again. */
+        if (!(before->sa_flags & SA_SIGINFO) && before->sa_handler == SIG_IGN)
+            before->sa_handler = SIG_DFL;
+    }
     return 0;
 }
 

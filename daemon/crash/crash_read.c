@@ -1,4 +1,6 @@
-/* The supervisor's side of crashes: what is read was written by a process that may have written anything. */
+/* What is read was written by a process that may have written anything. */
+#include "daemon/crash/crash_read.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -7,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "context/macros.h"
-#include "daemon/crash/crash.h"
 
 /* Room for the words about where it happened: two names and what stands between. */
 #define CODE_ADDRESS_SIZE (2 * CRASH_NAME_SIZE + 64)
@@ -84,27 +85,10 @@ static const struct {
     {SIGSEGV, SI_KERNEL, " (not an address)"},
 };
 
-static const char *find_meaning(const struct crash *crash)
-{
-    for (size_t i = 0; i < ELEMENTS(meanings); i++)
-        if (meanings[i].signal == crash->signal && meanings[i].code == crash->code)
-            return meanings[i].words;
-    return "";
-}
-
-/* The address of those signals that are about one, or who sent the signal. */
-static void describe_cause(const struct crash *crash, char *cause, size_t size)
-{
-    cause[0] = '\0';
-    if (crash->code > 0 && crash->code != SI_KERNEL && (crash->signal == SIGSEGV || crash->signal == SIGBUS))
-        (void)snprintf(cause, size, " at address 0x%llx", (unsigned long long)crash->address);
-    else if (crash->code <= 0 && crash->sender != 0 && crash->sender != crash->process)
-        (void)snprintf(cause, size, " sent by process %lld", (long long)crash->sender);
-}
-
 static void describe_crash(const struct crash *crash, char *buffer, size_t size)
 {
-    char place[CODE_ADDRESS_SIZE], name[32], cause[64];
+    char place[CODE_ADDRESS_SIZE], name[32], cause[64] = "";
+    const char *meaning = "";
 
     describe_place(crash, place);
     if (crash->kind == CRASH_EXIT) {
@@ -116,21 +100,15 @@ static void describe_crash(const struct crash *crash, char *buffer, size_t size)
         return;
     }
     describe_signal_name(crash->signal, name, sizeof(name));
-    describe_cause(crash, cause, sizeof(cause));
-    (void)snprintf(buffer, size, "killed by %s%s%s%s", name, find_meaning(crash), cause, place);
-}
-
-/* Nothing was noted: there is only the wait status. */
-static void describe_status(int status, char *buffer, size_t size)
-{
-    char name[32];
-
-    if (!WIFSIGNALED(status)) {
-        (void)snprintf(buffer, size, "called _exit(%d)", WEXITSTATUS(status));
-        return;
-    }
-    describe_signal_name(WTERMSIG(status), name, sizeof(name));
-    (void)snprintf(buffer, size, "killed by %s", name);
+    /* The address of those signals that are about one, or who sent the signal. */
+    if (crash->code > 0 && crash->code != SI_KERNEL && (crash->signal == SIGSEGV || crash->signal == SIGBUS))
+        (void)snprintf(cause, sizeof(cause), " at address 0x%llx", (unsigned long long)crash->address);
+    else if (crash->code <= 0 && crash->sender != 0 && crash->sender != crash->process)
+        (void)snprintf(cause, sizeof(cause), " sent by process %lld", (long long)crash->sender);
+    for (size_t i = 0; i < ELEMENTS(meanings) && !*meaning; i++)
+        if (meanings[i].signal == crash->signal && meanings[i].code == crash->code)
+            meaning = meanings[i].words;
+    (void)snprintf(buffer, size, "killed by %s%s%s%s", name, meaning, cause, place);
 }
 
 void crash_describe(const struct crash_record *record, int status, const char *why, char *buffer, size_t size)
@@ -146,7 +124,13 @@ void crash_describe(const struct crash_record *record, int status, const char *w
         (void)snprintf(buffer, size, "stopped by the supervisor%s: %s", place, why);
     } else if (noted) {
         describe_crash(&crash, buffer, size);
+    } else if (WIFSIGNALED(status)) {
+        /* Nothing was noted: there is only the wait status. */
+        char name[32];
+
+        describe_signal_name(WTERMSIG(status), name, sizeof(name));
+        (void)snprintf(buffer, size, "killed by %s", name);
     } else {
-        describe_status(status, buffer, size);
+        (void)snprintf(buffer, size, "called _exit(%d)", WEXITSTATUS(status));
     }
 }

@@ -6,43 +6,26 @@
 
 #include "context/async/code_address.h"
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/* Compilers cut functions into parts (load.part.0, load.cold), and linkers add versions (abort@@GLIBC_2.2.5): names
- * that nobody has written. */
-static int written_size(const char *function)
-{
-    size_t size = strcspn(function + 1, ".@") + 1;
-
-    return size < LOCATION_SIZE ? (int)size : LOCATION_SIZE;
-}
-
-static void name_function(struct location *location, const struct symbol *symbol)
-{
-    int size = written_size(symbol->function);
-
-    location->function = symbol->function;
-    if (symbol->file)
-        (void)snprintf(location->words, sizeof(location->words), "%.*s (%s:%d)", size, symbol->function,
-                       last_part(symbol->file), symbol->line);
-    else
-        (void)snprintf(location->words, sizeof(location->words), "%.*s (%s)", size, symbol->function,
-                       module_name(location->module));
-}
-
 struct location location_find(const struct module_map *map, struct symbols *symbols, uintptr_t address)
 {
     struct location location = {.module = module_map_find(map, address)};
     struct symbol symbol;
 
-    if (location.module && symbols && symbols_find(symbols, address, &symbol) == 0 && symbol.function[0])
-        name_function(&location, &symbol);
-    else if (location.module)
+    if (location.module && symbols && symbols_find(symbols, address, &symbol) == 0 && symbol.function[0]) {
+        /* Compilers cut functions into parts (load.part.0, load.cold), and linkers add versions (abort@@GLIBC_2.2.5):
+         * names that nobody has written. */
+        size_t written = strcspn(symbol.function + 1, ".@") + 1;
+        int size = written < LOCATION_SIZE ? (int)written : LOCATION_SIZE;
+        const char *slash = symbol.file ? strrchr(symbol.file, '/') : NULL;
+
+        location.function = symbol.function;
+        if (symbol.file)
+            (void)snprintf(location.words, sizeof(location.words), "%.*s (%s:%d)", size, symbol.function,
+                           slash ? slash + 1 : symbol.file, symbol.line);
+        else
+            (void)snprintf(location.words, sizeof(location.words), "%.*s (%s)", size, symbol.function,
+                           module_name(location.module));
+    } else if (location.module)
         (void)snprintf(location.words, sizeof(location.words), "%s+0x%llx", module_name(location.module),
                        (unsigned long long)(address - location.module->bias));
     else

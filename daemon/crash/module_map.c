@@ -5,25 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void set_path(struct module *module, const char *path)
-{
-    size_t size = strlen(path);
-
-    if (size >= sizeof(module->path))
-        path += size - (sizeof(module->path) - 1);
-    (void)stpncpy(module->path, path, sizeof(module->path) - 1);
-}
-
-/* The program itself has no name for the dynamic linker. */
-static void set_program_path(struct module *module)
-{
-    ssize_t size = readlink("/proc/self/exe", module->path, sizeof(module->path) - 1);
-
-    if (size < 0)
-        size = 0;
-    module->path[size] = '\0';
-}
-
 static size_t round_up(size_t size)
 {
     return (size + 3) & ~(size_t)3;
@@ -49,20 +30,6 @@ static void set_build_id(struct module *module, const char *notes, size_t size)
     }
 }
 
-static void add_segment(struct module *module, const ElfW(Phdr) * segment)
-{
-    uintptr_t begin = module->bias + segment->p_vaddr, end = begin + segment->p_memsz;
-
-    if (segment->p_type == PT_NOTE)
-        set_build_id(module, (const char *)begin, segment->p_memsz);
-    if (segment->p_type != PT_LOAD)
-        return;
-    if (module->begin == 0 || begin < module->begin)
-        module->begin = begin;
-    if (end > module->end)
-        module->end = end;
-}
-
 static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct module_map *map = arg;
@@ -73,12 +40,29 @@ static int note_module(struct dl_phdr_info *info, size_t size, void *arg)
 
     struct module *module = &map->modules[map->count];
     *module = (struct module){.bias = info->dlpi_addr};
-    if (map->count == 0)
-        set_program_path(module);
-    else
-        set_path(module, info->dlpi_name);
-    for (size_t i = 0; i < info->dlpi_phnum; i++)
-        add_segment(module, &info->dlpi_phdr[i]);
+    if (map->count == 0) {
+        /* The program itself has no name for the dynamic linker. */
+        ssize_t read = readlink("/proc/self/exe", module->path, sizeof(module->path) - 1);
+
+        module->path[read < 0 ? 0 : read] = '\0';
+    } else {
+        size_t length = strlen(info->dlpi_name), room = sizeof(module->path) - 1;
+
+        (void)stpncpy(module->path, info->dlpi_name + (length > room ? length - room : 0), room);
+    }
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t begin = module->bias + segment->p_vaddr, end = begin + segment->p_memsz;
+
+        if (segment->p_type == PT_NOTE)
+            set_build_id(module, (const char *)begin, segment->p_memsz);
+        if (segment->p_type != PT_LOAD)
+            continue;
+        if (module->begin == 0 || begin < module->begin)
+            module->begin = begin;
+        if (end > module->end)
+            module->end = end;
+    }
     map->count++;
     return 0;
 }

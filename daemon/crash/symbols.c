@@ -41,19 +41,6 @@ int symbols_new(const struct module_map *map, struct symbols **ret_symbols)
     return 0;
 }
 
-/* Opens nothing but files: the path may name a device, or a pipe without a writer. */
-static int open_file(const char *path)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-    if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* A plugin may have been built anew since it was loaded. */
 static bool is_same_build(const struct module *module, Dwfl_Module *found)
 {
@@ -77,9 +64,15 @@ static void report_module(struct symbols *symbols, const struct module *module)
         return;
     symbols->tried[place] = true;
 
-    int fd = open_file(module->path);
+    /* Opens nothing but files: the path may name a device, or a pipe without a writer. */
+    struct stat status;
+    int fd = open(module->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return;
+    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
+        (void)close(fd);
+        return;
+    }
     dwfl_report_begin_add(symbols->dwfl);
     if (!dwfl_report_elf(symbols->dwfl, module->path, module->path, fd, module->bias, true))
         (void)close(fd);
@@ -100,16 +93,6 @@ static Dwarf_Die *find_unit(Dwfl_Module *module, uintptr_t address, Dwarf_Addr *
     return NULL;
 }
 
-static void find_line(Dwfl_Module *module, uintptr_t address, struct symbol *symbol)
-{
-    Dwarf_Addr bias;
-    Dwarf_Die *unit = find_unit(module, address, &bias);
-    Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
-
-    if (line && dwarf_lineno(line, &symbol->line) == 0)
-        symbol->file = dwarf_linesrc(line, NULL, NULL);
-}
-
 int symbols_find(struct symbols *symbols, uintptr_t address, struct symbol *ret_symbol)
 {
     const struct module *module = module_map_find(symbols->map, address);
@@ -126,7 +109,11 @@ int symbols_find(struct symbols *symbols, uintptr_t address, struct symbol *ret_
     if (!function)
         return -ENOENT;
     *ret_symbol = (struct symbol){.function = function};
-    find_line(found, address, ret_symbol);
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = find_unit(found, address, &bias);
+    Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - bias) : NULL;
+    if (line && dwarf_lineno(line, &ret_symbol->line) == 0)
+        ret_symbol->file = dwarf_linesrc(line, NULL, NULL);
     return 0;
 }
 

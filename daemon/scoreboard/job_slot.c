@@ -92,19 +92,6 @@ static void put_name(struct job_slot *job_slot, enum job_slot_name name, const c
     put_bytes(job_slot, text ? text : "", size);
 }
 
-static void put_names(struct job_slot *job_slot, const struct weft_job *job)
-{
-    const struct job *record = job->record;
-
-    put_name(job_slot, JOB_SLOT_NAME_ID, record->id);
-    put_name(job_slot, JOB_SLOT_NAME_TYPE, record->type);
-    put_name(job_slot, JOB_SLOT_NAME_QUEUE, record->queue);
-    put_name(job_slot, JOB_SLOT_NAME_ROOT, record->root);
-    put_name(job_slot, JOB_SLOT_NAME_TRACE, record->trace_id);
-    put_name(job_slot, JOB_SLOT_NAME_SPAN, job->span_id);
-    put_name(job_slot, JOB_SLOT_NAME_ENTRY, record->entry);
-}
-
 static void put_metadata(struct job_slot *job_slot, const struct job_field *field)
 {
     size_t name_size = strlen(field->name);
@@ -120,47 +107,39 @@ static void put_metadata(struct job_slot *job_slot, const struct job_field *fiel
     put_bytes(job_slot, field->value, field->size);
 }
 
-static struct job_slot *find_free(struct job_slot_table *table)
-{
-    for (size_t tried = 0, place = table->last; tried < table->capacity; tried++, place++) {
-        if (place == table->capacity)
-            place = 0;
-        if (get_state(table, place) == JOB_SLOT_FREE) {
-            table->last = place;
-            return &table->job_slots[place];
-        }
-    }
-    return NULL;
-}
-
 /* The page that a byte of the job slots is on, the first of them being 0. */
 static size_t page_of(const struct job_slot_table *table, const void *byte)
 {
     return (uintptr_t)byte / table->page_size - (uintptr_t)table->job_slots / table->page_size;
 }
 
-/* A job slot may lie across two. */
-static void note_use(const struct job_slot_table *table, const struct job_slot *job_slot)
-{
-    table->pages[page_of(table, job_slot)] = JOB_SLOT_PAGE_YOUNG;
-    table->pages[page_of(table, (const char *)(job_slot + 1) - 1)] = JOB_SLOT_PAGE_YOUNG;
-}
-
 struct job_slot *job_slot_take(struct job_slot_table *table, const struct weft_job *job)
 {
     const struct job *record = job->record;
-    struct job_slot *job_slot = find_free(table);
+    size_t place = table->last, tried = 0;
 
-    if (!job_slot)
+    for (; tried < table->capacity && get_state(table, place) != JOB_SLOT_FREE; tried++)
+        place = place + 1 < table->capacity ? place + 1 : 0;
+    if (tried == table->capacity)
         return NULL;
-    note_use(table, job_slot);
+    table->last = place;
+    struct job_slot *job_slot = &table->job_slots[place];
+    /* A job slot may lie across two pages. */
+    table->pages[page_of(table, job_slot)] = JOB_SLOT_PAGE_YOUNG;
+    table->pages[page_of(table, (const char *)(job_slot + 1) - 1)] = JOB_SLOT_PAGE_YOUNG;
     atomic_store_explicit(&job_slot->running_job, (uintptr_t)job, memory_order_relaxed);
     atomic_store_explicit(&job_slot->heard_us, 0, memory_order_relaxed);
     job_slot->enqueued_ms = record->enqueued_ms;
     job_slot->attempt = record->attempt;
     job_slot->attempts = attempt_limit(job);
     job_slot->used = 0;
-    put_names(job_slot, job);
+    put_name(job_slot, JOB_SLOT_NAME_ID, record->id);
+    put_name(job_slot, JOB_SLOT_NAME_TYPE, record->type);
+    put_name(job_slot, JOB_SLOT_NAME_QUEUE, record->queue);
+    put_name(job_slot, JOB_SLOT_NAME_ROOT, record->root);
+    put_name(job_slot, JOB_SLOT_NAME_TRACE, record->trace_id);
+    put_name(job_slot, JOB_SLOT_NAME_SPAN, job->span_id);
+    put_name(job_slot, JOB_SLOT_NAME_ENTRY, record->entry);
     for (size_t i = 0; i < record->metadata_count; i++)
         put_metadata(job_slot, &record->metadata[i]);
     job_slot_start(job_slot, job);

@@ -107,23 +107,3 @@ enum job_slot_state job_slot_state(const struct job_slot_table *table, size_t pl
 
 /* The job slot in use that has this identity, or NULL; 0 has none. */
 const struct job_slot *job_slot_find_running(const struct job_slot_table *table, uintptr_t running_job);
-
-/* What a job slot says. */
-struct job_slot_job {
-    struct job
-        job; /* borrows from `text`; no payload, no metadata; `attempts` is what it is allowed, whoever said so */
-    int64_t started_ms;  /* Unix time; 0: it has not started */
-    int64_t deadline_us; /* CLOCK_MONOTONIC; 0: it has not started */
-    char text[JOB_SLOT_TEXT_SIZE];
-};
-
-/* Reads a job slot into `ret_job`, which must then stay where it is. Errors: -EBADMSG what is there is not a job slot
- * that was written as a whole. */
-int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_job) WEFT_MUST_CHECK;
-
-/* Rebuilds the context that the job started with, for the lines about it: weft's own values, `handler` and `task` (NULL
- * or empty: none) among them, and as much of the metadata as the job slot had room for. Errors: -EBADMSG as above;
- * -ENOMEM.
- */
-int job_slot_read_context(const struct job_slot *job_slot, const char *handler, const char *task,
-                          struct weft_context **ret_context) WEFT_MUST_CHECK;

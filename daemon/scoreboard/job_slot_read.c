@@ -1,4 +1,6 @@
-/* The supervisor's side of job slots: what is read was written by a process that may have written anything. */
+/* What is read was written by a process that may have written anything. */
+#include "daemon/scoreboard/job_slot_read.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -9,7 +11,6 @@
 #include "context/job_frame.h"
 #include "context/name.h"
 #include "context/time.h"
-#include "daemon/scoreboard/job_slot.h"
 #include "handlers/attempt.h"
 #include "queue/entry.h"
 
@@ -72,16 +73,6 @@ static const char *read_bytes(struct reader *reader, size_t size)
     return bytes;
 }
 
-static int read_name(struct reader *reader, enum job_slot_name name, size_t size, const char **ret_text)
-{
-    const char *text = read_bytes(reader, size);
-
-    if (!text || strlen(text) != size || !is_valid[name](text, size))
-        return -EBADMSG;
-    *ret_text = text;
-    return 0;
-}
-
 static int read_metadata(struct reader *reader, struct job_field *ret_field)
 {
     struct job_slot_field sizes;
@@ -104,21 +95,24 @@ static bool is_time(int64_t unix_ms)
     return unix_ms >= 0 && unix_ms <= TIME_UNIX_MAX_MS;
 }
 
-static bool has_possible_numbers(const struct job_slot *job_slot)
-{
-    return job_slot->used <= sizeof(job_slot->text) && job_slot->attempt > 0 && job_slot->attempts > 0 &&
-           is_time(job_slot->enqueued_ms) && is_time(job_slot->started_ms) && job_slot->deadline_us >= 0;
-}
-
 /* `job_slot` is a copy of the caller's, which does not change any more. */
 static int take_apart(const struct job_slot *job_slot, struct parts *ret_parts)
 {
     struct reader reader = {.text = job_slot->text, .used = job_slot->used};
-    int r = has_possible_numbers(job_slot) ? 0 : -EBADMSG;
+    int r = 0;
 
+    if (job_slot->used > sizeof(job_slot->text) || job_slot->attempt == 0 || job_slot->attempts == 0 ||
+        !is_time(job_slot->enqueued_ms) || !is_time(job_slot->started_ms) || job_slot->deadline_us < 0)
+        return -EBADMSG;
     ret_parts->metadata_count = 0;
-    for (enum job_slot_name name = 0; name < JOB_SLOT_NAMES && r == 0; name++)
-        r = read_name(&reader, name, job_slot->sizes[name], &ret_parts->names[name]);
+    for (enum job_slot_name name = 0; name < JOB_SLOT_NAMES; name++) {
+        size_t size = job_slot->sizes[name];
+        const char *text = read_bytes(&reader, size);
+
+        if (!text || strlen(text) != size || !is_valid[name](text, size))
+            return -EBADMSG;
+        ret_parts->names[name] = text;
+    }
     while (r == 0 && reader.at < reader.used) {
         r = ret_parts->metadata_count < JOB_METADATA_MAX ? 0 : -EBADMSG;
         if (r == 0)
@@ -128,11 +122,6 @@ static int take_apart(const struct job_slot *job_slot, struct parts *ret_parts)
 }
 
 /* ---- Jobs ---- */
-
-static const char *text_or_null(const char *text)
-{
-    return text[0] ? text : NULL;
-}
 
 int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_job)
 {
@@ -153,7 +142,7 @@ int job_slot_read_job(const struct job_slot *job_slot, struct job_slot_job *ret_
         .queue = parts.names[JOB_SLOT_NAME_QUEUE],
         .entry = parts.names[JOB_SLOT_NAME_ENTRY],
         .root = parts.names[JOB_SLOT_NAME_ROOT],
-        .trace_id = text_or_null(parts.names[JOB_SLOT_NAME_TRACE]),
+        .trace_id = parts.names[JOB_SLOT_NAME_TRACE][0] ? parts.names[JOB_SLOT_NAME_TRACE] : NULL,
         .payload = "",
         .attempt = copy.attempt,
         .attempts = copy.attempts,
@@ -170,22 +159,6 @@ struct holder {
     char attempt[12];
     char words[];
 };
-
-static int holder_new(const struct job_slot *job_slot, const char *handler, const char *task,
-                      struct holder **ret_holder)
-{
-    size_t handler_size = strlen(handler) + 1, task_size = strlen(task) + 1;
-    struct holder *holder = malloc(sizeof(*holder) + handler_size + task_size);
-
-    if (!holder)
-        return -ENOMEM;
-    holder->job_slot = *job_slot;
-    (void)snprintf(holder->attempt, sizeof(holder->attempt), "%" PRIu32, holder->job_slot.attempt);
-    memcpy(holder->words, handler, handler_size);
-    memcpy(holder->words + handler_size, task, task_size);
-    *ret_holder = holder;
-    return 0;
-}
 
 static int make_frame(struct holder *holder, const struct parts *parts, struct weft_context **ret_context)
 {
@@ -211,13 +184,17 @@ static int make_frame(struct holder *holder, const struct parts *parts, struct w
 int job_slot_read_context(const struct job_slot *job_slot, const char *handler, const char *task,
                           struct weft_context **ret_context)
 {
-    struct holder *holder;
+    size_t handler_size = handler ? strlen(handler) + 1 : 1, task_size = task ? strlen(task) + 1 : 1;
+    struct holder *holder = malloc(sizeof(*holder) + handler_size + task_size);
     struct parts parts;
-    int r = holder_new(job_slot, handler ? handler : "", task ? task : "", &holder);
 
-    if (r < 0)
-        return r;
-    r = take_apart(&holder->job_slot, &parts);
+    if (!holder)
+        return -ENOMEM;
+    holder->job_slot = *job_slot;
+    (void)snprintf(holder->attempt, sizeof(holder->attempt), "%" PRIu32, holder->job_slot.attempt);
+    memcpy(holder->words, handler ? handler : "", handler_size);
+    memcpy(holder->words + handler_size, task ? task : "", task_size);
+    int r = take_apart(&holder->job_slot, &parts);
     if (r == 0)
         r = make_frame(holder, &parts, ret_context);
     if (r < 0)

@@ -1,5 +1,6 @@
 #include "daemon/supervisor/crash_report.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 
 #include "context/time.h"
 #include "daemon/crash/backtrace.h"
+#include "daemon/crash/crash_read.h"
+#include "daemon/scoreboard/job_slot_read.h"
 #include "handlers/retry.h"
 #include "queue/settle/settlement.h"
 
@@ -44,19 +47,6 @@ static const char *explain_fault(const struct watchdog_state *watchdog)
         return "its plugins did not start";
     }
     return NULL;
-}
-
-/* SIGKILL leaves no record. Whoever sent it had no particular job in mind, except the kernel when memory has run out:
- * then it is the one that was running. */
-static uintptr_t find_culprit(const struct worker_process *worker, bool killed_by_kernel)
-{
-    bool sigkill = WIFSIGNALED(worker->status) && WTERMSIG(worker->status) == SIGKILL;
-
-    if (worker->watchdog.fault != WORKER_NO_FAULT)
-        return worker->watchdog.culprit;
-    if (sigkill && !killed_by_kernel)
-        return 0;
-    return crash_culprit(&worker->slot->crash);
 }
 
 /* ---- Lines ---- */
@@ -119,15 +109,6 @@ static void count_outcome(const struct crash_report *report, const struct job *j
     counter_add(&cell->outcomes[outcome], 1);
 }
 
-static void return_neighbour(struct crash_report *report, const struct job_slot *job_slot)
-{
-    struct job_slot_job job;
-
-    log_in_context(report, job_slot, log_returned);
-    if (job_slot_read_job(job_slot, &job) == 0 && job.started_ms > 0)
-        count_outcome(report, &job.job, JOB_RETURNED);
-}
-
 static void tell_neighbours(struct crash_report *report)
 {
     const struct job_slot_table *job_slots = &report->worker->job_slots;
@@ -137,10 +118,12 @@ static void tell_neighbours(struct crash_report *report)
 
         if (state == JOB_SLOT_FREE || &job_slots->job_slots[i] == report->culprit)
             continue;
-        if (state == JOB_SLOT_RUNNING)
-            return_neighbour(report, &job_slots->job_slots[i]);
-        else
-            log_in_context(report, &job_slots->job_slots[i], log_subtasks);
+        const struct job_slot *job_slot = &job_slots->job_slots[i];
+        struct job_slot_job job;
+
+        log_in_context(report, job_slot, state == JOB_SLOT_RUNNING ? log_returned : log_subtasks);
+        if (state == JOB_SLOT_RUNNING && job_slot_read_job(job_slot, &job) == 0 && job.started_ms > 0)
+            count_outcome(report, &job.job, JOB_RETURNED);
     }
 }
 
@@ -165,22 +148,6 @@ static int log_verdict(void *arg)
     return 0;
 }
 
-static double draw(void)
-{
-    uint32_t number = 0;
-
-    return getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number) ? number * 0x1p-32 : 0.5;
-}
-
-static int64_t retry_ms(const struct config *config, const struct job *job)
-{
-    const struct config_job *type = config_find_job(config, job->type);
-    const struct config_backoff *backoff = type ? &type->backoff : &config->defaults.backoff;
-    struct retry_backoff retry = {backoff->base_ms, backoff->max_ms, backoff->jitter};
-
-    return retry_delay_ms(&retry, job->attempt, draw());
-}
-
 /* Like a failed attempt. Gives whether it was the last one. */
 static bool settle_culprit(struct crash_report *report)
 {
@@ -191,8 +158,14 @@ static bool settle_culprit(struct crash_report *report)
     if (job_slot_read_job(report->culprit, &job_slot) < 0)
         return false;
 
+    const struct config *config = generation->config;
+    const struct config_job *type = config_find_job(config, job_slot.job.type);
+    const struct config_backoff *backoff = type ? &type->backoff : &config->defaults.backoff;
+    struct retry_backoff retry = {backoff->base_ms, backoff->max_ms, backoff->jitter};
+    uint32_t number;
+    double random = getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number) ? number * 0x1p-32 : 0.5;
     bool last = job_slot.job.attempt >= job_slot.job.attempts;
-    struct verdict_lines lines = {.in_ms = last ? 0 : retry_ms(generation->config, &job_slot.job)};
+    struct verdict_lines lines = {.in_ms = last ? 0 : retry_delay_ms(&retry, job_slot.job.attempt, random)};
     struct settlement settlement = {
         .job = &job_slot.job,
         .outcome = last ? JOB_DEAD : JOB_RETRY,
@@ -217,32 +190,34 @@ static bool settle_culprit(struct crash_report *report)
 
 /* ---- */
 
-static void log_end(const struct crash_report *report)
-{
-    const struct worker_process *worker = report->worker;
-
-    if (WIFSIGNALED(worker->status))
-        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", worker->number),
-                      WEFT_INT("worker_pid", worker->pid), WEFT_TEXT("signal", sigabbrev_np(WTERMSIG(worker->status))),
-                      WEFT_TEXT("error", report->reason));
-    else
-        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", worker->number),
-                      WEFT_INT("worker_pid", worker->pid), WEFT_INT("exit_status", WEXITSTATUS(worker->status)),
-                      WEFT_TEXT("error", report->reason));
-}
-
 bool crash_report_write(const struct worker_process *worker, bool killed_by_kernel)
 {
     struct crash_report report = {.worker = worker};
     const struct crash_record *record = &worker->slot->crash;
     bool dead = false;
 
-    report.culprit = job_slot_find_running(&worker->job_slots, find_culprit(worker, killed_by_kernel));
+    assert(worker->state == WORKER_ENDED);
+    /* SIGKILL leaves no record. Whoever sent it had no particular job in mind, except the kernel when memory has run
+     * out: then it is the one that was running. */
+    bool signalled = WIFSIGNALED(worker->status);
+    uintptr_t culprit = 0;
+    if (worker->watchdog.fault != WORKER_NO_FAULT)
+        culprit = worker->watchdog.culprit;
+    else if (!signalled || WTERMSIG(worker->status) != SIGKILL || killed_by_kernel)
+        culprit = crash_culprit(record);
+    report.culprit = job_slot_find_running(&worker->job_slots, culprit);
     crash_describe(record, worker->status, killed_by_kernel ? "memory had run out" : explain_fault(&worker->watchdog),
                    report.reason, sizeof(report.reason));
     if (crash_read(record, &report.crash) == 0)
         backtrace_describe(&report.crash, BACKTRACE_LIMIT_MS, &report.backtrace);
-    log_end(&report);
+    if (signalled)
+        weft_log_with(WEFT_ERROR, "worker killed by a signal", WEFT_INT("worker", worker->number),
+                      WEFT_INT("worker_pid", worker->pid), WEFT_TEXT("signal", sigabbrev_np(WTERMSIG(worker->status))),
+                      WEFT_TEXT("error", report.reason));
+    else
+        weft_log_with(WEFT_ERROR, "worker ended", WEFT_INT("worker", worker->number),
+                      WEFT_INT("worker_pid", worker->pid), WEFT_INT("exit_status", WEXITSTATUS(worker->status)),
+                      WEFT_TEXT("error", report.reason));
     if (report.culprit) {
         log_in_context(&report, report.culprit, log_crash);
         if (job_slot_state(&worker->job_slots, (size_t)(report.culprit - worker->job_slots.job_slots)) ==

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/crash/crash_read.h"
+#include "daemon/scoreboard/job_slot_read.h"
 #include "tests/support/checker.h"
 #include "tests/support/runner_support.h"
 

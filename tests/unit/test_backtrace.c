@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "context/time.h"
+#include "daemon/crash/crash_read.h"
 #include "daemon/crash/location.h"
 #include "tests/support/crash_support.h"
 #include "tests/support/mischief.h"

@@ -1,6 +1,7 @@
 /* Ends without a signal that could be caught: exit(), _exit(), SIGKILL, and those that are meant. */
 #include <errno.h>
 
+#include "daemon/crash/crash_read.h"
 #include "tests/support/crash_support.h"
 
 static int exits(struct weft_job *job)

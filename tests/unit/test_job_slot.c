@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "context/name.h"
+#include "daemon/scoreboard/job_slot_read.h"
 #include "tests/support/crash_support.h"
 
 enum { CAPACITY = 4 };
