@@ -35,19 +35,6 @@ static int load_plugins(const struct config *config, struct registry *registry, 
     return 0;
 }
 
-static int resolve(const struct config *config, const struct registry *registry, const struct config_string *name,
-                   const struct weft_handler **ret_handler, char **ret_message)
-{
-    *ret_handler = registry_find(registry, name->text);
-    if (*ret_handler)
-        return 0;
-    if (asprintf(ret_message,
-                 "%s:%u:%u: no plugin has a handler \"%s\"; correct the name, or add its plugin under \"plugins\"",
-                 config->path, name->mark.line, name->mark.column, name->text) < 0)
-        *ret_message = NULL;
-    return -ENOENT;
-}
-
 static int add_type(const struct config *config, const struct registry *registry, const struct config_job *job,
                     struct job_types *types, size_t *next_handler, char **ret_message)
 {
@@ -64,9 +51,17 @@ static int add_type(const struct config *config, const struct registry *registry
         .backoff = {.base_ms = job->backoff.base_ms, .max_ms = job->backoff.max_ms, .jitter = job->backoff.jitter},
     };
     for (size_t i = 0; i < job->chain.count; i++) {
-        int r = resolve(config, registry, &job->chain.items[i], &types->handlers[(*next_handler)++], ret_message);
-        if (r < 0)
-            return r;
+        const struct config_string *name = &job->chain.items[i];
+        const struct weft_handler *handler = registry_find(registry, name->text);
+
+        types->handlers[(*next_handler)++] = handler;
+        if (handler)
+            continue;
+        if (asprintf(ret_message,
+                     "%s:%u:%u: no plugin has a handler \"%s\"; correct the name, or add its plugin under \"plugins\"",
+                     config->path, name->mark.line, name->mark.column, name->text) < 0)
+            *ret_message = NULL;
+        return -ENOENT;
     }
     types->count++;
     return 0;

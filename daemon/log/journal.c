@@ -53,18 +53,6 @@ bool journal_may_own(int fd)
            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_DGRAM;
 }
 
-/* Puts a name into the form that the journal wants, and not longer than it allows. */
-static size_t write_name(char *place, const char *prefix, const char *name)
-{
-    size_t size = 0;
-
-    for (; *prefix && size < NAME_MAX_SIZE; prefix++)
-        place[size++] = *prefix;
-    for (; *name && size < NAME_MAX_SIZE; name++)
-        place[size++] = name_as_variable(*name);
-    return size;
-}
-
 /* Values may hold anything: the journal is told their size. */
 static void add(struct parcel *parcel, const char *prefix, const char *name, const char *value, size_t size)
 {
@@ -73,7 +61,12 @@ static void add(struct parcel *parcel, const char *prefix, const char *name, con
 
     if (parcel->count == FIELDS_MAX || room < NAME_MAX_SIZE + 2)
         return;
-    size_t used = write_name(place, prefix, name);
+    size_t used = 0;
+    /* The name in the form that the journal wants, and not longer than it allows. */
+    for (; *prefix && used < NAME_MAX_SIZE; prefix++)
+        place[used++] = *prefix;
+    for (; *name && used < NAME_MAX_SIZE; name++)
+        place[used++] = name_as_variable(*name);
     place[used++] = '=';
     if (size > room - used)
         size = room - used;
@@ -85,14 +78,6 @@ static void add(struct parcel *parcel, const char *prefix, const char *name, con
 static void add_text(struct parcel *parcel, const char *name, const char *value)
 {
     add(parcel, "", name, value, strlen(value));
-}
-
-static void add_label(struct parcel *parcel, const struct log_value *label)
-{
-    bool of_trace = strcmp(label->key, "trace_id") == 0 || strcmp(label->key, "span_id") == 0;
-    bool is_named = strncmp(label->key, "job_", 4) == 0;
-
-    add(parcel, of_trace || is_named ? "" : "JOB_", label->key, label->text, label->size);
 }
 
 static void add_field(struct parcel *parcel, const struct weft_field *field)
@@ -127,8 +112,13 @@ int journal_send(const struct log_record *record)
     add_text(&parcel, "SYSLOG_IDENTIFIER", "weftd");
     if (record->node)
         add_text(&parcel, "WEFT_NODE", record->node);
-    for (size_t i = 0; i < record->label_count; i++)
-        add_label(&parcel, &record->labels[i]);
+    for (size_t i = 0; i < record->label_count; i++) {
+        const struct log_value *label = &record->labels[i];
+        bool of_trace = strcmp(label->key, "trace_id") == 0 || strcmp(label->key, "span_id") == 0;
+        bool is_named = strncmp(label->key, "job_", 4) == 0;
+
+        add(&parcel, of_trace || is_named ? "" : "JOB_", label->key, label->text, label->size);
+    }
     for (size_t i = 0; i < record->context_count; i++)
         add(&parcel, "WEFT_META_", record->context[i].key, record->context[i].text, record->context[i].size);
     for (size_t i = 0; i < record->field_count; i++)

@@ -44,19 +44,6 @@ static int open_destination(const struct config *config, const char *name, struc
     return 0;
 }
 
-static char *explain(const struct config *config, const struct config_string *name, int error)
-{
-    bool unknown = error == -EOPNOTSUPP;
-    char *message;
-
-    if (asprintf(&message, "%s:%u:%u: the log %s%s cannot be written: %s", config->path, name->mark.line,
-                 name->mark.column, unknown ? "" : "file ", name->text,
-                 unknown ? "this weftd was built without libsystemd; auto or a file's path can be" : strerror(-error)) <
-        0)
-        return NULL;
-    return message;
-}
-
 int log_destinations_open(const struct config *config, struct log_destination *destinations, size_t *ret_count,
                           char **ret_message)
 {
@@ -75,7 +62,14 @@ int log_destinations_open(const struct config *config, struct log_destination *d
         int r = open_destination(config, names->items[i].text, &destinations[i]);
 
         if (r < 0) {
-            *ret_message = explain(config, &names->items[i], r);
+            const struct config_string *name = &names->items[i];
+            bool unknown = r == -EOPNOTSUPP;
+
+            if (asprintf(ret_message, "%s:%u:%u: the log %s%s cannot be written: %s", config->path, name->mark.line,
+                         name->mark.column, unknown ? "" : "file ", name->text,
+                         unknown ? "this weftd was built without libsystemd; auto or a file's path can be"
+                                 : strerror(-r)) < 0)
+                *ret_message = NULL;
             return r;
         }
         ++*ret_count;

@@ -51,16 +51,6 @@ static const struct log_label labels[] = {
 
 /* ---- Writing ---- */
 
-/* Waits for an output that somebody has made non-blocking. */
-static bool can_go_on(int fd)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-    if (errno == EINTR)
-        return true;
-    return errno == EAGAIN && poll(&ready, 1, -1) > 0;
-}
-
 /* Writes the bytes of a buffer; where the output does not take them they stay, to be tried again. Gives 0 or a negative
  * errno. */
 static int write_buffer(struct scoreboard_buffer *buffer, int fd)
@@ -70,8 +60,16 @@ static int write_buffer(struct scoreboard_buffer *buffer, int fd)
     while (begin < end) {
         ssize_t written = write(fd, buffer->bytes + begin, end - begin);
 
-        if (written < 0 && !can_go_on(fd))
-            return -errno;
+        if (written < 0 && errno != EINTR) {
+            struct pollfd ready = {.fd = fd, .events = POLLOUT};
+            int error = errno;
+
+            /* Waits for an output that somebody has made non-blocking. */
+            if (error != EAGAIN)
+                return -error;
+            if (poll(&ready, 1, -1) <= 0)
+                return -errno;
+        }
         if (written > 0) {
             begin += (size_t)written;
             atomic_store(&buffer->begin, begin);
@@ -195,13 +193,6 @@ static void append(struct scoreboard_slot *slot, size_t number, struct log_desti
     atomic_store_explicit(&buffer->end, end + size, memory_order_release);
 }
 
-/* In a process that was forked since: a slot of its own. */
-static void make_slot(struct log_output *output)
-{
-    if (scoreboard_slot_new(0, &output->own_slot) == 0)
-        output->slot = output->own_slot;
-}
-
 /* The logger's sink. */
 static void take_line(const struct log_record *record, void *user)
 {
@@ -210,8 +201,9 @@ static void take_line(const struct log_record *record, void *user)
     uintptr_t logged_error = running_job_leave();
 
     (void)pthread_mutex_lock(&output->lock);
-    if (!output->slot)
-        make_slot(output);
+    /* In a process that was forked since: a slot of its own. */
+    if (!output->slot && scoreboard_slot_new(0, &output->own_slot) == 0)
+        output->slot = output->own_slot;
     for (size_t i = 0; i < output->count && output->slot; i++)
         append(output->slot, i, &output->destinations[i], record);
     if (output->slot)
@@ -259,18 +251,6 @@ static void watch_forks(void)
 
 /* ---- Its life ---- */
 
-static int copy_fields(struct log_output *output)
-{
-    const struct config_strings *fields = &output->config->log.fields;
-
-    output->fields = calloc(fields->count + 1, sizeof(*output->fields));
-    if (!output->fields)
-        return -ENOMEM;
-    for (size_t i = 0; i < fields->count; i++)
-        output->fields[i] = fields->items[i].text;
-    return 0;
-}
-
 int log_output_new(const struct config *config, struct scoreboard_slot *slot, struct log_output **ret_output,
                    char **ret_message)
 {
@@ -283,8 +263,13 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
     output->slot = slot;
     (void)pthread_mutex_init(&output->lock, NULL);
     int r = log_destinations_open(config, output->destinations, &output->count, ret_message);
-    if (r == 0)
-        r = copy_fields(output);
+    const struct config_strings *fields = &config->log.fields;
+    if (r == 0) {
+        output->fields = calloc(fields->count + 1, sizeof(*output->fields));
+        r = output->fields ? 0 : -ENOMEM;
+    }
+    for (size_t i = 0; i < fields->count && r == 0; i++)
+        output->fields[i] = fields->items[i].text;
     if (r < 0) {
         (void)log_output_free(output);
         return r;

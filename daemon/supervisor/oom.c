@@ -20,25 +20,20 @@ static int64_t read_counter(const char *path)
     return count;
 }
 
-/* The unified hierarchy's line is `0::/PATH`. */
-static void find_cgroup(char *path, size_t size)
+void oom_init(struct oom *oom)
 {
     char line[3072];
     FILE *file = fopen("/proc/self/cgroup", "re");
 
-    path[0] = '\0';
+    oom->path[0] = '\0';
     while (file && fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
+        /* The line of the unified hierarchy is `0::/PATH`. */
         if (strncmp(line, "0::/", 4) == 0)
-            (void)snprintf(path, size, "/sys/fs/cgroup%s/memory.events", line + 3);
+            (void)snprintf(oom->path, sizeof(oom->path), "/sys/fs/cgroup%s/memory.events", line + 3);
     }
     if (file)
         (void)fclose(file);
-}
-
-void oom_init(struct oom *oom)
-{
-    find_cgroup(oom->path, sizeof(oom->path));
     oom->count = read_counter(oom->path);
     if (oom->count >= 0)
         return;

@@ -80,14 +80,6 @@ void service_leave(void)
 
 /* ---- The status ---- */
 
-/* One line of printable characters. */
-static void sanitise(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == '\x7f')
-            *text = '?';
-}
-
 void service_write_status(const struct service_figures *figures, uint64_t rate, char status[static SERVICE_STATUS_SIZE])
 {
     const char *problem = figures->redis_problem;
@@ -114,16 +106,10 @@ void service_write_status(const struct service_figures *figures, uint64_t rate, 
                        figures->in_flight);
         break;
     }
-    sanitise(status);
-}
-
-static uint64_t rate_of(const struct service *service, const struct service_figures *figures, int64_t now_us)
-{
-    int64_t passed_us = now_us - service->notified_us;
-
-    if (passed_us <= 0 || service->notified_us == 0 || figures->jobs_done < service->jobs_done)
-        return 0;
-    return (figures->jobs_done - service->jobs_done) * (uint64_t)SECOND_US / (uint64_t)passed_us;
+    /* One line of printable characters. */
+    for (char *at = status; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = '?';
 }
 
 /* ---- Telling ---- */
@@ -154,7 +140,12 @@ static void tell_status(struct service *service, const struct service_figures *f
     char status[SERVICE_STATUS_SIZE], message[SERVICE_STATUS_SIZE + 64];
     bool waits = figures->phase == SERVICE_STARTING || figures->phase == SERVICE_STOPPING;
 
-    service_write_status(figures, rate_of(service, figures, now_us), status);
+    int64_t passed_us = now_us - service->notified_us;
+    uint64_t rate = 0;
+
+    if (passed_us > 0 && service->notified_us > 0 && figures->jobs_done >= service->jobs_done)
+        rate = (figures->jobs_done - service->jobs_done) * (uint64_t)SECOND_US / (uint64_t)passed_us;
+    service_write_status(figures, rate, status);
     service->notified_us = now_us;
     service->jobs_done = figures->jobs_done;
     if (strcmp(status, service->status) != 0) {
@@ -166,14 +157,6 @@ static void tell_status(struct service *service, const struct service_figures *f
         (void)snprintf(message, sizeof(message), "EXTEND_TIMEOUT_USEC=%" PRId64, PATIENCE_US);
         notify(message);
     }
-}
-
-static void feed_watchdog(struct service *service, int64_t now_us)
-{
-    if (service->watchdog_us == 0 || now_us - service->fed_us < service->watchdog_us / 4)
-        return;
-    notify("WATCHDOG=1");
-    service->fed_us = now_us;
 }
 
 void service_tell(struct service *service, const struct service_figures *figures, int64_t now_us)
@@ -189,6 +172,8 @@ void service_tell(struct service *service, const struct service_figures *figures
         tell_phase(service, figures->phase, now_us);
     if (changed || now_us - service->notified_us >= SECOND_US)
         tell_status(service, figures, now_us);
-    if (figures->sound)
-        feed_watchdog(service, now_us);
+    if (figures->sound && service->watchdog_us > 0 && now_us - service->fed_us >= service->watchdog_us / 4) {
+        notify("WATCHDOG=1");
+        service->fed_us = now_us;
+    }
 }

@@ -182,17 +182,6 @@ static const struct maintenance_events maintenance_events = {
 
 /* ---- Time ---- */
 
-static void check_redis_start(struct supervisor *supervisor)
-{
-    bool overdue = time_steady_us() - supervisor->started_us > REDIS_START_LIMIT_US;
-
-    /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
-    if (!overdue || getenv("NOTIFY_SOCKET"))
-        return;
-    weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends", WEFT_TEXT("error", supervisor->redis_problem));
-    begin_stop(supervisor, EX_UNAVAILABLE);
-}
-
 static void announce(struct supervisor *supervisor)
 {
     const struct config *config = supervisor->pool.generation->config;
@@ -211,11 +200,15 @@ static void announce(struct supervisor *supervisor)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct supervisor *supervisor = arg;
+    bool overdue = time_steady_us() - supervisor->started_us > REDIS_START_LIMIT_US;
 
     (void)fd;
     (void)what;
-    if (supervisor->state == SUPERVISOR_STARTING)
-        check_redis_start(supervisor);
+    /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
+    if (supervisor->state == SUPERVISOR_STARTING && overdue && !getenv("NOTIFY_SOCKET")) {
+        weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends", WEFT_TEXT("error", supervisor->redis_problem));
+        begin_stop(supervisor, EX_UNAVAILABLE);
+    }
     watchdog_check(&supervisor->watchdog, &supervisor->pool);
     worker_pool_tend(&supervisor->pool);
     end_if_stopped(supervisor);
@@ -315,28 +308,16 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
     return r < 0 ? r : generation_connect(supervisor->first, supervisor->base, &maintenance_events);
 }
 
-static void log_stopped(const struct worker_pool_totals *totals)
-{
-    weft_log_with(WEFT_INFO, "weftd stopped", WEFT_INT("jobs_done", totals->jobs_done),
-                  WEFT_INT("jobs_failed", totals->jobs_failed), WEFT_INT("live_contexts", totals->live_contexts),
-                  WEFT_INT("live_tasks", totals->live_tasks), WEFT_INT("live_jobs", totals->live_jobs));
-}
-
-/* What comes too late is not to end weftd otherwise than well. */
-static void block_signals(void)
-{
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigaddset(&signals, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-}
-
 /* The generations go last: the log's output, which is one of theirs, is used until then. */
 static void finish(struct supervisor *supervisor)
 {
-    block_signals();
+    sigset_t late;
+
+    /* What comes too late is not to end weftd otherwise than well. */
+    (void)sigemptyset(&late);
+    (void)sigaddset(&late, SIGHUP);
+    (void)sigaddset(&late, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &late, NULL);
     for (size_t i = 0; i < SIGNALS; i++)
         if (supervisor->signal_events[i])
             event_free(supervisor->signal_events[i]);
@@ -364,7 +345,10 @@ int supervisor_run(struct config *config, struct scoreboard_slot *slot, struct l
     r = start(&supervisor, slot);
     if (r == 0) {
         (void)event_base_dispatch(supervisor.base);
-        log_stopped(&supervisor.pool.totals);
+        const struct worker_pool_totals *totals = &supervisor.pool.totals;
+        weft_log_with(WEFT_INFO, "weftd stopped", WEFT_INT("jobs_done", totals->jobs_done),
+                      WEFT_INT("jobs_failed", totals->jobs_failed), WEFT_INT("live_contexts", totals->live_contexts),
+                      WEFT_INT("live_tasks", totals->live_tasks), WEFT_INT("live_jobs", totals->live_jobs));
     } else if (supervisor.exit_status == EX_OK) {
         weft_error("weftd could not start: %s", strerror(-r));
         supervisor.exit_status = EX_OSERR;

@@ -16,17 +16,6 @@ static struct {
     int poll_fd; /* the loop's epoll descriptor; -1: it has none */
 } worker;
 
-static bool is_epoll(int directory, const char *name)
-{
-    char target[64];
-    ssize_t size = readlinkat(directory, name, target, sizeof(target) - 1);
-
-    if (size <= 0)
-        return false;
-    target[size] = '\0';
-    return strcmp(target, "anon_inode:[eventpoll]") == 0;
-}
-
 /* libevent does not tell. The loop's is the only one that a worker has at its beginning. */
 static int find_poll_fd(void)
 {
@@ -35,23 +24,16 @@ static int find_poll_fd(void)
 
     if (!directory)
         return -1;
-    for (const struct dirent *entry = readdir(directory); entry && found < 0; entry = readdir(directory))
-        if (is_epoll(dirfd(directory), entry->d_name))
+    for (const struct dirent *entry = readdir(directory); entry && found < 0; entry = readdir(directory)) {
+        char target[64];
+        ssize_t size = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+
+        target[size > 0 ? size : 0] = '\0';
+        if (strcmp(target, "anon_inode:[eventpoll]") == 0)
             found = atoi(entry->d_name);
+    }
     (void)closedir(directory);
     return found;
-}
-
-/* The kernel's side of the loop is still shared: an event that the copy deletes while it cleans up would be lost to the
- * worker. */
-static void let_go_of_polling(void)
-{
-    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    if (nothing < 0)
-        return;
-    (void)dup3(nothing, worker.poll_fd, O_CLOEXEC);
-    (void)close(nothing);
 }
 
 static void in_child(void)
@@ -59,8 +41,13 @@ static void in_child(void)
     /* They would tell the worker's loop, by a socket that is shared. */
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGQUIT, SIG_DFL);
-    if (worker.poll_fd >= 0)
-        let_go_of_polling();
+    /* The kernel's side of the loop is still shared: an event that the copy deletes while it cleans up would be lost to
+     * the worker. */
+    int nothing = worker.poll_fd >= 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    if (nothing >= 0) {
+        (void)dup3(nothing, worker.poll_fd, O_CLOEXEC);
+        (void)close(nothing);
+    }
     (void)event_base_loopbreak(worker.base);
 }
 

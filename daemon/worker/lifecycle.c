@@ -74,7 +74,7 @@ void lifecycle_subtask_started(void)
     weft_log_fields(WEFT_INFO, "subtask started", NULL, 0);
 }
 
-static void log_failed_subtask(int result)
+void lifecycle_subtask_ended(int result)
 {
     char stack[STACK_SIZE];
     const struct weft_field fields[] = {
@@ -82,16 +82,12 @@ static void log_failed_subtask(int result)
         WEFT_TEXT("stack", stack),
     };
 
+    if (result == 0) {
+        weft_log_fields(WEFT_INFO, "subtask done", NULL, 0);
+        return;
+    }
     (void)weft_async_stack(stack, sizeof(stack));
     weft_log_fields(WEFT_WARN, "subtask failed", fields, 2);
-}
-
-void lifecycle_subtask_ended(int result)
-{
-    if (result == 0)
-        weft_log_fields(WEFT_INFO, "subtask done", NULL, 0);
-    else
-        log_failed_subtask(result);
 }
 
 static int log_rejected(void *arg)

@@ -96,30 +96,16 @@ static void put_time(struct snapshot *snapshot, json_t *object, const char *name
 
 /* ---- Jobs ---- */
 
-static bool is_asked_for(const struct snapshot_question *question, const struct weft_job *job)
-{
-    return strcmp(job->record->queue, question->queue) == 0 &&
-           (!question->id || strcmp(job->record->id, question->id) == 0);
-}
-
-static void describe_job(struct snapshot *snapshot, json_t *object, const struct weft_job *job)
-{
-    put_text(snapshot, object, "id", job->record->id);
-    put_text(snapshot, object, "type", job->record->type);
-    put_text(snapshot, object, "queue", job->record->queue);
-    put_text(snapshot, object, "state", job->reported ? "outlived" : "running");
-    put_number(snapshot, object, "attempt", job->record->attempt);
-    if (job->started_us > 0)
-        put_time(snapshot, object, "started_at", job->started_us);
-    put_number(snapshot, object, "contexts", seed_count_frames(job->seed));
-}
-
 /* One that is just being freed, by another thread, has no context any more. */
 static int visit_job(const struct weft_job *job, void *arg)
 {
     struct snapshot *snapshot = arg;
 
-    if (!is_asked_for(snapshot->question, job) || seed_count_frames(job->seed) == 0)
+    const struct snapshot_question *question = snapshot->question;
+    const struct job *record = job->record;
+
+    if (strcmp(record->queue, question->queue) != 0 || (question->id && strcmp(record->id, question->id) != 0) ||
+        seed_count_frames(job->seed) == 0)
         return 0;
     if (snapshot->count == JOBS_MAX) {
         snapshot->left_out++;
@@ -128,7 +114,14 @@ static int visit_job(const struct weft_job *job, void *arg)
     struct snapshot_job *entry = &snapshot->jobs[snapshot->count];
     *entry = (struct snapshot_job){.identity = job, .object = json_object(), .operations = json_array()};
     snapshot->by_identity[snapshot->count++] = entry;
-    describe_job(snapshot, entry->object, job);
+    put_text(snapshot, entry->object, "id", record->id);
+    put_text(snapshot, entry->object, "type", record->type);
+    put_text(snapshot, entry->object, "queue", record->queue);
+    put_text(snapshot, entry->object, "state", job->reported ? "outlived" : "running");
+    put_number(snapshot, entry->object, "attempt", record->attempt);
+    if (job->started_us > 0)
+        put_time(snapshot, entry->object, "started_at", job->started_us);
+    put_number(snapshot, entry->object, "contexts", seed_count_frames(job->seed));
     put(snapshot, entry->object, "operations", entry->operations);
     return 0;
 }
@@ -183,15 +176,6 @@ static int compare_identities(const void *one, const void *other)
     return (left > right) - (left < right);
 }
 
-static struct snapshot_job *find_job(struct snapshot *snapshot, const struct weft_job *identity)
-{
-    struct snapshot_job wanted = {.identity = identity}, *key = &wanted;
-    struct snapshot_job **found =
-        bsearch(&key, snapshot->by_identity, snapshot->count, sizeof(key), compare_identities);
-
-    return found ? *found : NULL;
-}
-
 /* ---- Operations ---- */
 
 static const char *find_value(const struct weft_context *context, const char *name)
@@ -229,7 +213,14 @@ static struct snapshot_job *find_job_of(struct snapshot *snapshot, const struct 
 {
     const struct weft_job *job = frame_owner(operation->info.context);
 
-    return job ? find_job(snapshot, job) : NULL;
+    struct snapshot_job wanted = {.identity = job}, *key = &wanted;
+
+    if (!job)
+        return NULL;
+    struct snapshot_job **found =
+        bsearch(&key, snapshot->by_identity, snapshot->count, sizeof(key), compare_identities);
+
+    return found ? *found : NULL;
 }
 
 static int count_operation(const struct operation *operation, void *arg)
@@ -257,16 +248,6 @@ static int visit_operation(const struct operation *operation, void *arg)
 }
 
 /* ---- The answer ---- */
-
-static void write_head(const struct snapshot *snapshot, FILE *stream)
-{
-    json_t *node = make_text(snapshot->question->node);
-    char *text = node ? json_dumps(node, JSON_ENCODE_ANY) : NULL;
-
-    (void)fprintf(stream, "{\"node\":%s,\"pid\":%d,\"jobs\":[", text ? text : "\"\"", (int)getpid());
-    free(text);
-    json_decref(node);
-}
 
 static int64_t write_jobs(struct snapshot *snapshot, FILE *stream)
 {
@@ -297,7 +278,12 @@ static char *write_answer(struct snapshot *snapshot, size_t *ret_size)
 
     if (!stream)
         return NULL;
-    write_head(snapshot, stream);
+    json_t *node = make_text(snapshot->question->node);
+    char *quoted = node ? json_dumps(node, JSON_ENCODE_ANY) : NULL;
+
+    (void)fprintf(stream, "{\"node\":%s,\"pid\":%d,\"jobs\":[", quoted ? quoted : "\"\"", (int)getpid());
+    free(quoted);
+    json_decref(node);
     int64_t left_out = snapshot->left_out + write_jobs(snapshot, stream);
     (void)fprintf(stream, "],\"left_out\":%lld}", (long long)left_out);
     if (fclose(stream) != 0 || snapshot->failed) {

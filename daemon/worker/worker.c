@@ -94,20 +94,6 @@ static void begin_interrupt(struct worker *worker)
     set_limit(worker, CLEANUP_MS);
 }
 
-/* What is not settled is still pending in Redis: the supervisor gives it back when this process has ended. */
-static void say_what_is_given_up(const struct worker *worker)
-{
-    long tasks = dispatch_count_tasks(&worker->dispatch);
-    size_t outcomes = queue_client_count_unsettled(worker->dispatch.client);
-
-    if (tasks > 0)
-        weft_log_with(WEFT_ERROR, "giving up on what does not end; its jobs will be run again",
-                      WEFT_INT("tasks", tasks));
-    if (outcomes > 0)
-        weft_log_with(WEFT_ERROR, "giving up on outcomes that Redis has not taken; their jobs will be run again",
-                      WEFT_INT("jobs", outcomes));
-}
-
 static void limit_is_over(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
@@ -118,7 +104,16 @@ static void limit_is_over(evutil_socket_t fd, short what, void *arg)
         begin_interrupt(worker);
         return;
     }
-    say_what_is_given_up(worker);
+    long tasks = dispatch_count_tasks(&worker->dispatch);
+    size_t outcomes = queue_client_count_unsettled(worker->dispatch.client);
+
+    /* What is not settled is still pending in Redis: the supervisor gives it back when this process has ended. */
+    if (tasks > 0)
+        weft_log_with(WEFT_ERROR, "giving up on what does not end; its jobs will be run again",
+                      WEFT_INT("tasks", tasks));
+    if (outcomes > 0)
+        weft_log_with(WEFT_ERROR, "giving up on outcomes that Redis has not taken; their jobs will be run again",
+                      WEFT_INT("jobs", outcomes));
     (void)event_base_loopexit(worker->base, NULL);
 }
 
@@ -169,14 +164,6 @@ static void give_heap_back(struct worker *worker)
     worker->calm_looks = 0;
 }
 
-static void look_after_memory(struct worker *worker)
-{
-    if (++worker->beats % BEATS_PER_LOOK != 0)
-        return;
-    job_slot_table_trim(worker->options->job_slots);
-    give_heap_back(worker);
-}
-
 /* ---- */
 
 /* A fetch loop that does not move is as bad as one that stands still: no sign of life then. */
@@ -195,7 +182,10 @@ static void heartbeat(evutil_socket_t fd, short what, void *arg)
     atomic_store(&worker->options->slot->offload_threads, offload_count_threads(worker->loop->offloads));
     stop_if_finished(worker);
     child_tend();
-    look_after_memory(worker);
+    if (++worker->beats % BEATS_PER_LOOK == 0) {
+        job_slot_table_trim(worker->options->job_slots);
+        give_heap_back(worker);
+    }
     log_output_flush(worker->options->output);
 }
 
@@ -238,15 +228,6 @@ static struct event_base *new_base(void)
     return base;
 }
 
-/* Those that the fork had held back until now. */
-static void unblock_signals(void)
-{
-    sigset_t none;
-
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int start_events(struct worker *worker)
 {
     worker->stop_event = evsignal_new(worker->base, SIGTERM, on_stop_signal, worker);
@@ -265,14 +246,11 @@ static int start_events(struct worker *worker)
     (void)event_add(worker->quit_event, NULL);
     (void)event_add(worker->reopen_event, NULL);
     (void)event_add(worker->heartbeat_event, &(struct timeval){.tv_usec = HEARTBEAT_MS * 1000});
-    unblock_signals();
+    /* Those that the fork had held back until now. */
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
     return 0;
-}
-
-/* Where it cannot be done, places have the names that the dynamic linker knows. */
-static void name_places(const struct crash_record *record)
-{
-    (void)!location_name_places(&record->crash.modules);
 }
 
 static int start(struct worker *worker)
@@ -289,8 +267,9 @@ static int start(struct worker *worker)
         r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
     if (r == 0)
         r = crash_install(&options->slot->crash);
+    /* Where it cannot be done, places have the names that the dynamic linker knows. */
     if (r == 0)
-        name_places(&options->slot->crash);
+        (void)!location_name_places(&options->slot->crash.crash.modules);
     if (r == 0) {
         forked_prepare(worker->base);
         r = start_plugins(worker);
@@ -324,16 +303,6 @@ static void free_event(struct event *event)
         event_free(event);
 }
 
-/* A rotation that comes now concerns this process no more, and is not to end it. */
-static void block_reopening(void)
-{
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-}
-
 /* A thread that is still in a call may go on at any moment: what it could then use is left as it is, and what exit()
  * would run, such as destructors of the plugins, is not run under it. */
 __attribute__((noreturn)) static void end_under_threads(const struct worker *worker)
@@ -347,7 +316,11 @@ static void finish(struct worker *worker)
     struct scoreboard_slot *slot = worker->options->slot;
 
     crash_note_clean_end();
-    block_reopening();
+    /* A rotation that comes now concerns this process no more, and is not to end it. */
+    sigset_t reopening;
+    (void)sigemptyset(&reopening);
+    (void)sigaddset(&reopening, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &reopening, NULL);
     registry_stop(&worker->registry);
     dispatch_done(&worker->dispatch);
     child_forget_all();
