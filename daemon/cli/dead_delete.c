@@ -24,12 +24,7 @@ static int delete_letter(struct session *session, const char *id, bool json)
         return EX_UNAVAILABLE;
     if (reply->integer == 0)
         return dead_report_missing(id);
-    if (!json) {
-        printf("deleted the dead letter of %s in queue %s\n", id, letter.keys->queue);
-        return EX_OK;
-    }
-    return print_json(json_pack("{s:s, s:s}", "id", id, "queue", letter.keys->queue)) < 0 ? problem_report_memory()
-                                                                                          : EX_OK;
+    return dead_report_done("deleted the dead letter of", id, &letter, json);
 }
 
 int dead_delete(const struct invocation *invocation)

@@ -5,28 +5,24 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "daemon/cli/job_id.h"
+#include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/stream.h"
-
-struct search {
-    const char *id;
-    char entry[DEAD_ENTRY_SIZE]; /* "": none has been found */
-};
-
-static bool visit(const struct stream_entry *entry, void *user)
-{
-    struct search *search = user;
-
-    if (!job_id_is_of(search->id, entry))
-        return false;
-    snprintf(search->entry, sizeof(search->entry), "%s", entry->id);
-    return true;
-}
 
 int dead_report_missing(const char *id)
 {
     return problem_report(1, "no dead letter of a job \"%s\"; `weft dead` lists those that there are", id);
+}
+
+int dead_report_done(const char *words, const char *id, const struct dead_letter *letter, bool json)
+{
+    const char *queue = letter->keys->queue;
+
+    if (!json) {
+        printf("%s %s in queue %s\n", words, id, queue);
+        return EX_OK;
+    }
+    return print_json(json_pack("{s:s, s:s}", "id", id, "queue", queue)) < 0 ? problem_report_memory() : EX_OK;
 }
 
 int dead_find(struct session *session, const char *id, struct dead_letter *ret_letter)
@@ -35,10 +31,10 @@ int dead_find(struct session *session, const char *id, struct dead_letter *ret_l
 
     for (size_t i = 0; i < session->queue_count; i++) {
         const struct queue_keys *keys = &session->queues[i];
-        struct search search = {.id = id};
+        struct job_search search = {.id = id};
 
-        if (stream_walk(session, keys->names[QUEUE_KEY_DEAD], STREAM_NEWEST_FIRST, SIZE_MAX, visit, &search) ==
-            STREAM_FAILED)
+        if (stream_walk(session, keys->names[QUEUE_KEY_DEAD], STREAM_NEWEST_FIRST, SIZE_MAX, job_search_visit,
+                        &search) == STREAM_FAILED)
             return EX_UNAVAILABLE;
         if (!search.entry[0])
             continue;

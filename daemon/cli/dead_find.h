@@ -4,13 +4,12 @@
 #pragma once
 
 #include "context/macros.h"
+#include "daemon/cli/job_id.h"
 #include "daemon/cli/session.h"
-
-#define DEAD_ENTRY_SIZE 48
 
 struct dead_letter {
     const struct queue_keys *keys; /* of its queue; borrowed from the session */
-    char entry[DEAD_ENTRY_SIZE];
+    char entry[JOB_ENTRY_SIZE];
 };
 
 /* Gives an exit status; but for EX_OK, the reason has been reported: there is none, or there is one in several queues.
@@ -19,3 +18,6 @@ int dead_find(struct session *session, const char *id, struct dead_letter *ret_l
 
 /* Reports that there is none, and gives the exit status. */
 int dead_report_missing(const char *id);
+
+/* Says what has been done to a letter, such as "retried", and gives the exit status. */
+int dead_report_done(const char *words, const char *id, const struct dead_letter *letter, bool json);

@@ -68,10 +68,7 @@ static int print_row_json(const struct list *list, const struct stream_entry *en
         if (r < 0)
             r = -ENOMEM;
     }
-    if (r == 0)
-        return print_json(object);
-    json_decref(object);
-    return r;
+    return print_made_json(object, r);
 }
 
 static bool visit(const struct stream_entry *entry, void *user)

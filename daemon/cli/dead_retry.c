@@ -44,26 +44,21 @@ static int retry_one(struct session *session, const char *id, bool json)
         return status;
     if (count == 0)
         return dead_report_missing(id);
-    if (!json) {
-        printf("retried %s in queue %s\n", id, letter.keys->queue);
-        return EX_OK;
-    }
-    return print_json(json_pack("{s:s, s:s}", "id", id, "queue", letter.keys->queue)) < 0 ? problem_report_memory()
-                                                                                          : EX_OK;
+    return dead_report_done("retried", id, &letter, json);
 }
 
 /* ---- All ---- */
 
 static bool note_entry(const struct stream_entry *entry, void *user)
 {
-    snprintf(user, DEAD_ENTRY_SIZE, "%s", entry->id);
+    snprintf(user, JOB_ENTRY_SIZE, "%s", entry->id);
     return true;
 }
 
 /* Those that are there now: a job that dies again meanwhile is not retried without end. */
 static int retry_queue(struct session *session, const struct queue_keys *keys, long long *ret_count)
 {
-    char last[DEAD_ENTRY_SIZE] = "";
+    char last[JOB_ENTRY_SIZE] = "";
     long long count = 0, more = 0;
     int status;
 

@@ -55,10 +55,7 @@ static int print_fields_json(const struct search *search, const struct stream_en
     }
     if (r == 0 && json_object_set_new(object, QUEUE_FIELD, json_string(search->queue)) < 0)
         r = -ENOMEM;
-    if (r == 0)
-        return print_json(object);
-    json_decref(object);
-    return r;
+    return print_made_json(object, r);
 }
 
 static bool visit(const struct stream_entry *entry, void *user)

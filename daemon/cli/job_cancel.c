@@ -87,27 +87,20 @@ static int request(const struct job_cancel *job_cancel, struct job_state *ret_st
 
 /* ---- Searching ---- */
 
-static bool visit(const struct stream_entry *entry, void *user)
-{
-    struct job_cancel *job_cancel = user;
-
-    if (!job_id_is_of(job_cancel->id, entry))
-        return false;
-    snprintf(job_cancel->entry, sizeof(job_cancel->entry), "%s", entry->id);
-    return true;
-}
-
 /* Looks through as many entries as there are now: jobs that come back later are met by what was noted. */
-static int search(struct job_cancel *job_cancel)
+static int find_entry(struct job_cancel *job_cancel)
 {
     const char *key = job_cancel->keys->names[QUEUE_KEY_STREAM];
+    struct job_search search = {.id = job_cancel->id};
     SESSION_REPLY *reply = session_ask(job_cancel->session, REDIS_REPLY_INTEGER, "XLEN %s", key);
 
     if (!reply)
         return EX_UNAVAILABLE;
-    if (stream_walk(job_cancel->session, key, STREAM_OLDEST_FIRST, (size_t)reply->integer, visit, job_cancel) ==
+    if (stream_walk(job_cancel->session, key, STREAM_OLDEST_FIRST, (size_t)reply->integer, job_search_visit, &search) ==
         STREAM_FAILED)
         return EX_UNAVAILABLE;
+    if (search.entry[0])
+        memcpy(job_cancel->entry, search.entry, sizeof(job_cancel->entry));
     return EX_OK;
 }
 
@@ -122,9 +115,9 @@ static void pause_shortly(void)
  * through a single search. */
 static int request_in_stream(struct job_cancel *job_cancel, struct job_state *state, bool *ret_withdrawn)
 {
-    int status = search(job_cancel);
+    int status = find_entry(job_cancel);
 
-    for (int again = SEARCHES; status == EX_OK; status = search(job_cancel)) {
+    for (int again = SEARCHES; status == EX_OK; status = find_entry(job_cancel)) {
         status = job_cancel->entry[0] ? request(job_cancel, state) : job_cancel_look(job_cancel, state);
         if (status != EX_OK || job_cancel_is_alive(state->where) || state->where != JOB_CANCEL_UNKNOWN || --again == 0)
             break;

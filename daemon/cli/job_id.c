@@ -1,5 +1,6 @@
 #include "daemon/cli/job_id.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -29,4 +30,14 @@ bool job_id_is_of(const char *id, const struct stream_entry *entry)
             return strlen(id) == (size_t)value->len && memcmp(id, value->str, (size_t)value->len) == 0;
     }
     return strcmp(id, entry->id) == 0;
+}
+
+bool job_search_visit(const struct stream_entry *entry, void *user)
+{
+    struct job_search *search = user;
+
+    if (!job_id_is_of(search->id, entry))
+        return false;
+    (void)snprintf(search->entry, sizeof(search->entry), "%s", entry->id);
+    return true;
 }

@@ -133,3 +133,11 @@ int print_json(json_t *object)
     puts(line);
     return 0;
 }
+
+int print_made_json(json_t *object, int r)
+{
+    if (r == 0)
+        return print_json(object);
+    json_decref(object);
+    return r;
+}

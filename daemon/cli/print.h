@@ -39,3 +39,6 @@ int print_add_json(json_t *object, const char *name, size_t name_size, json_t *v
 
 /* Writes an object as one line of ASCII on stdout, and gives it back. Gives 0; NULL or no memory: -ENOMEM. */
 int print_json(json_t *object) MUST_CHECK;
+
+/* The same for an object that was made in steps, of which one may have failed with `r`: it is only given back then. */
+int print_made_json(json_t *object, int r) MUST_CHECK;

@@ -64,10 +64,7 @@ static int print_report_json(const struct print_pair *pairs, size_t count)
 
         r = print_add_json(object, pairs[i].name, pairs[i].name_size, value);
     }
-    if (r == 0)
-        return print_json(object);
-    json_decref(object);
-    return r;
+    return print_made_json(object, r);
 }
 
 static enum outcome print_report(const struct question *question, const struct print_pair *pairs, size_t count)
