@@ -31,24 +31,18 @@ void config_keys_describe(const struct config_section *section, struct config_te
     }
 }
 
-static int check_plain(struct config_reader *reader, const yaml_node_t *name)
-{
-    struct config_text text = {0};
-    struct config_text given;
-
-    if (name->type == YAML_SCALAR_NODE && !config_node_is_empty(name))
-        return 0;
-    given = config_node_describe(name);
-    add_place(reader, &text);
-    return config_reader_fail(reader, config_node_mark(name), "a key%s must be a name, not %s", text.text, given.text);
-}
-
-/* Whether a key is among those before `pair`. YAML forbids it, and libyaml does not look. */
-static int check_once(struct config_reader *reader, const yaml_node_t *map, const yaml_node_pair_t *pair)
+/* Whether the key of `pair` is a name, and not among those before it: YAML forbids that, and libyaml does not look. */
+static int check_name(struct config_reader *reader, const yaml_node_t *map, const yaml_node_pair_t *pair)
 {
     const yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
-    struct config_text text = {0};
+    struct config_text text = {0}, given;
 
+    if (name->type != YAML_SCALAR_NODE || config_node_is_empty(name)) {
+        given = config_node_describe(name);
+        add_place(reader, &text);
+        return config_reader_fail(reader, config_node_mark(name), "a key%s must be a name, not %s", text.text,
+                                  given.text);
+    }
     for (const yaml_node_pair_t *other = map->data.mapping.pairs.start; other < pair; other++) {
         const yaml_node_t *earlier = yaml_document_get_node(reader->document, other->key);
 
@@ -97,9 +91,7 @@ int config_keys_check(struct config_reader *reader, const struct config_section 
          pair++) {
         const yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
 
-        r = check_plain(reader, name);
-        if (r == 0)
-            r = check_once(reader, map, pair);
+        r = check_name(reader, map, pair);
         if (r == 0)
             r = check_known(reader, section, name);
     }
@@ -114,9 +106,7 @@ int config_keys_check_names(struct config_reader *reader, const struct config_ke
          pair++) {
         const yaml_node_t *name = yaml_document_get_node(reader->document, pair->key);
 
-        r = check_plain(reader, name);
-        if (r == 0)
-            r = check_once(reader, map, pair);
+        r = check_name(reader, map, pair);
         if (r < 0)
             break;
         struct config_scalar scalar = {text_of(name), name->data.scalar.length, config_node_mark(name)};

@@ -84,4 +84,4 @@ static void describe_password_file(const struct config_key *key, struct config_t
     config_text_add(text, "a file's path");
 }
 
-const struct config_type config_type_password_file = {read_password_file, describe_password_file};
+const struct config_type config_type_password_file = {.read = read_password_file, .describe = describe_password_file};

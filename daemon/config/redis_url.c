@@ -231,4 +231,4 @@ static void describe_redis_url(const struct config_key *key, struct config_text 
     config_text_add(text, FORMS);
 }
 
-const struct config_type config_type_redis_url = {read_redis_url, describe_redis_url};
+const struct config_type config_type_redis_url = {.read = read_redis_url, .describe = describe_redis_url};

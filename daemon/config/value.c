@@ -16,23 +16,23 @@
 
 /* ---- Quantities ---- */
 
-typedef int parse_quantity(const char *text, size_t size, int64_t *ret_value);
-
 static int parse_integer(const char *text, size_t size, int64_t *ret_value)
 {
     return units_parse_integer(text, size, 0, INT64_MAX, ret_value);
 }
 
 /* The bounds are kept in the table as people write them, and read as values are. */
-static int read_quantity(const struct config_key *key, const struct config_scalar *scalar, parse_quantity *parse,
-                         int64_t *ret_value)
+static int read_quantity(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                         void *field)
 {
+    int (*parse)(const char *text, size_t size, int64_t *ret_value) = key->type->parse;
     int64_t min, max, value;
 
+    (void)reader;
     if (parse(key->min, strlen(key->min), &min) < 0 || parse(key->max, strlen(key->max), &max) < 0 ||
         parse(scalar->text, scalar->size, &value) < 0 || value < min || value > max)
         return -EINVAL;
-    *ret_value = value;
+    *(int64_t *)field = value;
     return 0;
 }
 
@@ -40,19 +40,11 @@ static int read_count(struct config_reader *reader, const struct config_key *key
                       void *field)
 {
     int64_t value;
-    int r = read_quantity(key, scalar, parse_integer, &value);
+    int r = read_quantity(reader, key, scalar, &value);
 
-    (void)reader;
     if (r == 0)
         *(unsigned *)field = (unsigned)value;
     return r;
-}
-
-static int read_number(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
-                       void *field)
-{
-    (void)reader;
-    return read_quantity(key, scalar, parse_integer, field);
 }
 
 static void describe_number(const struct config_key *key, struct config_text *text)
@@ -60,23 +52,9 @@ static void describe_number(const struct config_key *key, struct config_text *te
     config_text_add(text, "a whole number between %s and %s", key->min, key->max);
 }
 
-static int read_duration(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
-                         void *field)
-{
-    (void)reader;
-    return read_quantity(key, scalar, units_parse_duration, field);
-}
-
 static void describe_duration(const struct config_key *key, struct config_text *text)
 {
     config_text_add(text, "a duration between %s and %s (units: ms, s, m, h, d)", key->min, key->max);
-}
-
-static int read_size(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
-                     void *field)
-{
-    (void)reader;
-    return read_quantity(key, scalar, units_parse_size, field);
 }
 
 static void describe_size(const struct config_key *key, struct config_text *text)
@@ -266,15 +244,18 @@ static void describe_address(const struct config_key *key, struct config_text *t
     config_text_add(text, "PORT, ADDRESS:PORT or [ADDRESS]:PORT in digits, such as 127.0.0.1:7788");
 }
 
-const struct config_type config_type_count = {read_count, describe_number};
-const struct config_type config_type_number = {read_number, describe_number};
-const struct config_type config_type_duration = {read_duration, describe_duration};
-const struct config_type config_type_size = {read_size, describe_size};
-const struct config_type config_type_fraction = {read_fraction, describe_fraction};
-const struct config_type config_type_choice = {read_choice, describe_choice};
-const struct config_type config_type_flag = {read_flag, describe_flag};
-const struct config_type config_type_name = {read_name, describe_name};
-const struct config_type config_type_wildcard = {read_wildcard, describe_wildcard};
-const struct config_type config_type_path = {read_path, describe_path};
-const struct config_type config_type_output = {read_output, describe_output};
-const struct config_type config_type_address = {read_address, describe_address};
+const struct config_type config_type_count = {.read = read_count, .describe = describe_number, .parse = parse_integer};
+const struct config_type config_type_number = {
+    .read = read_quantity, .describe = describe_number, .parse = parse_integer};
+const struct config_type config_type_duration = {
+    .read = read_quantity, .describe = describe_duration, .parse = units_parse_duration};
+const struct config_type config_type_size = {
+    .read = read_quantity, .describe = describe_size, .parse = units_parse_size};
+const struct config_type config_type_fraction = {.read = read_fraction, .describe = describe_fraction};
+const struct config_type config_type_choice = {.read = read_choice, .describe = describe_choice};
+const struct config_type config_type_flag = {.read = read_flag, .describe = describe_flag};
+const struct config_type config_type_name = {.read = read_name, .describe = describe_name};
+const struct config_type config_type_wildcard = {.read = read_wildcard, .describe = describe_wildcard};
+const struct config_type config_type_path = {.read = read_path, .describe = describe_path};
+const struct config_type config_type_output = {.read = read_output, .describe = describe_output};
+const struct config_type config_type_address = {.read = read_address, .describe = describe_address};

@@ -22,6 +22,8 @@ struct config_type {
 
     /* Adds what the key wants, to complete `must be ...`. */
     void (*describe)(const struct config_key *key, struct config_text *text);
+
+    int (*parse)(const char *text, size_t size, int64_t *ret_value); /* of what `read` needs it for: quantities */
 };
 
 extern const struct config_type config_type_count;    /* unsigned: a whole number from the key's min to max */
