@@ -13,6 +13,7 @@
 #include "context/propagate/propagate.h"
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
+#include "daemon/process.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/supervisor/plugin_check.h"
 #include "daemon/supervisor/supervisor.h"
@@ -114,18 +115,6 @@ static int run(struct config *config)
     return status;
 }
 
-/* Until the supervisor can obey them: a stop that comes early is one all the same, and nothing else ends weftd. */
-static void hold_signals_back(void)
-{
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigaddset(&signals, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-}
-
 int main(int argc, char **argv)
 {
     struct arguments arguments = {0};
@@ -138,8 +127,9 @@ int main(int argc, char **argv)
     /* What weftd itself schedules belongs to no job, whoever made it do so. */
     propagate_exempt((const void *)(uintptr_t)main);
     variables_install();
+    /* Until the supervisor can obey them: a stop that comes early is one all the same, and nothing else ends weftd. */
     if (!arguments.check)
-        hold_signals_back();
+        process_mask_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGHUP, SIGUSR1, 0});
     int r = config_load(arguments.config, &config, &message);
     if (r == 0 && (r = plugin_check_run(config, &message)) < 0)
         (void)config_free(config);

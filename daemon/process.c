@@ -48,12 +48,14 @@ pid_t process_fork(void)
     return pid < 0 ? -error : pid;
 }
 
-void process_unblock_signals(void)
+void process_mask_signals(int how, const int *numbers)
 {
-    sigset_t none;
+    sigset_t signals;
 
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)sigemptyset(&signals);
+    for (; *numbers; numbers++)
+        (void)sigaddset(&signals, *numbers);
+    (void)sigprocmask(how, &signals, NULL);
 }
 
 /* ---- Descriptors ---- */

@@ -14,8 +14,8 @@
  * the child's ID, 0 in the child. Errors: those of fork(2), negative. */
 pid_t process_fork(void) MUST_CHECK;
 
-/* In a child: lets all signals through. */
-void process_unblock_signals(void);
+/* Blocks signals, whose numbers end with 0: with SIG_BLOCK these also, with SIG_SETMASK these alone. */
+void process_mask_signals(int how, const int *numbers);
 
 /* In a child: closes every descriptor beyond standard error but those that `keeps` says are still used. `keeps` NULL:
  * all of them. */

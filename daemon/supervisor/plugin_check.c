@@ -54,7 +54,7 @@ int plugin_check_start(struct plugin_check *check, const struct config *config)
     if (pid == 0) {
         process_close_descriptors(is_for_check, &ends[1]);
         /* A plugin that hangs is killed. */
-        process_unblock_signals();
+        process_mask_signals(SIG_SETMASK, (const int[]){0});
         exit(check_here(config, ends[1]));
     }
     (void)close(ends[1]);

@@ -104,7 +104,7 @@ __attribute__((noreturn)) static void run_server(const struct redis_server *serv
         _exit(1);
     (void)signal(SIGPIPE, SIG_DFL);
     process_close_descriptors(process_keeps_one, &server->lock_fd);
-    process_unblock_signals();
+    process_mask_signals(SIG_SETMASK, (const int[]){0});
     (void)fcntl(server->lock_fd, F_SETFD, 0);
     (void)execvp(arguments[0], (char *const *)(uintptr_t)arguments);
     _exit(127);

@@ -12,6 +12,7 @@
 #include <weft/log.h>
 
 #include "context/time.h"
+#include "daemon/process.h"
 #include "daemon/supervisor/crash_report.h"
 #include "daemon/supervisor/supervisor_report.h"
 
@@ -236,7 +237,6 @@ static int start_events(struct supervisor *supervisor)
         {SIGTERM, on_stop_signal},  {SIGINT, on_stop_signal},   {SIGQUIT, on_stop_signal},
         {SIGHUP, on_reload_signal}, {SIGCHLD, on_child_signal}, {SIGUSR1, on_reopen_signal},
     };
-    sigset_t none;
 
     for (size_t i = 0; i < SIGNALS; i++) {
         supervisor->signal_events[i] =
@@ -248,8 +248,7 @@ static int start_events(struct supervisor *supervisor)
     if (!supervisor->tick_event || event_add(supervisor->tick_event, &(struct timeval){.tv_usec = TICK_US}) < 0)
         return -ENOMEM;
     /* main() holds them back until there is somebody to obey them. */
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    process_mask_signals(SIG_SETMASK, (const int[]){0});
     return 0;
 }
 
@@ -311,13 +310,8 @@ static int start(struct supervisor *supervisor, struct scoreboard_slot *slot)
 /* The generations go last: the log's output, which is one of theirs, is used until then. */
 static void finish(struct supervisor *supervisor)
 {
-    sigset_t late;
-
     /* What comes too late is not to end weftd otherwise than well. */
-    (void)sigemptyset(&late);
-    (void)sigaddset(&late, SIGHUP);
-    (void)sigaddset(&late, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &late, NULL);
+    process_mask_signals(SIG_BLOCK, (const int[]){SIGHUP, SIGUSR1, 0});
     for (size_t i = 0; i < SIGNALS; i++)
         if (supervisor->signal_events[i])
             event_free(supervisor->signal_events[i]);

@@ -42,13 +42,8 @@ static int run_worker(struct worker_process *worker, struct event_base *base, pi
     /* Made anew first: the kernel's side of it is still shared, and events deleted there would be the supervisor's. */
     (void)event_reinit(base);
     event_base_free(base);
-    sigset_t held_back;
-    (void)sigemptyset(&held_back);
     /* Those wait until the worker can obey them, instead of ending it half-started. */
-    (void)sigaddset(&held_back, SIGTERM);
-    (void)sigaddset(&held_back, SIGQUIT);
-    (void)sigaddset(&held_back, SIGUSR1);
-    (void)sigprocmask(SIG_SETMASK, &held_back, NULL);
+    process_mask_signals(SIG_SETMASK, (const int[]){SIGTERM, SIGQUIT, SIGUSR1, 0});
     /* The supervisor's sockets and its loop's descriptors are not for workers. */
     process_close_descriptors(is_output, generation->output);
     return run(&(struct worker_options){

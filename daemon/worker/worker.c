@@ -17,6 +17,7 @@
 #include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/job_types.h"
+#include "daemon/process.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/forked.h"
 #include "daemon/worker/orphan.h"
@@ -247,9 +248,7 @@ static int start_events(struct worker *worker)
     (void)event_add(worker->reopen_event, NULL);
     (void)event_add(worker->heartbeat_event, &(struct timeval){.tv_usec = HEARTBEAT_MS * 1000});
     /* Those that the fork had held back until now. */
-    sigset_t none;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    process_mask_signals(SIG_SETMASK, (const int[]){0});
     return 0;
 }
 
@@ -317,10 +316,7 @@ static void finish(struct worker *worker)
 
     crash_note_clean_end();
     /* A rotation that comes now concerns this process no more, and is not to end it. */
-    sigset_t reopening;
-    (void)sigemptyset(&reopening);
-    (void)sigaddset(&reopening, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &reopening, NULL);
+    process_mask_signals(SIG_BLOCK, (const int[]){SIGUSR1, 0});
     registry_stop(&worker->registry);
     dispatch_done(&worker->dispatch);
     child_forget_all();

@@ -46,7 +46,7 @@ static void handlers_of_this_process_do_not_run_in_the_child(void **state)
         wrong |= action.sa_handler == SIG_DFL ? 0 : 2;
         (void)sigaction(SIGPIPE, NULL, &action);
         wrong |= action.sa_handler == SIG_IGN ? 0 : 4;
-        process_unblock_signals();
+        process_mask_signals(SIG_SETMASK, (const int[]){0});
         (void)sigprocmask(SIG_SETMASK, NULL, &blocked);
         wrong |= sigismember(&blocked, SIGTERM) == 0 ? 0 : 8;
         _exit(wrong);
@@ -68,7 +68,7 @@ static void a_signal_meanwhile_meets_the_child_that_has_unblocked(void **state)
     pid_t pid = process_fork();
     if (pid == 0) {
         (void)raise(SIGTERM);
-        process_unblock_signals();
+        process_mask_signals(SIG_SETMASK, (const int[]){0});
         _exit(0);
     }
     assert_int_equal(status_of(pid), -SIGTERM);
