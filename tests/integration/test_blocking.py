@@ -181,7 +181,7 @@ def test_neighbours_of_a_call_that_does_not_return_are_done_and_uncharged(redis,
         report = redis.wait_for_state(job, "done", "dead")
         assert (report["state"], report["attempt"]) == ("done", "1")
     wait_for(lambda: first not in weftd.worker_pids(), "the worker ends although its thread hangs")
-    assert "weft_offload_abandoned 0\n" in web.text()
+    wait_for(lambda: "weft_offload_abandoned 0\n" in web.text(), "the supervisor has seen it")
     assert "weft_offload_abandoned_total 1\n" in web.text()
     assert redis.wait_for_state(redis.enqueue("sleeps", payload="1"), "done")
     for message in HARM:
