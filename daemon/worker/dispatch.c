@@ -24,7 +24,7 @@ enum { POSTPONE_MS = 1000 };
 enum { WAITING_US = 1000 * 1000, GUESS_US = 100 * 1000 };
 
 /* What would wait for longer goes back to its queue for at least, and at the most, so long. */
-enum { SEND_BACK_MIN_MS = 20, SEND_BACK_MAX_MS = 30 * 1000 };
+enum { SEND_BACK_MIN_MS = 20, SEND_BACK_MAX_MS = 10 * 1000 };
 
 /* ---- Counting ---- */
 
@@ -241,8 +241,10 @@ static void note_place(struct dispatch *dispatch, struct type_limit *limit, int6
 
     dispatch->running--;
     limit->running--;
-    limit->average_us =
-        limit->average_us == 0 ? duration_us : limit->average_us + (duration_us - limit->average_us) / 8;
+    /* It falls faster than it rises: jobs that were sent back for too long leave their place idle, and those that come
+     * too early only come again. */
+    int64_t change_us = duration_us - limit->average_us;
+    limit->average_us = limit->average_us == 0 ? duration_us : limit->average_us + change_us / (change_us < 0 ? 2 : 8);
     if (limit->waiting > 0 || (was_crowded && dispatch->waiting.count > 0))
         event_active(dispatch->turn, EV_TIMEOUT, 0);
 }
