@@ -44,16 +44,8 @@ void loop_push(struct weft_loop *loop, struct loop_item *item)
         run_soon(loop);
 }
 
-static void mark_has_its_turn(struct loop_item *item)
-{
-    struct loop_mark *mark = container_of(item, struct loop_mark, item);
-
-    mark->waited_us = time_steady_us() - mark->pushed_us;
-    mark->pushed_us = 0;
-}
-
-/* Runs what was ready when the turn began, with the mark behind it, until the slice is used up; what becomes ready
- * meanwhile waits for the next turn. The clock is the cheap one, since it is read for every item. */
+/* Runs what was ready when the turn began, until the slice is used up; what becomes ready meanwhile waits for the next
+ * turn. The clock is the cheap one, since it is read for every item. */
 MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct weft_loop *loop = arg;
@@ -62,11 +54,6 @@ MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg
 
     (void)fd;
     (void)what;
-    if (loop->mark.pushed_us == 0) {
-        loop->mark.pushed_us = time_steady_us();
-        loop->mark.item.run = mark_has_its_turn;
-        STAILQ_INSERT_TAIL(&loop->ready, &loop->mark.item, next);
-    }
     STAILQ_CONCAT(&ready, &loop->ready);
     while (!STAILQ_EMPTY(&ready)) {
         struct loop_item *item = STAILQ_FIRST(&ready);
@@ -84,18 +71,6 @@ MACHINERY_BOTTOM static void run_ready(evutil_socket_t fd, short what, void *arg
             return;
         }
     }
-}
-
-int64_t loop_lag_us(const struct weft_loop *loop)
-{
-    int64_t waiting_us = loop->mark.pushed_us ? time_steady_us() - loop->mark.pushed_us : 0;
-
-    return waiting_us > loop->mark.waited_us ? waiting_us : loop->mark.waited_us;
-}
-
-size_t loop_count_unstarted(const struct weft_loop *loop)
-{
-    return loop->unstarted;
 }
 
 /* ---- Timers ---- */

@@ -23,13 +23,6 @@ STAILQ_HEAD(loop_items, loop_item);
 
 struct offload_pool;
 
-/* Goes through the ready list to measure how long what is pushed there waits. */
-struct loop_mark {
-    struct loop_item item;
-    int64_t pushed_us; /* 0: it is not in the list */
-    int64_t waited_us; /* when it was there last */
-};
-
 /* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and
  * when its function has returned. Any of them may be NULL. */
 struct loop_observer {
@@ -47,8 +40,6 @@ struct weft_loop {
     bool trim_is_due;
     bool trim_goes_on; /* what was old at the last period's end is not all given back */
     struct loop_items ready;
-    struct loop_mark mark;
-    size_t unstarted; /* tasks that have not had their first turn yet */
     struct timer_heap timers;
     int64_t timer_armed_us; /* the deadline that timer_event waits for; 0: none */
     struct coroutine_pool *coroutines;
@@ -67,13 +58,6 @@ void loop_push(struct weft_loop *loop, struct loop_item *item);
 /* For so long (us) the loop runs what is ready, or fires timers, before libevent has its turn; one task or callback
  * that takes longer is not cut short. The rest keeps its order and its place before what becomes ready meanwhile. */
 enum { LOOP_SLICE_US = 5000 };
-
-/* How long (us) something that has become ready waited for its turn, most recently: as long as everything took that was
- * ready at the time; longer while what waits now has waited for longer. Tells how late the loop is, not how busy. */
-int64_t loop_lag_us(const struct weft_loop *loop);
-
-/* How many tasks have been started and have not run yet. */
-size_t loop_count_unstarted(const struct weft_loop *loop);
 
 /* Starts a timer. Errors: -ENOMEM. */
 int loop_start_timer(struct weft_loop *loop, struct timer *timer, int64_t deadline_us) WEFT_MUST_CHECK;

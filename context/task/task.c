@@ -63,7 +63,6 @@ MACHINERY static void run_function(void *arg)
     struct weft_task *task = arg;
     struct weft_loop *loop = task->loop;
 
-    loop->unstarted--;
     if (task->observed && loop->observer && loop->observer->task_started)
         loop->observer->task_started(task, loop->observer->user);
     task->result = task->fn(task->arg);
@@ -152,7 +151,6 @@ int task_start(struct weft_loop *loop, const struct task_start *start, struct we
     operation_begin_in(&task->operation, start->class, start->place, OPERATION_BORROWS, start->context, task->name);
     LIST_INSERT_HEAD(&loop->tasks, task, in_loop);
     atomic_fetch_add_explicit(&tasks_alive, 1, memory_order_relaxed);
-    loop->unstarted++;
     loop_push(loop, &task->item);
     *ret_task = task;
     return 0;

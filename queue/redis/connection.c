@@ -30,9 +30,9 @@ enum redis_state {
 };
 
 /*
- *  PAUSING --> CONNECTING --> GREETING --> UP --> CLOSING
- *     ^             |             |        |         |
- *     +-------------+-------------+--------+---------+
+ *  PAUSING --> CONNECTING --> HANDSHAKE --> UP --> CLOSING
+ *     ^             |              |         |         |
+ *     +-------------+--------------+---------+---------+
  */
 static const char *const state_names[] = {
     [REDIS_PAUSING] = "pausing", [REDIS_CONNECTING] = "connecting", [REDIS_HANDSHAKE] = "connected",

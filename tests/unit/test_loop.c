@@ -177,53 +177,6 @@ static void a_long_task_at_the_end_of_the_list_leaves_nothing_behind(void **stat
     EXPECT_EQUAL(weft_tasks_alive(), 0);
 }
 
-/* ---- Lag ---- */
-
-static void the_loop_tells_how_long_what_was_ready_had_to_wait(void **state)
-{
-    struct loop_support support = loop_support_begin();
-
-    (void)state;
-    trace_clear();
-    EXPECT_EQUAL(loop_lag_us(support.loop), 0);
-    for (int i = 0; i < 3; i++)
-        EXPECT(weft_spawn("slow", keep_the_loop_and_note, &letters[i]) != NULL);
-    EXPECT_EQUAL(loop_count_unstarted(support.loop), 3);
-
-    EXPECT(event_base_loop(support.base, EVLOOP_ONCE) >= 0);
-    EXPECT_EQUAL(loop_count_unstarted(support.loop), 2);
-    EXPECT(loop_lag_us(support.loop) >= LONG_US);
-    while (loop_count_unstarted(support.loop) > 0)
-        EXPECT(event_base_loop(support.base, EVLOOP_ONCE) >= 0);
-    EXPECT(event_base_loop(support.base, EVLOOP_NONBLOCK) >= 0);
-    EXPECT(loop_lag_us(support.loop) >= 3 * LONG_US);
-
-    /* What is ready next waits for nobody. */
-    EXPECT(weft_spawn("fast", note, &letters[3]) != NULL);
-    EXPECT(event_base_loop(support.base, EVLOOP_ONCE) >= 0);
-    EXPECT(loop_lag_us(support.loop) < 3 * LONG_US);
-    loop_support_end(&support);
-    EXPECT_TEXT(trace, "abcd");
-}
-
-static int wait_once(void *arg)
-{
-    (void)arg;
-    return weft_sleep_ms(1);
-}
-
-static void a_task_that_waits_counts_as_started(void **state)
-{
-    struct loop_support support = loop_support_begin();
-
-    (void)state;
-    EXPECT(weft_spawn("waits", wait_once, NULL) != NULL);
-    EXPECT_EQUAL(loop_count_unstarted(support.loop), 1);
-    EXPECT(event_base_loop(support.base, EVLOOP_ONCE) >= 0);
-    EXPECT_EQUAL(loop_count_unstarted(support.loop), 0);
-    loop_support_end(&support);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,8 +185,6 @@ int main(void)
         EXPECT_TEST(a_descriptor_is_served_between_timers_that_are_due_at_once),
         EXPECT_TEST(what_is_put_back_keeps_its_order_before_what_became_ready_meanwhile),
         EXPECT_TEST(a_long_task_at_the_end_of_the_list_leaves_nothing_behind),
-        EXPECT_TEST(the_loop_tells_how_long_what_was_ready_had_to_wait),
-        EXPECT_TEST(a_task_that_waits_counts_as_started),
     };
 
     return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
