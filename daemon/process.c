@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -127,4 +128,33 @@ void process_close_descriptors(bool (*keeps)(int fd, const void *arg), const voi
 bool process_keeps_one(int fd, const void *arg)
 {
     return fd == *(const int *)arg;
+}
+
+/* ---- Memory ---- */
+
+static bool read_pages(pid_t pid, unsigned long *ret_resident, unsigned long *ret_shared)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool complete = fscanf(file, "%*u %lu %lu", ret_resident, ret_shared) == 2;
+    (void)fclose(file);
+    return complete;
+}
+
+size_t process_resident_bytes(pid_t pid)
+{
+    unsigned long resident, shared;
+
+    return read_pages(pid, &resident, &shared) ? resident * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+size_t process_private_bytes(pid_t pid)
+{
+    unsigned long resident, shared;
+
+    return read_pages(pid, &resident, &shared) ? (resident - shared) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }

@@ -1,10 +1,11 @@
 /*
  * Forking, for all processes that weftd starts: the worker, the check of plugins, the naming of a backtrace and the
- * embedded Redis.
+ * embedded Redis; and what a process takes up.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "context/macros.h"
@@ -23,3 +24,8 @@ void process_close_descriptors(bool (*keeps)(int fd, const void *arg), const voi
 
 /* `keeps` for one descriptor: `arg` is its `const int *`. */
 bool process_keeps_one(int fd, const void *arg);
+
+/* How much of a process is in memory, in bytes, and how much of that it shares with nobody: no files, no shared memory.
+ * 0: that is not known. */
+size_t process_resident_bytes(pid_t pid);
+size_t process_private_bytes(pid_t pid);

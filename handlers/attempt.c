@@ -19,15 +19,30 @@ enum { ATTEMPT_BYTES = 2048 };
 
 static atomic_long jobs_alive;
 static atomic_size_t payloads_alive; /* bytes */
+static atomic_size_t peak;           /* the most bytes that were alive */
 
 long runner_jobs_alive(void)
 {
     return atomic_load_explicit(&jobs_alive, memory_order_relaxed);
 }
 
-size_t runner_bytes_alive(void)
+static size_t bytes_alive(void)
 {
     return (size_t)runner_jobs_alive() * ATTEMPT_BYTES + atomic_load_explicit(&payloads_alive, memory_order_relaxed);
+}
+
+/* Called where attempts are made, which is on one thread. */
+static void note_peak(void)
+{
+    size_t bytes = bytes_alive();
+
+    if (bytes > atomic_load_explicit(&peak, memory_order_relaxed))
+        atomic_store_explicit(&peak, bytes, memory_order_relaxed);
+}
+
+size_t runner_take_peak_bytes(void)
+{
+    return atomic_exchange_explicit(&peak, bytes_alive(), memory_order_relaxed);
 }
 
 /* Called by the last frame of the job, on whichever thread that was. */
@@ -94,6 +109,7 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     job->payload_size = record->payload_size;
     atomic_fetch_add_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
     atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
+    note_peak();
     return 0;
 }
 

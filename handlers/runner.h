@@ -101,5 +101,6 @@ double runner_random(struct runner *runner);
 /* Attempts that exist in this process: running, or kept by what they started. */
 long runner_jobs_alive(void);
 
-/* Bytes that these take up in the heap, roughly: of what their handlers have allocated nothing is known. */
-size_t runner_bytes_alive(void);
+/* The most bytes that these took up in the heap since the last call, roughly: of what their handlers have allocated
+ * nothing is known. */
+size_t runner_take_peak_bytes(void);

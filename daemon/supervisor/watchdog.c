@@ -8,6 +8,7 @@
 #include <weft/log.h>
 
 #include "context/time.h"
+#include "daemon/process.h"
 
 #define SECOND_US INT64_C(1000000)
 
@@ -122,28 +123,12 @@ static bool look_at_jobs(struct worker_process *worker, int64_t now_us, bool sti
 
 /* ---- Memory ---- */
 
-/* Bytes that are resident, or 0. */
-static int64_t read_rss(pid_t pid)
-{
-    char path[64];
-    int64_t resident = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%*s %" SCNd64, &resident) != 1)
-        resident = 0;
-    (void)fclose(file);
-    return resident * sysconf(_SC_PAGESIZE);
-}
-
 /* A job that keeps the CPU from one look to the next while its worker is too large is the one that eats. Where nobody
  * does, the worker has grown over time: it is replaced when its jobs have ended. */
 static void look_at_memory(struct worker_process *worker)
 {
     int64_t limit = worker->generation->config->max_rss;
-    int64_t rss = limit > 0 ? read_rss(worker->pid) : 0;
+    int64_t rss = limit > 0 ? (int64_t)process_resident_bytes(worker->pid) : 0;
     bool was_large = worker->watchdog.was_large;
 
     worker->watchdog.was_large = rss > limit;

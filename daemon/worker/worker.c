@@ -1,7 +1,6 @@
 #include "daemon/worker/worker.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "daemon/process.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/forked.h"
+#include "daemon/worker/heap.h"
 #include "daemon/worker/orphan.h"
 
 /* How often the process gives a sign of life. */
@@ -35,9 +35,8 @@ enum { ORPHAN_GRACE_MS = 2000 };
  * until all the callbacks of plugins that are due have run: outcomes, signs of life, signals. */
 enum { PRIORITY_URGENT, PRIORITY_USUAL, PRIORITIES };
 
-/* Memory is looked after once in so many signs of life, and the heap is given back when it has been emptier than at its
- * peak by so much, and by half, for so many of these looks. */
-enum { BEATS_PER_LOOK = 5, CALM_LOOKS = 3, DROP_MIN = 4 * 1024 * 1024 };
+/* Memory is looked after once in so many signs of life, which is once a second. */
+enum { BEATS_PER_LOOK = 5 };
 
 enum worker_state { WORKER_RUNNING, WORKER_DRAINING, WORKER_INTERRUPTED };
 
@@ -56,8 +55,7 @@ struct worker {
     struct event *heartbeat_event;
     struct event *limit_event;
     unsigned beats;
-    size_t peak_bytes; /* of what jobs take up, since the heap was last given back */
-    unsigned calm_looks;
+    struct heap heap;
 };
 
 /* ---- Ending ---- */
@@ -142,29 +140,6 @@ static void settled(void *user)
     stop_if_finished(user);
 }
 
-/* ---- Memory ---- */
-
-/* What has been freed after a peak lies between what is in use, and stays in the heap until it is asked for. Asking
- * takes a while, so it is done once after each peak that was worth it. */
-static void give_heap_back(struct worker *worker)
-{
-    size_t bytes = runner_bytes_alive() + coroutine_pool_bytes(worker->loop->coroutines);
-
-    if (bytes > worker->peak_bytes)
-        worker->peak_bytes = bytes;
-    if (bytes > worker->peak_bytes / 2 || worker->peak_bytes - bytes < DROP_MIN) {
-        worker->calm_looks = 0;
-        return;
-    }
-    if (++worker->calm_looks < CALM_LOOKS)
-        return;
-#ifdef __GLIBC__
-    (void)malloc_trim(0);
-#endif
-    worker->peak_bytes = bytes;
-    worker->calm_looks = 0;
-}
-
 /* ---- */
 
 /* A fetch loop that does not move is as bad as one that stands still: no sign of life then. */
@@ -185,7 +160,7 @@ static void heartbeat(evutil_socket_t fd, short what, void *arg)
     child_tend();
     if (++worker->beats % BEATS_PER_LOOK == 0) {
         job_slot_table_trim(worker->options->job_slots);
-        give_heap_back(worker);
+        heap_look(&worker->heap, runner_take_peak_bytes() + coroutine_pool_bytes(worker->loop->coroutines));
     }
     log_output_flush(worker->options->output);
 }
@@ -291,6 +266,7 @@ static int start(struct worker *worker)
     r = dispatch_start(&worker->dispatch, worker->base, worker->loop, options->config, options->consumer);
     if (r < 0)
         return r;
+    heap_look(&worker->heap, 0);
     atomic_store(&options->slot->heartbeat_us, time_steady_us());
     atomic_store(&options->slot->ready, 1);
     return 0;

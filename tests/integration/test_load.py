@@ -9,7 +9,7 @@ import pytest
 
 from weft import ROOT, SANITIZED, key, wait_for
 
-NAMES = ["burn", "nap", "wait_long"]
+NAMES = ["burn", "nap", "wait_long", "litter"]
 
 
 @pytest.fixture
@@ -117,3 +117,14 @@ def test_the_memory_of_many_sleepers_is_given_back_when_they_have_ended(redis, s
     assert peak > before + 60 * 2**20, "the sleepers were never there together"
     wait_for(lambda: resident(worker) < before + 12 * 2**20, "their memory has been given back", timeout=10)
     assert redis.client.xpending(key("default"), "weft")["pending"] == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer keeps what is freed")
+def test_memory_that_nobody_counts_is_given_back_however_short_its_peak_was(redis, start_weftd, loader):
+    weftd = start_weftd(**loader, workers=1)
+    worker = wait_for(weftd.worker_pids, "there is a worker")[0]
+    for number in range(2):
+        redis.enqueue("litter", id=f"litter-{number}", payload="64")
+        redis.wait_for_state(f"litter-{number}", "done")
+        assert resident(worker) > 60 * 2**20, "the memory has never been there"
+        wait_for(lambda: resident(worker) < 24 * 2**20, "it has been given back", timeout=20)

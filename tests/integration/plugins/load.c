@@ -42,4 +42,34 @@ static int wait_long(struct weft_job *job)
     return weft_sleep_ms(3600 * 1000) < 0 ? -errno : 0;
 }
 
-WEFT_PLUGIN("load", WEFT_HANDLER("burn", burn), WEFT_HANDLER("nap", nap), WEFT_HANDLER("wait_long", wait_long));
+/* Allocates so many MiB, and frees them but for a piece at the end, which keeps the others in the heap. */
+static int litter(struct weft_job *job)
+{
+    size_t size = number(job) << 20;
+    struct piece {
+        struct piece *next;
+        char rest[1000];
+    } *pieces = NULL;
+    static void *last;
+
+    for (size_t allocated = 0; allocated < size; allocated += sizeof(*pieces)) {
+        struct piece *piece = calloc(1, sizeof(*piece));
+
+        if (!piece)
+            break;
+        piece->next = pieces;
+        pieces = piece;
+    }
+    free(last);
+    last = malloc(sizeof(*pieces));
+    while (pieces) {
+        struct piece *next = pieces->next;
+
+        free(pieces);
+        pieces = next;
+    }
+    return 0;
+}
+
+WEFT_PLUGIN("load", WEFT_HANDLER("burn", burn), WEFT_HANDLER("nap", nap), WEFT_HANDLER("wait_long", wait_long),
+            WEFT_HANDLER("litter", litter));
