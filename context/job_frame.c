@@ -1,6 +1,7 @@
 #include "context/job_frame.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "context/frame.h"
@@ -19,6 +20,21 @@ static const struct {
     {JOB_VALUE_HANDLER, offsetof(struct job_values, handler)},
     {JOB_VALUE_TASK, offsetof(struct job_values, task)},
 };
+
+struct job_values job_values_of(const struct job *job, char attempt[static JOB_ATTEMPT_SIZE])
+{
+    (void)snprintf(attempt, JOB_ATTEMPT_SIZE, "%u", job->attempt);
+    return (struct job_values){
+        .id = job->id,
+        .type = job->type,
+        .queue = job->queue,
+        .attempt = attempt,
+        .root_id = job->root,
+        .trace_id = job->trace_id,
+        .metadata = job->metadata,
+        .metadata_count = job->metadata_count,
+    };
+}
 
 int job_frame_new(const struct job_values *values, void *owner, void (*release)(void *owner),
                   struct weft_context **ret_frame)

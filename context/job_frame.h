@@ -35,6 +35,11 @@ struct job_values {
     size_t metadata_count; /* at most JOB_METADATA_MAX */
 };
 
+enum { JOB_ATTEMPT_SIZE = 12 };
+
+/* The values that a job record has; writes the number of its attempt as text. */
+struct job_values job_values_of(const struct job *job, char attempt[static JOB_ATTEMPT_SIZE]);
+
 /* Makes the frame. `owner` and `release` are as for frame_new(); both may be NULL. Errors: -ENOMEM; `release` is not
  * called then. */
 int job_frame_new(const struct job_values *values, void *owner, void (*release)(void *owner),

@@ -8,7 +8,6 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
-#include "context/job_frame.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
@@ -65,25 +64,6 @@ static void attempt_free(void *owner)
     atomic_fetch_sub_explicit(&jobs_alive, 1, memory_order_relaxed);
 }
 
-static int make_frame(struct weft_job *job, struct weft_context **ret_frame)
-{
-    const struct job *record = job->record;
-
-    return job_frame_new(
-        &(struct job_values){
-            .id = record->id,
-            .type = record->type,
-            .queue = record->queue,
-            .attempt = job->attempt_text,
-            .root_id = record->root,
-            .trace_id = record->trace_id,
-            .span_id = job->span_id,
-            .metadata = record->metadata,
-            .metadata_count = record->metadata_count,
-        },
-        job, attempt_free, ret_frame);
-}
-
 int attempt_new(struct runner *runner, struct job *record, const struct job_type *type, struct weft_context **ret_frame)
 {
     struct weft_job *job = calloc(1, sizeof(*job));
@@ -94,11 +74,12 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     job->record = record;
     job->type = type;
     (void)pthread_mutex_init(&job->lock, NULL);
-    (void)snprintf(job->attempt_text, sizeof(job->attempt_text), "%u", record->attempt);
     if (record->trace_id)
         (void)snprintf(job->span_id, sizeof(job->span_id), "%08x%08x", (unsigned)(runner_random(runner) * 0x1p32),
                        (unsigned)(runner_random(runner) * 0x1p32) | 1u);
-    int r = make_frame(job, ret_frame);
+    struct job_values values = job_values_of(record, job->attempt_text);
+    values.span_id = job->span_id;
+    int r = job_frame_new(&values, job, attempt_free, ret_frame);
     if (r < 0) {
         (void)pthread_mutex_destroy(&job->lock);
         free(job);
@@ -202,6 +183,7 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
         atomic_store_explicit(&job->at, handler, memory_order_relaxed);
         /* Set, not scoped: what one handler sets is there for the next. */
         int result = current_set_own(JOB_VALUE_HANDLER, handler->name);
+        weft_debug("handler %s starts, %zu of %zu", handler->name, job->position, job->type->chain_size);
         if (result == 0)
             result = handler->run(job);
         fork_guard_check();

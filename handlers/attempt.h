@@ -12,6 +12,7 @@
 #include <weft/weft.h>
 
 #include "context/job.h"
+#include "context/job_frame.h"
 #include "context/task/timer.h"
 #include "handlers/memory.h"
 #include "handlers/retry.h"
@@ -91,7 +92,7 @@ struct weft_job {
     void *job_slot;     /* for the receiver of the events */
     unsigned subtasks;
     unsigned subtasks_failed;
-    char attempt_text[12];
+    char attempt_text[JOB_ATTEMPT_SIZE];
     char span_id[ATTEMPT_SPAN_ID_SIZE]; /* empty without a trace */
 };
 

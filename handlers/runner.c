@@ -8,7 +8,7 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
-#include "context/job_frame.h"
+#include "context/log/job_log.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
@@ -112,10 +112,18 @@ static void unlink_running(struct runner *runner, struct weft_job *job)
 /* Of a time-out and a shutdown the first counts; somebody's wish, or another worker, counts for more than both. */
 static void note_interruption(struct weft_job *job, enum interruption interruption)
 {
+    static const char *const reasons[] = {
+        [INTERRUPTED_TIMEOUT] = "its time is over",
+        [INTERRUPTED_SHUTDOWN] = "this worker ends",
+        [INTERRUPTED_CANCEL] = "it is cancelled",
+        [INTERRUPTED_LOST] = "another worker has it",
+    };
     bool outranks = interruption >= INTERRUPTED_CANCEL && interruption > job->interruption;
 
-    if (job->interruption == INTERRUPTED_NOT || outranks)
-        job->interruption = interruption;
+    if (job->interruption != INTERRUPTED_NOT && !outranks)
+        return;
+    job->interruption = interruption;
+    job_log_debug(job->record, "interrupted: %s", reasons[interruption]);
 }
 
 static void time_out(struct timer *timer);
@@ -294,6 +302,7 @@ static int take_turn(struct weft_job *job)
 
     if (offload_is_crowded() && runner->events->queued) {
         job->queued = true;
+        weft_debug("waiting for a thread: all of the pool are taken");
         runner->events->queued(job, runner->user);
     }
     return offload_take_turn();

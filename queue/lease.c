@@ -119,7 +119,7 @@ static void take_reply(struct lease *lease, const redisReply *reply)
     if (lease->outstanding > 0 || !lease->whole || !redis_is_up(lease->setup.link.redis))
         return;
     lease->confirmed_ms = lease->sent_ms;
-    weft_debug("lease confirmed%s", in_doubt ? ", after so long that jobs may be lost" : "");
+    weft_debug("lease confirmed%s", in_doubt ? "; it was in doubt, so the jobs held are checked" : "");
     if (in_doubt)
         lease->setup.doubt(lease->setup.user);
 }

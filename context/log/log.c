@@ -254,10 +254,15 @@ static WEFT_PRINTF(2, 0) void format_message(enum weft_level level, const char *
     va_end(again);
 }
 
-/* Whether this thread may write a line of this level now. */
+bool log_takes(enum weft_level level)
+{
+    return level >= atomic_load_explicit(&logger.level, memory_order_relaxed);
+}
+
+/* The sink, or what it calls, may log: that is dropped. */
 static bool may_log(enum weft_level level)
 {
-    return level >= atomic_load_explicit(&logger.level, memory_order_relaxed) && !is_logging;
+    return log_takes(level) && !is_logging;
 }
 
 void weft_logv(enum weft_level level, const char *format, va_list args)

@@ -62,6 +62,9 @@ struct log_options {
 /* Replaces the logger's set-up; the options' contents must stay valid. Not while other threads log. */
 void log_configure(const struct log_options *options);
 
+/* Whether lines of a level are written: for those that are costly to prepare. */
+bool log_takes(enum weft_level level);
+
 const char *log_level_name(enum weft_level level); /* "debug", "info", "warn", "error" */
 
 /* Every line fits in so many bytes; long values are cut. */

@@ -8,6 +8,7 @@
 
 #include <weft/log.h>
 
+#include "context/log/job_log.h"
 #include "context/task/task.h"
 #include "context/time.h"
 #include "daemon/worker/lifecycle.h"
@@ -162,6 +163,8 @@ static void send_back(struct dispatch *dispatch, struct job *record, struct type
     struct settlement settlement = {
         .job = record, .outcome = JOB_DELAYED, .due_ms = choose_due_us(dispatch, limit) / 1000};
 
+    job_log_debug(record, "sent back to queue %s for %lld ms: too many jobs of its type wait here", record->queue,
+                  (long long)(settlement.due_ms - time_unix_ms()));
     check_kept(queue_client_settle(dispatch->client, &settlement));
     (void)job_free(record);
 }
@@ -185,6 +188,7 @@ static void put_aside(struct dispatch *dispatch, struct job *record, const struc
 {
     int r = waiting_add(&dispatch->waiting, record, type);
 
+    job_log_debug(record, "waiting for its turn: as many jobs as may already run");
     queue_client_note_started(dispatch->client);
     if (r < 0)
         postpone(dispatch, record, r);
@@ -204,6 +208,7 @@ static void take_job(struct job *record, void *user)
     const struct job_type *type = job_types_find(dispatch->types, record->type);
     struct type_limit *limit = limit_of(dispatch, type);
 
+    job_log_debug(record, "taken from queue %s, entry %s", record->queue, record->entry);
     if (limit->waiting == 0 && may_start(dispatch, limit)) {
         start_job(dispatch, record, type);
     } else if (!is_type_full(limit) || has_waiting_room(dispatch, limit)) {
@@ -270,6 +275,7 @@ static void return_waiting(struct dispatch *dispatch)
         struct job *record = take_from_waiting(dispatch, dispatch->waiting.first);
         struct settlement settlement = {.job = record, .outcome = JOB_RETURNED};
 
+        job_log_debug(record, "sent back to queue %s: this worker ends", record->queue);
         check_kept(queue_client_settle(dispatch->client, &settlement));
         (void)job_free(record);
     }
@@ -403,6 +409,7 @@ static void job_forgotten(struct weft_job *job, void *user)
 {
     const struct dispatch *dispatch = user;
 
+    job_log_debug(job->record, "context freed: nothing of the job is left");
     job_slot_drop(dispatch->job_slots, job->job_slot);
 }
 
@@ -415,6 +422,7 @@ static void job_ended(struct weft_job *job, const struct attempt_outcome *outcom
     count_end(dispatch, job, outcome);
     job_slot_end(dispatch->job_slots, job->job_slot);
     check_kept(queue_client_settle(dispatch->client, &settlement));
+    weft_debug("outcome added to the next batch for Redis");
     note_place(dispatch, limit_of(dispatch, job->type), outcome->duration_us);
     atomic_fetch_sub_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
     if (outcome->outcome == JOB_DONE)

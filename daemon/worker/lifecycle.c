@@ -1,12 +1,11 @@
 #include "daemon/worker/lifecycle.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include <weft/hooks.h>
 #include <weft/log.h>
 
-#include "context/job_frame.h"
+#include "context/log/job_log.h"
 #include "daemon/crash/backtrace.h"
 
 void lifecycle_started(const struct weft_job *job)
@@ -90,53 +89,25 @@ void lifecycle_subtask_ended(int result)
     weft_log_fields(WEFT_WARN, "subtask failed", fields, 2);
 }
 
-static int log_rejected(void *arg)
-{
-    const struct queue_rejection *rejection = arg;
-
-    weft_log_with(WEFT_ERROR, "job dead", WEFT_TEXT("error", rejection->reason));
-    return 0;
-}
-
-/* Runs `fn` in a job's context; where there is no memory for it, there is none for its lines either. */
-static void run_in(const struct job_values *values, int (*fn)(void *arg), const void *arg)
-{
-    struct weft_context *context;
-
-    if (job_frame_new(values, NULL, NULL, &context) < 0)
-        return;
-    (void)weft_run_in(context, fn, (void *)(uintptr_t)arg);
-    (void)weft_context_unref(context);
-}
-
 void lifecycle_rejected(const struct queue_rejection *rejection)
 {
-    run_in(&(struct job_values){.id = rejection->id, .queue = rejection->queue, .type = rejection->type}, log_rejected,
-           rejection);
-}
+    const struct job_values values = {.id = rejection->id, .queue = rejection->queue, .type = rejection->type};
+    struct current saved;
 
-static int log_discarded(void *arg)
-{
-    (void)arg;
-    weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", "cancelled"));
-    return 0;
+    if (job_log_enter(&saved, &values) < 0)
+        return;
+    weft_log_with(WEFT_ERROR, "job dead", WEFT_TEXT("error", rejection->reason));
+    current_leave(&saved);
 }
 
 void lifecycle_discarded(const struct job *job)
 {
-    char attempt[12];
+    char attempt[JOB_ATTEMPT_SIZE];
+    const struct job_values values = job_values_of(job, attempt);
+    struct current saved;
 
-    (void)snprintf(attempt, sizeof(attempt), "%u", job->attempt);
-    run_in(
-        &(struct job_values){
-            .id = job->id,
-            .type = job->type,
-            .queue = job->queue,
-            .attempt = attempt,
-            .root_id = job->root,
-            .trace_id = job->trace_id,
-            .metadata = job->metadata,
-            .metadata_count = job->metadata_count,
-        },
-        log_discarded, NULL);
+    if (job_log_enter(&saved, &values) < 0)
+        return;
+    weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", "cancelled"));
+    current_leave(&saved);
 }

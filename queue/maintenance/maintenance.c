@@ -349,7 +349,7 @@ static int make_parts(struct maintenance *maintenance, struct queue_link *link)
     if (r == 0)
         r = queue_keys_new_all(options, &maintenance->keys);
     if (r == 0)
-        r = redis_new(link->base, options, "weft-keeper", link->health, &redis_events, maintenance,
+        r = redis_new(link->base, options, "weft-maintenance", link->health, &redis_events, maintenance,
                       &maintenance->redis);
     link->redis = maintenance->redis;
     link->keys = maintenance->keys;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,15 +33,16 @@ struct settle {
 
 static void forget_entry(struct settle *settle, size_t queue, const struct batch_record *record)
 {
-    if (record->outcome)
-        entry_set_remove(settle->setup.held, queue, record->id);
+    if (!record->outcome)
+        return;
+    weft_debug("Redis has the outcome of entry %" PRIu64 "-%" PRIu64 " of queue %s", record->id.ms, record->id.sequence,
+               settle->setup.link.keys[queue].queue);
+    entry_set_remove(settle->setup.held, queue, record->id);
 }
 
 /* Redis has taken all of the batch. */
 static void conclude_batch(struct settle *settle, struct pending_batch *batch)
 {
-    weft_debug("settled %zu records of queue %s", (size_t)batch->content.record_count,
-               settle->setup.link.keys[batch->settle_queue->queue].queue);
     for (size_t i = 0; i < batch->content.record_count; i++)
         forget_entry(settle, batch->settle_queue->queue, &batch->content.records[i]);
     pending_batch_remove(batch);

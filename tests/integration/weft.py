@@ -163,7 +163,7 @@ class Weftd:
             "node": "testnode",
             "workers": 1,
             "plugins": [str(EXAMPLES)],
-            "log": {"level": "debug", "format": "json", "output": str(self.log), "fields": ["*"]},
+            "log": {"level": "info", "format": "json", "output": str(self.log), "fields": ["*"]},
         } | settings
         self.config.write_text(configuration(**self.settings))
 
