@@ -185,7 +185,8 @@ static int loop_init(struct weft_loop *loop, struct event_base *base)
     int r = coroutine_pool_new(LOOP_STACK_SIZE, &loop->coroutines);
     if (r < 0)
         return r;
-    return offload_pool_new(base, &loop->offloads);
+    r = offload_pool_new(base, &loop->offloads);
+    return r < 0 ? r : post_box_open(base, loop, &loop->posts);
 }
 
 int weft_loop_new(struct event_base *base, struct weft_loop **ret_loop)
@@ -224,10 +225,12 @@ struct weft_loop *weft_loop_free(struct weft_loop *loop)
 {
     if (!loop)
         return NULL;
+    post_box_close(loop);
     /* What is released below must not schedule anything more. */
     if (loop_of_thread == loop)
         loop_of_thread = NULL;
     callback_drop_all(loop);
+    loop->posts = post_box_free(loop->posts);
     loop->offloads = offload_pool_free(loop->offloads);
     loop->coroutines = coroutine_pool_free(loop->coroutines);
     timer_heap_done(&loop->timers);

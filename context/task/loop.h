@@ -22,6 +22,7 @@ struct loop_item {
 STAILQ_HEAD(loop_items, loop_item);
 
 struct offload_pool;
+struct post_box;
 
 /* Told about the tasks that weft_spawn() starts, in the task's own context: when it was spawned, when it begins, and
  * when its function has returned. Any of them may be NULL. */
@@ -44,6 +45,7 @@ struct weft_loop {
     int64_t timer_armed_us; /* the deadline that timer_event waits for; 0: none */
     struct coroutine_pool *coroutines;
     struct offload_pool *offloads;
+    struct post_box *posts;
     struct weft_task *running;
     LIST_HEAD(, weft_task) tasks; /* all that are alive, the newest first */
     const struct loop_observer *observer;

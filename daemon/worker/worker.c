@@ -11,12 +11,14 @@
 #include <event2/event.h>
 
 #include "context/propagate/libc/child.h"
+#include "context/task/callback.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
 #include "daemon/crash/location.h"
 #include "daemon/job_types.h"
 #include "daemon/process.h"
+#include "daemon/worker/base_lock.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/forked.h"
 #include "daemon/worker/heap.h"
@@ -193,8 +195,11 @@ static struct event_base *new_base(void)
      * plugins are due at once, what is urgent comes between them. */
     if (config && event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER) == 0 &&
         event_config_set_max_dispatch_interval(config, &(struct timeval){.tv_usec = LOOP_SLICE_US}, -1,
-                                               PRIORITY_USUAL) == 0)
+                                               PRIORITY_USUAL) == 0 &&
+        base_lock_install() == 0) {
+        base_lock_expect();
         base = event_base_new_with_config(config);
+    }
     if (config)
         event_config_free(config);
     if (base && event_base_priority_init(base, PRIORITIES) < 0) {
@@ -293,6 +298,8 @@ static void finish(struct worker *worker)
     crash_note_clean_end();
     /* A rotation that comes now concerns this process no more, and is not to end it. */
     process_mask_signals(SIG_BLOCK, (const int[]){SIGUSR1, 0});
+    /* Before the plugins are stopped, which may be what their threads post to. */
+    post_box_close(worker->loop);
     registry_stop(&worker->registry);
     dispatch_done(&worker->dispatch);
     child_forget_all();

@@ -27,7 +27,7 @@ WEFT_API struct weft_loop *weft_loop_free(struct weft_loop *loop);
 WEFT_API int weft_loop_set_offload_threads(struct weft_loop *loop, unsigned threads);
 
 /* The base of this thread's loop, for code that is written for libevent: borrowed, and to be neither run nor freed.
- * NULL: the thread has no loop. */
+ * NULL: the thread has no loop. Under weftd it has libevent's locks: other threads may call event_base_once() on it. */
 WEFT_API struct event_base *weft_loop_base(void);
 
 WEFT_END_DECLS

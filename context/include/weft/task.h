@@ -4,8 +4,8 @@
  * A task runs on a fiber, a stack of its own. While it waits, the event loop runs other tasks and callbacks. Each
  * task starts in the context of the code that spawned it and keeps it across every wait.
  *
- * All functions here belong to the thread that runs the loop, but for those under `Cancellation`, weft_task_ref() and
- * weft_task_unref(). Those marked
+ * All functions here belong to the thread that runs the loop, but for those under `Cancellation`, weft_post(),
+ * weft_task_ref() and weft_task_unref(). Those marked
  * WEFT_MAY_WAIT must be called from a task; elsewhere they fail with -EDEADLK. They give a negative errno and set errno
  * to the same error, so that both `if (r < 0) return r;` and `return -errno;` are right. A task that was cancelled or
  * has run out of time gets -ECANCELED or -ETIME from the wait it is in and from every later one: it is expected to
@@ -113,6 +113,16 @@ WEFT_API int weft_off_cancel(void (*fn)(void *arg), void *arg);
  * weft_offload()'s, -EPERM no loop elsewhere, -EINVAL, -ENOMEM. */
 WEFT_API int weft_call_soon(void (*fn)(void *arg), void *arg);
 WEFT_API int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg);
+
+struct weft_loop;
+
+/* The way back into a loop from any thread: has fn(arg) called on the loop's thread, soon, in the context of this call;
+ * what one thread posts runs in the order in which it was posted. Does not wait. `loop`, which must not be freed
+ * meanwhile, is what weft_loop_new() gave; NULL is the process's: the one that was made first, or, after that was
+ * freed, next. Under weftd that is the worker's. What was accepted is called, at the latest when the loop is freed; it
+ * does not keep event_base_dispatch() from returning. Errors: -EPERM there is no loop yet, or this process is a forked
+ * copy of a worker; -ESHUTDOWN the loop, or the worker, has ended; -EINVAL; -ENOMEM. */
+WEFT_API int weft_post(struct weft_loop *loop, void (*fn)(void *arg), void *arg);
 
 /* A result that a callback will deliver and a task waits for. Zero-initialised or made with weft_future_init();
  * it holds no memory of its own. Completing it a second time is ignored. */
