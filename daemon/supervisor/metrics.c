@@ -29,16 +29,19 @@ static const char *const outcomes[TALLY_OUTCOMES] = {
 
 static const char *const levels[METRICS_LEVELS] = {"debug", "info", "warn", "error"};
 
+/* Where crashes of an enum worker_fault are counted. */
+#define CAUSE_OF(fault) ((size_t)METRICS_FAULT + (size_t)(fault)-1)
+
 static const char *const causes[METRICS_CAUSES] = {
     [METRICS_SIGNAL] = "signal",
     [METRICS_EXIT] = "exit",
     [METRICS_OUT_OF_MEMORY] = "out_of_memory",
-    [METRICS_FAULT + WORKER_STALLED - 1] = "stalled",
-    [METRICS_FAULT + WORKER_FROZEN - 1] = "frozen",
-    [METRICS_FAULT + WORKER_OVERDUE - 1] = "overdue",
-    [METRICS_FAULT + WORKER_TOO_LARGE - 1] = "too_large",
-    [METRICS_FAULT + WORKER_NEVER_READY - 1] = "never_ready",
-    [METRICS_FAULT + WORKER_LATE - 1] = "late",
+    [CAUSE_OF(WORKER_STALLED)] = "stalled",
+    [CAUSE_OF(WORKER_FROZEN)] = "frozen",
+    [CAUSE_OF(WORKER_OVERDUE)] = "overdue",
+    [CAUSE_OF(WORKER_TOO_LARGE)] = "too_large",
+    [CAUSE_OF(WORKER_NEVER_READY)] = "never_ready",
+    [CAUSE_OF(WORKER_LATE)] = "late",
 };
 
 /* ---- Gathering ---- */
@@ -55,7 +58,7 @@ void metrics_note_end(struct metrics *metrics, const struct worker_process *work
     if (!crashed)
         return;
     if (worker->watchdog.fault != WORKER_NO_FAULT)
-        metrics->crashes[METRICS_FAULT + worker->watchdog.fault - 1]++;
+        metrics->crashes[CAUSE_OF(worker->watchdog.fault)]++;
     else if (out_of_memory)
         metrics->crashes[METRICS_OUT_OF_MEMORY]++;
     else

@@ -152,7 +152,7 @@ static int64_t choose_due_us(struct dispatch *dispatch, struct type_limit *limit
     int64_t due_us = limit->due_us + average_us / limit->concurrency + 1;
 
     if (due_us > latest_us)
-        return latest_us - (int64_t)(runner_random(&dispatch->runner) * SEND_BACK_MAX_MS * 500);
+        return latest_us - (int64_t)(runner_random(&dispatch->runner) * (double)SEND_BACK_MAX_MS * 500);
     limit->due_us = due_us > earliest_us ? due_us : earliest_us;
     return limit->due_us;
 }

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "dev")).resolve()
@@ -35,8 +37,10 @@ def key(queue, *rest):
 
 
 def connect(socket, timeout=5.0):
+    """A client that sends nothing twice, as later versions of the library do of their own accord: a job would be there twice,
+    without anybody having noted it."""
     return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape",
-                       socket_timeout=timeout, socket_connect_timeout=timeout)
+                       socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0))
 
 
 def consumers(client, queue):

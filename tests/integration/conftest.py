@@ -5,6 +5,11 @@ import pytest
 from weft import BUILD, ROOT, Redis, Weftd, run
 
 
+def pytest_collection_modifyitems(items):
+    """Those that take longest begin first, so that none of them is what all wait for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture
 def redis(tmp_path):
     server = Redis(tmp_path).start()

@@ -15,6 +15,8 @@ import pytest
 from walk import Fault, Walk
 from weft import SANITIZED, Redis
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("walks")]  # each of them is many at once already
+
 LANES = 8          # walks beside each other: they mostly wait
 SAMPLE = 4         # under a sanitizer: every so manieth boundary
 POLLS = ("claim", "promote", "refresh", "enlist", "roll", "ZRANGE", "ZRANGEBYSCORE", "XINFO CONSUMERS")  # sent again and again

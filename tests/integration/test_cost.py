@@ -5,6 +5,8 @@ import signal
 import socket
 import time
 
+import pytest
+
 from weft import Weftd, key, wait_for
 
 QUEUES = [f"q{number}" for number in range(200)]
@@ -28,6 +30,7 @@ def count_commands(redis):
     return redis.client.info("stats")["total_commands_processed"]
 
 
+@pytest.mark.alone
 def test_idle_node_with_many_queues_asks_redis_for_little(start_weftd, redis, walker):
     start_weftd(queues=[{"name": name} for name in QUEUES], http={"listen": free_port()}, **walker)
     time.sleep(3)  # what a start costs is over

@@ -151,6 +151,7 @@ class Watch(threading.Thread):
 
 # ---- Room ----
 
+@pytest.mark.long
 @pytest.mark.parametrize("job_type", ["mark", "answer", "once_more"])
 @pytest.mark.parametrize("concurrency", [10, 500])
 def test_no_more_jobs_are_unsettled_than_may_be_in_flight(redis, start_weftd, types, tmp_path, job_type, concurrency):
@@ -178,6 +179,7 @@ def test_a_killed_worker_leaves_no_more_to_run_again_than_may_be_in_flight(redis
 
 # ---- What starts soon ----
 
+@pytest.mark.alone
 @pytest.mark.parametrize("jobs, ms", [(100, 20), (20, 100)])
 def test_workers_share_work_that_keeps_the_processor(redis, start_weftd, types, tmp_path, jobs, ms):
     weftd = start_weftd(workers=2, **settings_of(types, tmp_path))

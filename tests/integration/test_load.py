@@ -9,6 +9,8 @@ import pytest
 
 from weft import ROOT, SANITIZED, key, wait_for
 
+pytestmark = pytest.mark.alone
+
 NAMES = ["burn", "nap", "wait_long", "litter"]
 
 

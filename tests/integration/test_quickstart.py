@@ -9,6 +9,8 @@ import pytest
 
 from weft import ROOT, run
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("quickstart")]  # they share what it builds
+
 REQUEST = ["Starting request processing", "Fetching user 123", "Getting permissions for Jane Doe", "Permissions retrieved",
            "Request finished successfully"]
 

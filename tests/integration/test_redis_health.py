@@ -132,6 +132,7 @@ def test_connections_that_redis_ends_are_made_anew(redis, weftd):
     assert_all_is_well(redis, weftd, job)
 
 
+@pytest.mark.long
 def test_connections_that_are_cut_again_and_again_cost_no_job(redis, weftd, proxy):
     jobs = [begin_job(redis, weftd)]
     for i in range(20):
@@ -141,6 +142,7 @@ def test_connections_that_are_cut_again_and_again_cost_no_job(redis, weftd, prox
     assert_all_is_well(redis, weftd, *jobs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["", "delayed", "bodies", "dead", "done", "failed"])
 def test_a_key_of_the_wrong_type_holds_up_only_its_own_queue(redis, proxy, start_weftd, walker, name):
     weftd = start_weftd(proxy.url, **walker, workers=2, queues=[{"name": "good"}, {"name": "bad"}])

@@ -10,12 +10,13 @@ import hashlib
 import os
 import re
 import signal
+import time
 from collections import Counter
 
 from redis.exceptions import ConnectionError as NoConnection, ResponseError
 
 from proxy import CUT, Proxy
-from weft import BUILD, Weftd, is_child, key, wait_for
+from weft import BUILD, Weftd, describe_process, is_child, key, wait_for
 
 # By ID: the type, how often it runs, the attempt that the report names at the end, the state in which it ends.
 JOBS = {
@@ -36,6 +37,7 @@ LARGE = {"j-hold": {"payload": "x" * 300_000}, "j-held": {"payload": "x" * 300_0
 SETTINGS = {"shutdown_timeout": "100ms", "lease": "1h"}  # nothing waits for the lease
 
 LIMIT = 120  # seconds for a step: only what hangs runs into it
+LONG = 30    # seconds after which a step that is not over is worth a look at what every process does
 
 ENQUEUED = "enqueued"
 ENQUEUE_ONCE = """
@@ -194,8 +196,14 @@ class Walk:
                 self.weftd.launch()
 
     def wait(self, predicate, what, healing=True):
+        look_at = time.monotonic() + LONG
+
         def attempt():
+            nonlocal look_at
             assert self.proxy.errors == []
+            if time.monotonic() > look_at:
+                look_at += LIMIT
+                self.note_processes(f"{what}; {self.fault or 'no fault'}; {self.step}")
             if healing:
                 self.heal()
             elif not self.redis.running():
@@ -206,6 +214,14 @@ class Walk:
                 return False
 
         wait_for(attempt, f"{what}; {self.fault or 'no fault'}; {self.step}", timeout=LIMIT)
+
+    def note_processes(self, waiting_for):
+        """Writes down what everybody does whom this waits for."""
+        pids = [*self.weftd.pids(), self.weftd.process.pid, self.redis.process.pid]
+        text = "\n\n".join([f"waiting for this for {LONG} s: {waiting_for}", *map(describe_process, dict.fromkeys(pids))])
+        with open(self.weftd.folder / "processes", "a") as notes:
+            print(text, file=notes)
+        print(text)
 
     def settled(self, *jobs):
         return lambda: all(self.redis.report(job).get("state") == JOBS[job][3] for job in jobs)
@@ -252,7 +268,8 @@ class Walk:
                 self.launch_to_clean_up()
             return self.check()
         except AssertionError as problem:
-            return [str(problem), *self.check()]
+            noted = self.weftd.folder / "processes"
+            return [str(problem), *self.check(), *(noted.read_text().splitlines() if noted.exists() else [])]
         finally:
             for pid in self.weftd.pids():
                 os.kill(pid, signal.SIGKILL)

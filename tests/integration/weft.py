@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "dev")).resolve()
@@ -37,6 +39,23 @@ def run(*command, **options):
     """Runs a command to its end, with its output as text."""
     defaults = {"timeout": PATIENCE} | ({} if "input" in options else {"stdin": subprocess.DEVNULL})
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, **(defaults | options))
+
+
+def describe_process(pid):
+    """What a process is doing, as far as this system tells: for what hangs."""
+    folder, words = Path(f"/proc/{pid}"), []
+    try:
+        status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+        words.append(f"{pid}, child of {status['PPid']}: {(folder / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
+        words.append(", ".join(f"{name} {status[name].strip()}" for name in ("State", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")))
+        for task in sorted((folder / "task").iterdir()):
+            words.append(f"thread {task.name} waits in {(task / 'wchan').read_text()}")
+        words += [f"{link.name} -> {os.readlink(link)}" for link in sorted((folder / "fd").iterdir())]
+    except OSError as error:
+        words.append(f"{pid}: {error}")
+    stacks = run("gdb", "-nx", "-batch", "-p", pid, "-ex", "thread apply all backtrace") if words else None
+    words += [line for line in stacks.stdout.splitlines() if line.startswith(("Thread", "#"))]
+    return "\n".join(words)
 
 
 def is_child(pid):
@@ -127,10 +146,12 @@ class Redis:
 
 
 def connect(socket):
-    """A client whose values are text, whatever bytes they are, and that sends nothing of its own accord."""
+    """A client whose values are text, whatever bytes they are, and that sends nothing of its own accord, nor anything twice:
+    later versions of the library do when a connection breaks, and pause before that."""
     taken = inspect.signature(redis.Redis).parameters
     quiet = {name: None for name in ("lib_name", "lib_version") if name in taken}
-    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape", **quiet)
+    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape",
+                       retry=Retry(NoBackoff(), 0), **quiet)
 
 
 def key(queue, *rest):
