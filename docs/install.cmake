@@ -11,6 +11,8 @@ function(install_page file)
     string(REPLACE "/usr/share/doc/" "${CMAKE_INSTALL_PREFIX}/share/doc/" text "${text}")
     file(WRITE "${BINARY_DIR}/${name}" "${text}")
     file(INSTALL "${BINARY_DIR}/${name}" DESTINATION "${CMAKE_INSTALL_PREFIX}/${MANDIR}/man${section}")
+    # file(INSTALL) adds to what install_manifest.txt will have, but only within the function.
+    set(CMAKE_INSTALL_MANIFEST_FILES "${CMAKE_INSTALL_MANIFEST_FILES}" PARENT_SCOPE)
 endfunction()
 
 # install_documents(FILE...): all of them into one folder. Links between them, and to headers and examples, lead to where
@@ -39,4 +41,5 @@ function(install_documents)
         file(WRITE "${BINARY_DIR}/${name}" "${text}")
         file(INSTALL "${BINARY_DIR}/${name}" DESTINATION "${CMAKE_INSTALL_PREFIX}/${DOCDIR}")
     endforeach()
+    set(CMAKE_INSTALL_MANIFEST_FILES "${CMAKE_INSTALL_MANIFEST_FILES}" PARENT_SCOPE)
 endfunction()

@@ -30,6 +30,8 @@ function(relocate file folder)
     cmake_path(GET file FILENAME name)
     file(WRITE "${BINARY_DIR}/${name}" "${text}")
     file(INSTALL "${BINARY_DIR}/${name}" DESTINATION "${folder}")
+    # file(INSTALL) adds to what install_manifest.txt will have, but only within the function.
+    set(CMAKE_INSTALL_MANIFEST_FILES "${CMAKE_INSTALL_MANIFEST_FILES}" PARENT_SCOPE)
 endfunction()
 
 # The same for a file that is somebody's as soon as it is there: it is kept.
@@ -39,5 +41,6 @@ function(relocate_once file folder)
     cmake_path(GET file FILENAME name)
     if(NOT EXISTS "$ENV{DESTDIR}${sysconfdir}/${below}/${name}")
         relocate("${file}" "${folder}")
+        set(CMAKE_INSTALL_MANIFEST_FILES "${CMAKE_INSTALL_MANIFEST_FILES}" PARENT_SCOPE)
     endif()
 endfunction()

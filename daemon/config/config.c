@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context/cleanup.h"
 #include "daemon/config/defaults.h"
@@ -11,6 +14,34 @@
 #include "daemon/config/walk.h"
 
 #define DEFAULT_PATH "/etc/weft/weftd.yaml"
+
+/* ---- Where it is ---- */
+
+/* Below the prefix that this program was installed to, /usr/local for instance, if there is one; the configuration of
+ * /usr is in the root. On success the path is the caller's. Gives NULL where there is no memory. */
+static char *find_default(void)
+{
+    char program[PATH_MAX];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    char *path;
+
+    program[size > 0 ? size : 0] = '\0';
+    char *name = strrchr(program, '/');
+    if (name)
+        *name = '\0';
+    char *folder = name ? strrchr(program, '/') : NULL;
+    if (!folder || folder == program || (strcmp(folder, "/sbin") != 0 && strcmp(folder, "/bin") != 0))
+        return strdup(DEFAULT_PATH);
+    *folder = '\0';
+    if (strcmp(program, "/usr") == 0)
+        return strdup(DEFAULT_PATH);
+    if (asprintf(&path, "%s" DEFAULT_PATH, program) < 0)
+        return NULL;
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return strdup(DEFAULT_PATH);
+}
 
 /* ---- Loading ---- */
 
@@ -50,13 +81,15 @@ static int fill(struct config_reader *reader)
 
 int config_load(const char *path, struct config **ret_config, char **ret_message)
 {
-    struct config_reader reader = {.file = path ? path : DEFAULT_PATH, .config = calloc(1, sizeof(struct config))};
+    struct config_reader reader = {.config = calloc(1, sizeof(struct config))};
     int r = -ENOMEM;
 
     if (reader.config)
-        reader.config->path = strdup(reader.file);
-    if (reader.config && reader.config->path)
+        reader.config->path = path ? strdup(path) : find_default();
+    if (reader.config && reader.config->path) {
+        reader.file = reader.config->path;
         r = fill(&reader);
+    }
     free(reader.folder);
     if (r < 0) {
         config_free(reader.config);

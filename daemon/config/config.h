@@ -116,7 +116,8 @@ struct config {
     struct queue_options queue_options; /* points into the rest */
 };
 
-/* Reads and checks `path`; NULL: /etc/weft/weftd.yaml. On success `*ret_config` is the caller's, to be given to
+/* Reads and checks `path`; NULL: that of the installation, /etc/weft/weftd.yaml, or the same path
+ * below the prefix that the program lies in, if there is one. On success `*ret_config` is the caller's, to be given to
  * config_free(). On failure `*ret_message` is a sentence for the user, `FILE:LINE:COLUMN: what is wrong, and what would
  * be right`, to be freed; NULL where there was no memory for one. May wait for the disk. Errors: -ENOENT and the like
  * when it cannot be read, -EINVAL, -ENOMEM. */

@@ -6,7 +6,10 @@ from weft import BUILD, ROOT, Redis, Weftd, run
 
 
 def pytest_collection_modifyitems(items):
-    """Those that take longest begin first, so that none of them is what all wait for at the end."""
+    """Those that take longest begin first, so that none of them is what all wait for at the end. One installs at a time."""
+    for item in items:
+        if "installed" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("installed"))
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -25,6 +25,7 @@ def test_list_names_every_test_without_running_any():
     assert names("utf8") == {"unit.utf8"}
 
 
+@pytest.mark.xdist_group("run")  # one build at a time in a folder
 @pytest.mark.parametrize("words", [["utf8"], ["test_utf8"], ["tests/unit/test_utf8.c"], ["unit.utf8", "--repeat", "until-fail:3"]])
 def test_a_name_runs_only_that_test_and_builds_nothing_else(words, tmp_path):
     done = run(RUN, "--no-install", *words, env=os.environ | {"WEFT_RESULTS": str(tmp_path / "results")})

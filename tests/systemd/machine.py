@@ -41,7 +41,10 @@ def what_is_missing():
     if os.geteuid() != 0:
         return "it takes root"
     tried = run("unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "true")
-    return None if tried.returncode == 0 else f"namespaces are not to be had: {tried.stderr.strip()}"
+    if tried.returncode != 0:
+        return f"namespaces are not to be had: {tried.stderr.strip()}"
+    tried = run("unshare", "--mount", "mount", "-t", "tmpfs", "weft-test", "/mnt")
+    return None if tried.returncode == 0 else f"nothing can be mounted: {tried.stderr.strip()}"
 
 
 class Machine:
@@ -50,11 +53,18 @@ class Machine:
         self.root = folder / "root"
         self.console = folder / "console"
         self.nspawn = None
+        self.mounted = False  # `folder` is a file system of its own
 
     # ---- The machine itself ----
 
     def start(self):
         """Lays the overlay and boots."""
+        self.folder.mkdir(exist_ok=True)
+        # What changes cannot lie on an overlay, as the root of most containers is; memory can take it.
+        if run("stat", "--file-system", "--format=%T", self.folder).stdout.strip() == "overlayfs":
+            done = run("mount", "-t", "tmpfs", "weft-test-machine", self.folder)
+            assert done.returncode == 0, done.stderr
+            self.mounted = True
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir(parents=True)
         layers = f"lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work"
@@ -99,6 +109,8 @@ class Machine:
             os.kill(self.pid() or self.nspawn.pid, signal.SIGKILL)
             self.nspawn.wait(PATIENCE)
         run("umount", "--lazy", self.root)
+        if self.mounted:
+            run("umount", "--lazy", self.folder)
 
     # ---- Inside ----
 

@@ -54,7 +54,8 @@ def test_an_upgrade_restarts_instances_and_leaves_a_stopped_service_stopped(mach
     machine.run("systemctl", "start", "weftd@web")
     machine.sh("systemctl disable --now -q weftd")
     before = machine.main_pid("weftd@web")
-    install("weft")
+    said = install("weft")
+    assert "weftd@*" not in said.stdout + said.stderr
     assert machine.property("ActiveState") == "inactive"
     assert machine.property("UnitFileState") == "disabled"
     assert machine.property("ActiveState", "weftd@web") == "active"
@@ -81,7 +82,9 @@ def test_a_removal_stops_it_and_keeps_configuration_and_state(machine, install):
 def test_a_purge_leaves_nothing(machine, install):
     # What earlier tests put there is no part of the package.
     machine.sh("rm -rf /etc/weft/web.yaml /etc/weft/own.yaml /root/plugin /usr/local/lib/weft")
+    machine.sh("systemctl enable -q weftd.socket weftd@web")
     machine.run("apt-get", "purge", "-y", "-q", "weft")
+    assert machine.sh("find /etc/systemd -xtype l -name 'weftd*'").stdout == ""
     found = machine.sh("find / -xdev -ipath '*weft*' -not -path '/tmp/*' -not -path '/var/tmp/*' -not -path '/var/cache/*' "
                        "-not -path '/var/lib/apt/*' -not -path '/etc/systemd/system/weftd*.d*'", check=False).stdout
     # The machine lies over this system, which may have weft's checkout, and more, anywhere.
