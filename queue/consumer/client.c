@@ -265,6 +265,16 @@ void queue_client_note_starting(struct queue_client *client)
     fetch_note_starting(client->fetch);
 }
 
+/* An entry whose outcome is lost counts as never received. */
+static void run_again(struct queue_client *client, size_t queue, const char *entry)
+{
+    struct entry_id id;
+
+    if (entry_id_parse(entry, &id) == 0)
+        entry_set_remove(&client->held, queue, id);
+    fetch_recover(client->fetch);
+}
+
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
 {
     size_t queue = find_queue(client, settlement->job->queue);
@@ -275,7 +285,10 @@ int queue_client_settle(struct queue_client *client, const struct settlement *se
     wake(client);
     if (ownership_take(client->ownership, queue, settlement->job->entry))
         return 0;
-    return settle_add(client->settle, queue, settlement);
+    int r = settle_add(client->settle, queue, settlement);
+    if (r < 0)
+        run_again(client, queue, settlement->job->entry);
+    return r;
 }
 
 int queue_client_report_running(struct queue_client *client, const struct job *job, int64_t started_ms,

@@ -92,7 +92,7 @@ void queue_client_note_starting(struct queue_client *client);
 
 /* Takes the outcome of a job that was handed over; copied, and written to Redis with others in one atomic step soon.
  * Where Redis is away it is kept and written later. A job that somebody else has settled meanwhile stays as it is.
- * Errors: -ENOMEM; -EINVAL: its queue is not one of ours. */
+ * Errors: -ENOMEM: the job comes again, uncharged; -EINVAL: its queue is not one of ours. */
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement) MUST_CHECK;
 
 /* Shows a job that is still running in its report: state `running`, attempt, start, progress. */

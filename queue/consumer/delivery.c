@@ -73,18 +73,18 @@ static size_t read_fields(struct delivery *delivery, const redisReply *list)
     return size;
 }
 
-/* Gives whether a place is taken. An entry for which there is no memory stays pending, and is found again after the
- * next lost connection or by whoever reclaims what this process held. */
-static bool take_message(struct delivery *delivery, size_t queue, const char *entry, struct entry_id id,
-                         const redisReply *list)
+/* Gives 1 if a place is taken, or 0. */
+static int take_message(struct delivery *delivery, size_t queue, const char *entry, struct entry_id id,
+                        const redisReply *list)
 {
     struct message_rejection rejection;
     struct job *job;
     size_t size;
     int r;
 
-    if (reserve_fields(delivery, list->elements / 2) < 0)
-        return false;
+    r = reserve_fields(delivery, list->elements / 2);
+    if (r < 0)
+        return r;
     size = read_fields(delivery, list);
     entry_set_note_bytes(delivery->held, queue, id, size);
     r = message_parse(delivery->keys[queue].queue, entry, delivery->fields, list->elements / 2, time_unix_ms(),
@@ -92,16 +92,18 @@ static bool take_message(struct delivery *delivery, size_t queue, const char *en
     if (r == 0)
         return delivery->events->job(job, queue, delivery->user);
     if (r == -EBADMSG)
-        delivery->events->rejected(entry, &rejection, queue, delivery->user);
-    return false;
+        return delivery->events->rejected(entry, &rejection, queue, delivery->user);
+    return r;
 }
 
-/* What Redis gives as new is run even where an entry of that ID is held already: it has forgotten that it gave it, or
- * somebody has emptied the stream and the ID came up again. */
+/* Gives whether a place is taken. What Redis gives as new is run even where an entry of that ID is held already: it has
+ * forgotten that it gave it, or somebody has emptied the stream and the ID came up again. An entry for which there is
+ * no memory is not held, so that it is found when those are looked for that got lost. */
 static bool take_entry(struct delivery *delivery, size_t queue, const redisReply *reply, bool again)
 {
     const char *entry;
     struct entry_id id;
+    bool added;
     int r;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str)
@@ -110,12 +112,18 @@ static bool take_entry(struct delivery *delivery, size_t queue, const redisReply
     if (entry_id_parse(entry, &id) < 0)
         return false;
     r = entry_set_add(delivery->held, queue, id, delivery->serial);
-    if (r < 0 || (r == 0 && again))
+    if (r == 0 && again)
         return false;
-    if (reply->element[1]->type == REDIS_REPLY_ARRAY)
-        return take_message(delivery, queue, entry, id, reply->element[1]);
-    delivery->events->vanished(entry, queue, delivery->user);
-    return false;
+    added = r == 1;
+    if (r >= 0 && reply->element[1]->type == REDIS_REPLY_ARRAY)
+        r = take_message(delivery, queue, entry, id, reply->element[1]);
+    else if (r >= 0)
+        r = delivery->events->vanished(entry, queue, delivery->user);
+    if (r < 0 && added)
+        entry_set_remove(delivery->held, queue, id);
+    if (r < 0)
+        delivery->missed = true;
+    return r == 1;
 }
 
 /* Only new entries get consecutive serials, and what was taken before is never next to what comes now. */
@@ -157,44 +165,32 @@ void delivery_done(struct delivery *delivery)
 
 /* ---- What becomes of what arrives ---- */
 
-/* A record that does not fit into memory stays pending in Redis, and is found again like one that got lost. */
-static void ignore_shortage(int r)
-{
-    (void)r;
-}
-
-static void settle_unrun(struct delivery_receiver *receiver, struct job *job, size_t queue, enum job_outcome outcome)
-{
-    struct settlement settlement = {.job = job, .outcome = outcome, .due_ms = job->due_ms};
-
-    settlement.error = outcome == JOB_CANCELLED ? "cancelled" : NULL;
-    ignore_shortage(settle_add(receiver->settle, queue, &settlement));
-    job_free(job);
-}
-
-static bool on_job(struct job *job, size_t queue, void *user)
+static int on_job(struct job *job, size_t queue, void *user)
 {
     struct delivery_receiver *receiver = user;
+    struct settlement settlement = {.job = job, .due_ms = job->due_ms};
+    int r;
 
     if (cancel_has(receiver->cancel, queue, job)) {
+        settlement.outcome = JOB_CANCELLED;
+        settlement.error = "cancelled";
+    } else if (job->due_ms > 0) {
+        settlement.outcome = JOB_DELAYED;
+    } else if (receiver->closed) {
+        settlement.outcome = JOB_RETURNED;
+    } else {
+        receiver->handed_over++;
+        receiver->events->job(job, receiver->user);
+        return 1;
+    }
+    r = settle_add(receiver->settle, queue, &settlement);
+    if (r == 0 && settlement.outcome == JOB_CANCELLED)
         receiver->events->discarded(job, receiver->user);
-        settle_unrun(receiver, job, queue, JOB_CANCELLED);
-        return false;
-    }
-    if (job->due_ms > 0) {
-        settle_unrun(receiver, job, queue, JOB_DELAYED);
-        return false;
-    }
-    if (receiver->closed) {
-        settle_unrun(receiver, job, queue, JOB_RETURNED);
-        return false;
-    }
-    receiver->handed_over++;
-    receiver->events->job(job, receiver->user);
-    return true;
+    job_free(job);
+    return r;
 }
 
-static void on_rejected(const char *entry, const struct message_rejection *rejection, size_t queue, void *user)
+static int on_rejected(const char *entry, const struct message_rejection *rejection, size_t queue, void *user)
 {
     struct delivery_receiver *receiver = user;
     struct queue_rejection event = {
@@ -203,16 +199,19 @@ static void on_rejected(const char *entry, const struct message_rejection *rejec
         .queue = receiver->options->queues[queue].name,
         .reason = rejection->reason,
     };
+    int r;
 
-    ignore_shortage(settle_reject(receiver->settle, queue, entry, rejection));
-    receiver->events->rejected(&event, receiver->user);
+    r = settle_reject(receiver->settle, queue, entry, rejection);
+    if (r == 0)
+        receiver->events->rejected(&event, receiver->user);
+    return r;
 }
 
-static void on_vanished(const char *entry, size_t queue, void *user)
+static int on_vanished(const char *entry, size_t queue, void *user)
 {
     struct delivery_receiver *receiver = user;
 
-    ignore_shortage(settle_forget(receiver->settle, queue, entry));
+    return settle_forget(receiver->settle, queue, entry);
 }
 
 const struct delivery_events delivery_receiver_events = {on_job, on_rejected, on_vanished};

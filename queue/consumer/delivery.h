@@ -14,13 +14,15 @@
 #include "queue/redis/reply.h"
 #include "queue/settle/settle.h"
 
+/* Where they give an error, the entry counts as never received. */
 struct delivery_events {
-    /* A job of the queue number `queue`, which becomes the receiver's. Gives whether it takes a place of the room. */
-    bool (*job)(struct job *job, size_t queue, void *user);
+    /* A job of the queue number `queue`, which becomes the receiver's. Gives 1 if it takes a place of the room, or 0.
+     */
+    int (*job)(struct job *job, size_t queue, void *user);
     /* A message that is none. */
-    void (*rejected)(const char *entry, const struct message_rejection *rejection, size_t queue, void *user);
+    int (*rejected)(const char *entry, const struct message_rejection *rejection, size_t queue, void *user);
     /* An entry that somebody has deleted after it was given to us. */
-    void (*vanished)(const char *entry, size_t queue, void *user);
+    int (*vanished)(const char *entry, size_t queue, void *user);
 };
 
 /* The owner fills in what is above the line; the rest is zero at first. */
@@ -35,6 +37,7 @@ struct delivery {
     size_t capacity;
     size_t largest;  /* message lately, in bytes; at first as large as one may be */
     uint64_t serial; /* of the last entry */
+    bool missed;     /* there was no memory for some, which Redis still has down as ours; the owner sees to that */
 };
 
 /* The number of entries in the reply to a read: of one queue, or of several. */

@@ -56,7 +56,7 @@ struct fetch {
 
     enum fetch_state state;
     bool stopped;
-    bool recover;        /* an earlier connection may have lost something */
+    bool recover;        /* something may have got lost, with an earlier connection or because memory was short */
     bool groupless;      /* a queue could not be read because it has no group */
     size_t capacity;     /* jobs that may be in this process, or asked for */
     size_t forgiven;     /* jobs in this process that do not count */
@@ -126,6 +126,15 @@ static void make_groups(struct fetch *fetch)
         set_timer(fetch);
 }
 
+/* Looking for what got lost begins with the groups. Where the last time was a moment ago, fetch_continue() sees to it.
+ */
+void fetch_recover(struct fetch *fetch)
+{
+    fetch->recover = true;
+    if (fetch->state == FETCH_READY)
+        make_groups(fetch);
+}
+
 void fetch_leave_alone(struct fetch *fetch, size_t queue)
 {
     read_scheduler_leave_alone(fetch->scheduler, queue, time_steady_ms() + UNHEALTHY_MS);
@@ -167,6 +176,14 @@ static void note_arrived(struct fetch *fetch, unsigned places)
         fetch->arrived_us = time_steady_us();
     fetch->unstarted += places;
     fetch->arrived += places;
+}
+
+static void recover_missed(struct fetch *fetch)
+{
+    if (!fetch->delivery.missed)
+        return;
+    fetch->delivery.missed = false;
+    fetch_recover(fetch);
 }
 
 static void hand_over(struct fetch *fetch, const redisReply *reply)
@@ -243,6 +260,7 @@ static void on_read(struct redis_request *request, const redisReply *reply)
     }
     note_amounts(fetch, read, reply);
     hand_over(fetch, reply);
+    recover_missed(fetch);
     fetch->target->wake(fetch->target->user);
 }
 
@@ -382,6 +400,7 @@ static void finish_recovery(bool complete, void *user)
     entry_set_remember(fetch->target->held, false);
     set_state(fetch, FETCH_READY);
     fetch->recover = !complete;
+    recover_missed(fetch);
     fetch->target->wake(fetch->target->user);
 }
 

@@ -3,8 +3,8 @@
  * is room for, and no more than are likely to start soon, so that other workers have the rest. While there is work it
  * reads without blocking; when there is none, it waits inside Redis.
  *
- * What it hands over belongs to this consumer from then on. After a lost connection it looks for entries that Redis
- * has given us but that never arrived.
+ * What it hands over belongs to this consumer from then on. After a lost connection, and where memory was short, it
+ * looks for entries that Redis has given us but that never arrived.
  */
 #pragma once
 
@@ -60,6 +60,9 @@ void fetch_continue(struct fetch *fetch);
  * number of blocking reads so far. */
 bool fetch_is_blocked(const struct fetch *fetch);
 size_t fetch_count_waits(const struct fetch *fetch);
+
+/* Looks for entries that Redis has down as ours and that are not held. */
+void fetch_recover(struct fetch *fetch);
 
 /* Does not read a queue for a while. */
 void fetch_leave_alone(struct fetch *fetch, size_t queue);

@@ -56,6 +56,9 @@ target_link_options(test_config_no_memory PRIVATE
 weft_unit_test(queue_parts weft_queue weft_context)
 weft_unit_test(queue_settle weft_queue weft_context PkgConfig::HIREDIS)
 weft_unit_test(queue_fetch weft_queue weft_context PkgConfig::HIREDIS)
+weft_unit_test(queue_no_memory weft_queue weft_context PkgConfig::HIREDIS)
+target_link_options(test_queue_no_memory PRIVATE
+    -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup)
 weft_unit_test(queue_health weft_queue weft_context PkgConfig::HIREDIS)
 weft_unit_test(health weft_queue PkgConfig::HIREDIS)
 weft_unit_test(queue_connection weft_queue weft_context PkgConfig::HIREDIS)
