@@ -1,12 +1,15 @@
 /* Runs, scopes and captured contexts: everything that makes a context current, and takes it away again. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <weft/context.h>
 #include <weft/log.h>
 
 #include "context/current.h"
+#include "context/fork_lock.h"
 #include "context/frame.h"
 #include "context/machinery.h"
 #include "context/name.h"
@@ -85,26 +88,96 @@ const char *(weft_get)(const char *name)
     return find(name, &found) ? found.text : NULL;
 }
 
-/* A literal's bytes do not change, and what a frame with the same serial holds does not either. */
-const char *weft_get_literal_(const char *name)
-{
-    enum { LITERALS = 32 };
-    static _Thread_local struct {
-        const char *name;
+/* What a thread remembers of the names that are written in the code, by their addresses. A literal's bytes do not
+ * change while it is loaded, and what a frame with the same serial holds does not either. */
+enum { LITERALS = 32 };
+
+struct literals {
+    struct {
+        const char *name; /* NULL: nothing. Another thread may set it to that */
         uint64_t serial;
         const char *value;
     } remembered[LITERALS];
+    bool is_listed;
+    LIST_ENTRY(literals) everywhere;
+};
+
+static _Thread_local struct literals literals;
+
+/* Those of all threads. */
+static LIST_HEAD(, literals) literals_everywhere;
+static pthread_mutex_t literals_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t literals_once = PTHREAD_ONCE_INIT;
+static pthread_key_t literals_key;
+static bool literals_have_key;
+
+FORK_LOCK(literals_lock, FORK_LOCK_INNER);
+
+/* When its thread ends. */
+static void unlist(void *arg)
+{
+    struct literals *ended = arg;
+
+    (void)pthread_mutex_lock(&literals_lock);
+    LIST_REMOVE(ended, everywhere);
+    (void)pthread_mutex_unlock(&literals_lock);
+    ended->is_listed = false;
+}
+
+static void make_key(void)
+{
+    literals_have_key = pthread_key_create(&literals_key, unlist) == 0;
+}
+
+/* Gives false where a thread's end could not be noticed: then nothing may be remembered. */
+static bool list(void)
+{
+    if (literals.is_listed)
+        return true;
+    (void)pthread_once(&literals_once, make_key);
+    if (!literals_have_key || pthread_setspecific(literals_key, &literals) != 0)
+        return false;
+    (void)pthread_mutex_lock(&literals_lock);
+    LIST_INSERT_HEAD(&literals_everywhere, &literals, everywhere);
+    (void)pthread_mutex_unlock(&literals_lock);
+    literals.is_listed = true;
+    return true;
+}
+
+void current_forget_literals(void)
+{
+    struct literals *each;
+
+    (void)pthread_mutex_lock(&literals_lock);
+    LIST_FOREACH (each, &literals_everywhere, everywhere)
+        for (size_t i = 0; i < LITERALS; i++)
+            __atomic_store_n(&each->remembered[i].name, NULL, __ATOMIC_RELAXED);
+    (void)pthread_mutex_unlock(&literals_lock);
+}
+
+static const char *look_up_literal(const char *name, uint64_t serial, size_t place)
+{
+    const char *value = (weft_get)(name);
+
+    if (!list())
+        return value;
+    literals.remembered[place].serial = serial;
+    literals.remembered[place].value = value;
+    __atomic_store_n(&literals.remembered[place].name, name, __ATOMIC_RELAXED);
+    return value;
+}
+
+const char *weft_get_literal_(const char *name)
+{
     const struct weft_context *context = current_state.context;
 
     if (!context)
         return NULL;
     size_t place = ((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15)) >> 59;
-    if (remembered[place].name != name || remembered[place].serial != context->serial) {
-        remembered[place].name = name;
-        remembered[place].serial = context->serial;
-        remembered[place].value = (weft_get)(name);
-    }
-    return remembered[place].value;
+    if (__atomic_load_n(&literals.remembered[place].name, __ATOMIC_RELAXED) != name ||
+        literals.remembered[place].serial != context->serial)
+        return look_up_literal(name, context->serial, place);
+    return literals.remembered[place].value;
 }
 
 const void *weft_get_bytes(const char *name, size_t *ret_size)

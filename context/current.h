@@ -87,6 +87,10 @@ static inline void current_leave(const struct current *saved)
  */
 void current_release(void (*release)(void *pointer), void *pointer);
 
+/* Another literal may be at the address of one that was seen: what weft_get() remembers is forgotten, on all threads.
+ */
+void current_forget_literals(void);
+
 /* Sets one of weft's own values, which weft_set() refuses, in the current context; a NULL value unsets. Errors as
  * weft_set(). */
 int current_set_own(const char *name, const char *value);

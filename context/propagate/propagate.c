@@ -1,6 +1,7 @@
 #include "context/propagate/propagate.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "context/fork_lock.h"
+#include "context/macros.h"
 
 /* ---- The functions behind the wrappers ---- */
 
@@ -30,7 +32,7 @@ static int search_in(struct dl_phdr_info *info, size_t size, void *arg)
     if (!library)
         return 0;
     void *function = dlsym(library, search->name);
-    (void)dlclose(library);
+    propagate_close(library);
     if (!function || !dladdr((void *)(uintptr_t)propagate_real, &own) || !dladdr(function, &candidate) ||
         own.dli_fbase == candidate.dli_fbase)
         return 0;
@@ -70,7 +72,8 @@ int propagate_event_del(struct event *event)
 enum { OBJECTS_MAX = 64 };
 
 struct object {
-    uintptr_t begin, end;
+    uintptr_t begin;
+    uintptr_t end; /* as `begin`: it has been unloaded */
     bool is_exempt;
 };
 
@@ -85,12 +88,13 @@ FORK_LOCK(known.lock, FORK_LOCK_INNER);
 
 static bool is_in(const struct object *object, uintptr_t address)
 {
-    return address - object->begin < object->end - object->begin;
+    return address - object->begin < __atomic_load_n(&object->end, __ATOMIC_RELAXED) - object->begin;
 }
 
 struct question {
     uintptr_t address;
     struct object answer;
+    char path[PATH_MAX];
 };
 
 static int answer(struct dl_phdr_info *info, size_t size, void *arg)
@@ -112,11 +116,36 @@ static int answer(struct dl_phdr_info *info, size_t size, void *arg)
     }
     if (!is_in(&object, question->address))
         return 0;
-    const char *slash = strrchr(info->dlpi_name, '/');
-    const char *file = slash ? slash + 1 : info->dlpi_name;
-    object.is_exempt = strncmp(file, "libevent", strlen("libevent")) == 0;
     question->answer = object;
+    (void)snprintf(question->path, sizeof(question->path), "%s", info->dlpi_name ? info->dlpi_name : "");
     return 1;
+}
+
+/* One function of each of libevent's libraries that no other library defines. */
+static const char *const libevent_functions[] = {
+    "event_base_new",
+    "evhttp_new",
+    "evthread_use_pthreads",
+    "bufferevent_openssl_filter_new",
+    "bufferevent_mbedtls_filter_new",
+};
+
+/* A library is libevent's if it defines what libevent defines, whatever its file is called. The executable is never. */
+static bool is_libevent(const struct question *question)
+{
+    bool found = false;
+    void *library = *question->path ? dlopen(question->path, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+
+    if (!library)
+        return false;
+    for (size_t i = 0; i < ELEMENTS(libevent_functions) && !found; i++) {
+        /* The library's own, or one of a library that it needs. */
+        uintptr_t function = (uintptr_t)dlsym(library, libevent_functions[i]);
+
+        found = function && is_in(&question->answer, function);
+    }
+    propagate_close(library);
+    return found;
 }
 
 /* Readers take no lock: an object is complete before it is counted. */
@@ -127,8 +156,12 @@ static void remember(const struct object *object)
     while (place < known.count && known.objects[place].begin != object->begin)
         place++;
     if (place < known.count) {
-        if (object->is_exempt)
-            __atomic_store_n(&known.objects[place].is_exempt, true, __ATOMIC_RELAXED);
+        struct object *old = &known.objects[place];
+        bool is_another = old->end != object->end;
+
+        if (object->is_exempt || is_another)
+            __atomic_store_n(&old->is_exempt, object->is_exempt, __ATOMIC_RELAXED);
+        __atomic_store_n(&old->end, object->end, __ATOMIC_RELAXED);
     } else if (place < OBJECTS_MAX) {
         known.objects[place] = *object;
         __atomic_store_n(&known.count, place + 1, __ATOMIC_RELEASE);
@@ -144,6 +177,19 @@ void propagate_exempt(const void *address)
         return;
     question.answer.is_exempt = true;
     remember(&question.answer);
+}
+
+void propagate_forget_unloaded(void)
+{
+    (void)pthread_mutex_lock(&known.lock);
+    for (unsigned i = 0; i < known.count; i++) {
+        struct question question = {.address = known.objects[i].begin};
+
+        if (dl_iterate_phdr(answer, &question) == 0 || question.answer.begin != known.objects[i].begin ||
+            question.answer.end != known.objects[i].end)
+            __atomic_store_n(&known.objects[i].end, known.objects[i].begin, __ATOMIC_RELAXED);
+    }
+    (void)pthread_mutex_unlock(&known.lock);
 }
 
 bool propagate_exempts(const void *callback)
@@ -164,6 +210,7 @@ bool propagate_exempts(const void *callback)
     struct question question = {.address = address};
     if (dl_iterate_phdr(answer, &question) == 0)
         return false;
+    question.answer.is_exempt = is_libevent(&question);
     remember(&question.answer);
     return question.answer.is_exempt;
 }

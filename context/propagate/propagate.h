@@ -42,6 +42,12 @@ bool propagate_exempts(const void *callback);
 /* From now on all callbacks in the executable or shared object that `address` is in are infrastructure's. */
 void propagate_exempt(const void *address);
 
+/* Some shared object may have been unloaded: what is known of it is not true of another one at its address. */
+void propagate_forget_unloaded(void);
+
+/* dlclose() of libc, for a handle that keeps nothing loaded. */
+void propagate_close(void *library);
+
 /* Whether what is scheduled now is to be followed: inside a context, for a callback that is not exempt. */
 static inline bool propagate_follows(const void *callback)
 {
