@@ -317,6 +317,18 @@ void weft_scope_begin(struct weft_scope *scope)
     current_state.writable = true;
 }
 
+void weft_scope_begin_in(struct weft_scope *scope, struct weft_context *context)
+{
+    struct weft_context *outer = current_state.context;
+
+    weft_scope_begin(scope);
+    /* Without a scope nothing would bring the outer context back. */
+    if (scope->serial == SERIAL_OF_SEALED)
+        return;
+    current_state.context = weft_context_ref(context);
+    (void)weft_context_unref(outer);
+}
+
 int weft_scope_end(struct weft_scope *scope)
 {
     if (!scope)

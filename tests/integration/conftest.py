@@ -58,8 +58,8 @@ def compile_plugin(tmp_path):
     """Compiles C source against the headers of the tree and gives the plugin's path."""
     def build(name, source, *flags):
         (tmp_path / f"{name}.c").write_text(source)
-        done = run("cc", *flags, "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
-                   f"-I{ROOT}/handlers/include", "-o", tmp_path / f"{name}.so", tmp_path / f"{name}.c")
+        done = run("cc", "-shared", "-fPIC", "-std=gnu17", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/context/include",
+                   f"-I{ROOT}/handlers/include", "-o", tmp_path / f"{name}.so", tmp_path / f"{name}.c", *flags)
         assert done.returncode == 0, done.stderr
         return tmp_path / f"{name}.so"
 

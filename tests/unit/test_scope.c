@@ -205,6 +205,48 @@ static void a_scope_cannot_be_ended_from_another_thread(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* ---- Scopes in a captured context ---- */
+
+static int capture_it(void *arg)
+{
+    *(struct weft_context **)arg = weft_capture();
+    return 0;
+}
+
+static int go_in_and_out(void *arg)
+{
+    struct weft_context *other = arg;
+    struct weft_scope scope, inner;
+
+    weft_scope_begin_in(&scope, other);
+    EXPECT_TEXT(weft_get("user"), "other");
+    EXPECT_EQUAL(weft_set("user", "changed"), 0);
+    weft_scope_begin_in(&inner, NULL);
+    EXPECT(weft_capture() == NULL);
+    EXPECT_EQUAL(weft_set("user", "at the root"), 0);
+    EXPECT_EQUAL(weft_scope_end(&inner), 0);
+    EXPECT_TEXT(weft_get("user"), "changed");
+    EXPECT_EQUAL(weft_scope_end(&scope), 0);
+    EXPECT_TEXT(weft_get("user"), "own");
+    EXPECT_EQUAL(weft_scope_end(&scope), -EINVAL);
+    return 0;
+}
+
+static void a_scope_may_be_in_another_context(void **state)
+{
+    struct weft_context *other = NULL;
+    struct weft_scope scope;
+
+    (void)state;
+    EXPECT_EQUAL(weft_run_with("user", "other", capture_it, &other), 0);
+    EXPECT_EQUAL(weft_run_with("user", "own", go_in_and_out, other), 0);
+    weft_scope_begin_in(&scope, other);
+    other = weft_context_unref(other);
+    EXPECT_TEXT(weft_get("user"), "other");
+    EXPECT_EQUAL(weft_scope_end(&scope), 0);
+    EXPECT(weft_capture() == NULL);
+}
+
 /* ---- Forgotten scopes ---- */
 
 static int forget(void *arg)
@@ -277,6 +319,7 @@ int main(void)
         EXPECT_TEST(set_in_a_scope_at_the_root_is_undone_at_its_end),
         EXPECT_TEST(scopes_nest_and_end_once),
         EXPECT_TEST(scopes_ended_in_any_order_leave_what_was_before),
+        EXPECT_TEST(a_scope_may_be_in_another_context),
         EXPECT_TEST(a_scope_of_a_block_ends_however_the_block_is_left),
         EXPECT_TEST(a_scope_cannot_be_ended_from_an_inner_run),
         EXPECT_TEST(a_scope_cannot_be_ended_from_another_task),
