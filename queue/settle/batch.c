@@ -1,5 +1,6 @@
 #include "queue/settle/batch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -56,12 +57,83 @@ int batch_clear(struct batch *batch)
     return is_complete(batch) ? 0 : -ENOMEM;
 }
 
-int batch_end(struct batch *batch)
+/* The lists are complete but for their lengths. */
+static void write_lengths(struct batch *batch)
 {
     msgpack_end_array(&batch->entries, 0, batch->done_count);
     msgpack_end_array(&batch->values, 0, batch->done_count * DONE_VALUES);
     msgpack_end_array(&batch->others, 0, batch->other_count);
+}
+
+int batch_end(struct batch *batch)
+{
+    write_lengths(batch);
     return is_complete(batch) ? 0 : -ENOMEM;
+}
+
+struct batch_record *batch_find(struct batch *batch, long long number)
+{
+    bool done = number <= (long long)batch->done_count;
+    long long place = done ? number : number - (long long)batch->done_count;
+
+    for (size_t i = 0; i < batch->record_count; i++)
+        if (batch->records[i].done == done && --place == 0)
+            return &batch->records[i];
+    return NULL;
+}
+
+size_t batch_count_outcomes(const struct batch *batch)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < batch->record_count; i++)
+        count += batch->records[i].outcome;
+    return count;
+}
+
+/* Where the records of a list are moved to, to close the gaps. */
+struct shift {
+    struct msgpack *msgpack;
+    size_t from;
+    size_t to;
+};
+
+static void shift_bytes(struct shift *shift, size_t size, bool kept)
+{
+    if (kept) {
+        memmove(shift->msgpack->bytes + shift->to, shift->msgpack->bytes + shift->from, size);
+        shift->to += size;
+    }
+    shift->from += size;
+}
+
+void batch_keep(struct batch *batch, const bool *kept)
+{
+    const size_t begin = MSGPACK_ARRAY_HEADER_SIZE;
+    struct shift entries = {&batch->entries, begin, begin};
+    struct shift values = {&batch->values, begin, begin};
+    struct shift others = {&batch->others, begin, begin};
+    size_t count = 0;
+
+    assert(is_complete(batch));
+    batch->done_count = 0;
+    batch->other_count = 0;
+    for (size_t i = 0; i < batch->record_count; i++) {
+        struct batch_record record = batch->records[i];
+
+        shift_bytes(record.done ? &entries : &others, record.size, kept[i]);
+        shift_bytes(&values, record.values_size, kept[i]);
+        if (!kept[i])
+            continue;
+        batch->records[count++] = record;
+        batch->done_count += record.done;
+        batch->other_count += !record.done;
+    }
+    batch->record_count = count;
+    msgpack_truncate(&batch->entries, entries.to);
+    msgpack_truncate(&batch->values, values.to);
+    msgpack_truncate(&batch->others, others.to);
+    write_lengths(batch);
 }
 
 static struct mark mark_batch(const struct batch *batch)

@@ -56,6 +56,16 @@ bool batch_is_full(const struct batch *batch);
 /* Ends the lists; nothing can be added until the batch is cleared. Errors: -ENOMEM: the batch is not complete. */
 int batch_end(struct batch *batch) MUST_CHECK;
 
+/* The record that settle.lua calls number `number`: it counts, from 1 on, those of `entries` and then those of
+ * `others`. NULL: there is none. */
+struct batch_record *batch_find(struct batch *batch, long long number);
+
+/* How many of the records settle an entry. */
+size_t batch_count_outcomes(const struct batch *batch);
+
+/* Takes all records but those that are `kept`, a flag for each of them, out of a batch that has been ended. */
+void batch_keep(struct batch *batch, const bool *kept);
+
 /* These add a record. Errors: -ENOMEM, and then nothing has been added. */
 int batch_add_settlement(struct batch *batch, struct batch_style *style,
                          const struct settlement *settlement) MUST_CHECK;

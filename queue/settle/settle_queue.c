@@ -4,7 +4,35 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <weft/log.h>
+
 #define SPARES_MAX 8
+
+#define FROM(state_) (1U << (state_))
+
+static const struct {
+    const char *name;
+    unsigned from; /* the states that it may follow */
+} states[] = {
+    [BATCH_SPARE] = {"taken", FROM(BATCH_SENT)},
+    [BATCH_OPEN] = {"open", FROM(BATCH_SPARE)},
+    [BATCH_READY] = {"ready", FROM(BATCH_OPEN) | FROM(BATCH_SENT) | FROM(BATCH_RESTING)},
+    [BATCH_SENT] = {"sent", FROM(BATCH_READY)},
+    [BATCH_RESTING] = {"refused", FROM(BATCH_SENT)},
+};
+
+void pending_batch_set_state(struct pending_batch *batch, enum pending_batch_state state)
+{
+    struct settle_queue *settle_queue = batch->settle_queue;
+
+    assert(states[state].from & FROM(batch->state));
+    assert(batch->state != BATCH_SENT || settle_queue->in_flight > 0);
+    settle_queue->in_flight -= batch->state == BATCH_SENT;
+    settle_queue->in_flight += state == BATCH_SENT;
+    batch->state = state;
+    weft_debug("queue %s: a batch of %zu outcomes and reports is %s", settle_queue->keys->queue,
+               batch->content.record_count, states[state].name);
+}
 
 static struct pending_batch *free_batch(struct pending_batch *batch)
 {
@@ -14,24 +42,12 @@ static struct pending_batch *free_batch(struct pending_batch *batch)
     return NULL;
 }
 
-/* Memory that one huge result needed is not kept. */
-static void spare_batch(struct pending_batch_spares *spares, struct pending_batch *batch)
-{
-    if (spares->count == SPARES_MAX || batch->content.others.capacity > BATCH_BYTES_MAX) {
-        free_batch(batch);
-        return;
-    }
-    batch->next = spares->first;
-    spares->first = batch;
-    spares->count++;
-}
-
 static struct pending_batch *take_spare(struct pending_batch_spares *spares)
 {
-    struct pending_batch *batch = spares->first;
+    struct pending_batch *batch = TAILQ_FIRST(&spares->batches);
 
     if (batch) {
-        spares->first = batch->next;
+        TAILQ_REMOVE(&spares->batches, batch, entry);
         spares->count--;
     } else {
         batch = calloc(1, sizeof(*batch));
@@ -43,29 +59,19 @@ static struct pending_batch *take_spare(struct pending_batch_spares *spares)
 
 int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **ret_batch)
 {
-    struct pending_batch *batch = settle_queue->last;
+    struct pending_batch *batch = TAILQ_LAST(&settle_queue->batches, pending_batches);
 
-    if (batch && !batch->ended && !batch->refused && !batch_is_full(&batch->content)) {
-        *ret_batch = batch;
-        return 0;
+    if (!batch || batch->state != BATCH_OPEN || batch_is_full(&batch->content)) {
+        batch = take_spare(settle_queue->spares);
+        if (!batch)
+            return -ENOMEM;
+        batch->settle_queue = settle_queue;
+        batch->verdict = BATCH_UNDECIDED;
+        batch->adjacent = true;
+        batch->kept = 0;
+        pending_batch_set_state(batch, BATCH_OPEN);
+        TAILQ_INSERT_TAIL(&settle_queue->batches, batch, entry);
     }
-    batch = take_spare(settle_queue->spares);
-    if (!batch)
-        return -ENOMEM;
-    batch->settle_queue = settle_queue;
-    batch->next = NULL;
-    batch->adjacent = true;
-    batch->sent = false;
-    batch->ended = false;
-    batch->refused = false;
-    batch->reduced = false;
-    batch->resting = false;
-    batch->kept = 0;
-    if (settle_queue->last)
-        settle_queue->last->next = batch;
-    else
-        settle_queue->first = batch;
-    settle_queue->last = batch;
     *ret_batch = batch;
     return 0;
 }
@@ -73,64 +79,49 @@ int settle_queue_open(struct settle_queue *settle_queue, struct pending_batch **
 void pending_batch_remove(struct pending_batch *batch)
 {
     struct settle_queue *settle_queue = batch->settle_queue;
-    struct pending_batch *before = NULL;
+    struct pending_batch_spares *spares = settle_queue->spares;
 
-    assert(!batch->sent);
-    for (struct pending_batch *other = settle_queue->first; other != batch; other = other->next)
-        before = other;
-    if (before)
-        before->next = batch->next;
-    else
-        settle_queue->first = batch->next;
-    if (settle_queue->last == batch)
-        settle_queue->last = before;
+    pending_batch_set_state(batch, BATCH_SPARE);
+    TAILQ_REMOVE(&settle_queue->batches, batch, entry);
     if (settle_queue->blamed == batch)
         settle_queue->blamed = NULL;
-    if (batch->refused && --settle_queue->refused == 0)
+    if (batch->verdict != BATCH_UNDECIDED && --settle_queue->refused == 0)
         health_clear_problem(&settle_queue->health);
     settle_queue->kept -= batch->kept;
-    spare_batch(settle_queue->spares, batch);
+    /* Memory that one huge result needed is not kept. */
+    if (spares->count == SPARES_MAX || batch->content.others.capacity > BATCH_BYTES_MAX) {
+        free_batch(batch);
+        return;
+    }
+    TAILQ_INSERT_HEAD(&spares->batches, batch, entry);
+    spares->count++;
 }
 
-bool pending_batch_refuse(struct pending_batch *batch)
+bool pending_batch_refuse(struct pending_batch *batch, const bool *kept)
 {
     struct settle_queue *settle_queue = batch->settle_queue;
 
-    if (!batch->refused)
-        settle_queue->refused++;
-    batch->refused = true;
-    batch->resting = true;
+    settle_queue->refused += batch->verdict == BATCH_UNDECIDED;
+    if (kept) {
+        batch_keep(&batch->content, kept);
+        batch->adjacent = false;
+        batch->verdict = BATCH_REDUCED;
+    } else if (batch->verdict == BATCH_UNDECIDED) {
+        batch->verdict = BATCH_REFUSED;
+    }
+    settle_queue->kept -= batch->kept;
+    batch->kept = batch_count_outcomes(&batch->content);
+    settle_queue->kept += batch->kept;
+    pending_batch_set_state(batch, BATCH_RESTING);
     if (!settle_queue->blamed)
         settle_queue->blamed = batch;
-    settle_queue_count_kept(batch);
     return settle_queue->blamed == batch;
 }
 
-void settle_queue_count_kept(struct pending_batch *batch)
+void pending_batches_free(struct pending_batches *batches)
 {
-    batch->settle_queue->kept -= batch->kept;
-    batch->kept = 0;
-    for (size_t i = 0; i < batch->content.record_count; i++)
-        batch->kept += batch->content.records[i].outcome;
-    batch->settle_queue->kept += batch->kept;
-}
-
-static void free_batches(struct pending_batch *batch)
-{
-    while (batch) {
-        struct pending_batch *next = batch->next;
-
+    for (struct pending_batch *batch; (batch = TAILQ_FIRST(batches)) != NULL;) {
+        TAILQ_REMOVE(batches, batch, entry);
         free_batch(batch);
-        batch = next;
     }
-}
-
-void settle_queue_done(struct settle_queue *settle_queue)
-{
-    free_batches(settle_queue->first);
-}
-
-void pending_batch_spares_done(struct pending_batch_spares *spares)
-{
-    free_batches(spares->first);
 }
