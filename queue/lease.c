@@ -10,7 +10,7 @@
 #include "context/container.h"
 #include "context/time.h"
 #include "queue/enlist.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 /* A range of pending entries that is always empty. Reading it is what Redis, of all versions, takes for a sign of life;
  * a read that blocks is one only when it begins. */

@@ -12,7 +12,7 @@
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
-#include "queue/consumer/cancel.h"
+#include "queue/consumer/control.h"
 
 #define PAUSE_MS 50
 #define SEARCHES 4 /* of the stream, until a job counts as unknown */

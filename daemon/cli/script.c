@@ -1,7 +1,7 @@
 #include "daemon/cli/script.h"
 
 #include "daemon/cli/problem.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 redisReply *script_call(struct session *session, int type, const struct queue_script *script,
                         const struct queue_keys *keys, const char *const *arguments, size_t count)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/consumer/cancel.h"
+#include "queue/consumer/control.h"
 #include "queue/consumer/delivery.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "queue/consumer/cancel.h"
+#include "queue/consumer/control.h"
 #include "queue/consumer/client.h"
 #include "queue/entry.h"
 #include "queue/keys.h"

@@ -8,7 +8,7 @@
 
 #include "context/container.h"
 #include "context/name.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 struct inquiry_read {
     struct redis_request request;

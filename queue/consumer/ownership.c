@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "context/container.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 #define LOOK_MAX 150 /* entries a call: the script works on one after the other, and Redis on nothing else */
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "context/container.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 struct release_call {
     struct script_call call;

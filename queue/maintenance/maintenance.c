@@ -14,7 +14,7 @@
 #include "queue/maintenance/reaper.h"
 #include "queue/maintenance/sample.h"
 #include "queue/redis/connection.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 #include "queue/settle/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */

@@ -13,7 +13,7 @@
 #include "queue/consumer_name.h"
 #include "queue/enlist.h"
 #include "queue/lease.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 /* ---- What is to be given back ---- */
 

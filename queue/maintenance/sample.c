@@ -6,7 +6,7 @@
 
 #include "context/container.h"
 #include "context/time.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 enum { FIGURES = 5 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "context/container.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 #include "queue/settle/settle_queue.h"
 
 /* Redis works on one batch while the next is on its way; more bring nothing. */

@@ -20,7 +20,7 @@
 #include "context/macros.h"
 #include "queue/keys.h"
 #include "queue/redis/health.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 #include "queue/settle/batch.h"
 
 enum pending_batch_state {

@@ -1,5 +1,5 @@
 /* Cancelling in Redis and in a worker's client: what waits is taken off, what runs is told, what arrives is not run. */
-#include "queue/consumer/cancel.h"
+#include "queue/consumer/control.h"
 #include "queue/scripts/scripts.h"
 #include "tests/unit/queue_support.h"
 

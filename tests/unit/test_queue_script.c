@@ -1,6 +1,6 @@
 /* A script that Redis does not know is called once more, with its source, without the caller hearing of it. */
 #include "context/container.h"
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 #include "tests/unit/lease_support.h"
 
 struct caller {

@@ -1,4 +1,4 @@
-#include "queue/redis/script.h"
+#include "queue/redis/call.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "queue/consumer/cancel.h"
+#include "queue/consumer/control.h"
 
 #include <assert.h>
 #include <errno.h>
