@@ -1,81 +1,86 @@
 #include "queue/group.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <assert.h>
 
 #include "context/container.h"
 
-struct group_request {
-    struct redis_request request;
-    struct group_maker *maker;
-    size_t queue;
-};
+/* ---- Making ---- */
 
-struct group_maker {
-    struct queue_link link;
-    const struct group_events *events;
-    void *user;
-    struct command command;
-    size_t outstanding;
-    struct group_request requests[];
-};
-
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void write_create(const struct queue_calls *calls, size_t queue, struct command *command)
 {
-    const struct group_request *made = container_of(request, struct group_request, request);
-    struct group_maker *maker = made->maker;
+    command_start(command, "XGROUP", "CREATE", calls->link.keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
+                  "MKSTREAM", NULL);
+}
 
-    maker->outstanding--;
+static void on_created(struct queue_calls *calls, size_t queue, const redisReply *reply)
+{
+    struct group_maker *maker = container_of(calls, struct group_maker, calls);
+
     if (!reply)
         return;
-    if (reply_blames_server(reply)) {
-        redis_fail(maker->link.redis, reply->str);
-        return;
-    }
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP") && maker->events->refused)
-        maker->events->refused(made->queue, reply, maker->user);
-    if (maker->outstanding == 0 && maker->events->answered && redis_is_up(maker->link.redis))
+        maker->events->refused(queue, reply, maker->user);
+    if (calls->under_way == 0 && maker->events->answered && redis_is_up(calls->link.redis))
         maker->events->answered(maker->user);
 }
 
+static const struct queue_calls_kind create_calls = {.write = write_create, .done = on_created};
+
 int group_maker_start(struct group_maker *maker)
 {
-    if (maker->outstanding > 0)
-        return 0;
-    for (size_t i = 0; i < maker->link.options->queue_count; i++) {
-        int r;
-
-        command_start(&maker->command, "XGROUP", "CREATE", maker->link.keys[i].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
-                      "0", "MKSTREAM", NULL);
-        r = redis_send(maker->link.redis, &maker->command, &maker->requests[i].request);
-        if (r < 0)
-            return r;
-        maker->outstanding++;
-    }
-    return 0;
+    return maker->calls.under_way > 0 ? 0 : queue_calls_send_all(&maker->calls);
 }
 
-int group_maker_new(const struct queue_link *link, const struct group_events *events, void *user,
-                    struct group_maker **ret_maker)
+int group_maker_init(struct group_maker *maker, const struct queue_link *link, const struct group_events *events,
+                     void *user)
 {
-    const size_t queue_count = link->options->queue_count;
-    struct group_maker *maker = calloc(1, sizeof(*maker) + queue_count * sizeof(maker->requests[0]));
-
-    if (!maker)
-        return -ENOMEM;
-    maker->link = *link;
     maker->events = events;
     maker->user = user;
-    for (size_t i = 0; i < queue_count; i++)
-        maker->requests[i] = (struct group_request){{on_reply}, maker, i};
-    *ret_maker = maker;
-    return 0;
+    return queue_calls_init(&maker->calls, link, &create_calls);
 }
 
-struct group_maker *group_maker_free(struct group_maker *maker)
+void group_maker_done(struct group_maker *maker)
 {
-    if (maker)
-        command_done(&maker->command);
-    free(maker);
-    return NULL;
+    queue_calls_done(&maker->calls);
+}
+
+/* ---- Leaving ---- */
+
+static void write_release(const struct queue_calls *calls, size_t queue, struct command *command)
+{
+    (void)queue;
+    command_add_text(command, calls->link.consumer);
+}
+
+static void on_released(struct queue_calls *calls, size_t queue, const redisReply *reply)
+{
+    struct group_leaver *leaver = container_of(calls, struct group_leaver, calls);
+
+    (void)queue;
+    (void)reply;
+    if (calls->under_way == 0)
+        leaver->done(leaver->user);
+}
+
+static const struct queue_calls_kind release_calls = {
+    .script = &queue_script_release, .write = write_release, .done = on_released};
+
+int group_leaver_start(struct group_leaver *leaver)
+{
+    assert(leaver->calls.under_way == 0);
+    int r = queue_calls_send_all(&leaver->calls);
+
+    return leaver->calls.under_way > 0 ? 0 : r;
+}
+
+int group_leaver_init(struct group_leaver *leaver, const struct queue_link *link, void (*done)(void *user), void *user)
+{
+    leaver->done = done;
+    leaver->user = user;
+    return queue_calls_init(&leaver->calls, link, &release_calls);
+}
+
+void group_leaver_done(struct group_leaver *leaver)
+{
+    queue_calls_done(&leaver->calls);
 }

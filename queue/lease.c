@@ -22,7 +22,7 @@
 
 struct lease {
     struct redis_request request; /* of all queues */
-    struct script_call enlistment;
+    struct call enlistment;
     struct redis_request delisting;
     struct lease_setup setup;
     char name[ENLIST_NAME_SIZE]; /* in the set of workers */
@@ -43,11 +43,11 @@ static void set_timer(struct lease *lease)
     event_add(lease->timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
 }
 
-static int write_enlistment(struct script_call *call)
+static int write_enlistment(struct call *call)
 {
     const struct lease *lease = container_of(call, struct lease, enlistment);
     const struct queue_keys *keys = &lease->setup.link.keys[0];
-    struct command *command = script_call_start(call, 1);
+    struct command *command = call_start(call, 1);
 
     command_add(command, keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
     command_add_text(command, lease->name);
@@ -55,9 +55,9 @@ static int write_enlistment(struct script_call *call)
     return 0;
 }
 
-static void on_enlisted(struct script_call *call, const redisReply *reply);
+static void on_enlisted(struct call *call, const redisReply *reply);
 
-static const struct script_call_kind enlist_call = {
+static const struct call_kind enlist_call = {
     .script = &queue_script_enlist, .seldom = true, .write = write_enlistment, .done = on_enlisted};
 
 static void refresh(struct lease *lease)
@@ -68,7 +68,7 @@ static void refresh(struct lease *lease)
     assert(lease->outstanding == 0 && !lease->stopped);
     lease->sent_ms = time_steady_ms();
     lease->whole = true;
-    if (script_call_send(&lease->enlistment, &enlist_call, lease->setup.link.redis, &lease->command) == 0)
+    if (call_send(&lease->enlistment, &enlist_call, lease->setup.link.redis, &lease->command) == 0)
         lease->outstanding++;
     else
         lease->whole = false;
@@ -112,10 +112,6 @@ static void take_reply(struct lease *lease, const redisReply *reply)
     lease->outstanding--;
     if (!reply)
         return;
-    if (reply_blames_server(reply)) {
-        redis_fail(lease->setup.link.redis, reply->str);
-        return;
-    }
     if (lease->outstanding > 0 || !lease->whole || !redis_is_up(lease->setup.link.redis))
         return;
     lease->confirmed_ms = lease->sent_ms;
@@ -129,17 +125,9 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     take_reply(container_of(request, struct lease, request), reply);
 }
 
-static void on_enlisted(struct script_call *call, const redisReply *reply)
+static void on_enlisted(struct call *call, const redisReply *reply)
 {
     take_reply(container_of(call, struct lease, enlistment), reply);
-}
-
-static void on_delisted(struct redis_request *request, const redisReply *reply)
-{
-    struct lease *lease = container_of(request, struct lease, delisting);
-
-    if (reply && reply_blames_server(reply))
-        redis_fail(lease->setup.link.redis, reply->str);
 }
 
 void lease_start(struct lease *lease)
@@ -159,8 +147,7 @@ void lease_stop(struct lease *lease)
     weft_debug("lease given up");
     event_del(lease->timer);
     command_start(&lease->command, "ZREM", lease->setup.link.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
-    if (redis_send(lease->setup.link.redis, &lease->command, &lease->delisting) < 0)
-        return;
+    (void)!redis_send(lease->setup.link.redis, &lease->command, &lease->delisting);
 }
 
 int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
@@ -171,7 +158,6 @@ int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
     if (!lease)
         return -ENOMEM;
     lease->request.done = on_reply;
-    lease->delisting.done = on_delisted;
     lease->setup = *setup;
     r = enlist_format(lease->name, sizeof(lease->name), setup->link.consumer, setup->link.options);
     lease->timer = r == 0 ? event_new(setup->link.base, -1, 0, on_timer, lease) : NULL;

@@ -16,7 +16,7 @@
 #include "daemon/cli/ps_answer.h"
 #include "daemon/cli/ps_show.h"
 #include "daemon/cli/script.h"
-#include "queue/consumer/inquiry.h"
+#include "queue/consumer/control.h"
 #include "queue/consumer_name.h"
 #include "queue/message/rejection.h"
 

@@ -9,8 +9,8 @@ redisReply *script_call(struct session *session, int type, const struct queue_sc
     struct command command = {0};
     redisReply *reply = NULL;
 
-    script_command_start(&command, script, QUEUE_KEY_COUNT);
-    script_command_add_queue(&command, keys);
+    command_start_script(&command, script, QUEUE_KEY_COUNT);
+    command_add_queue(&command, keys);
     for (size_t i = 0; i < count; i++)
         command_add_text(&command, arguments[i]);
     if (command.failed)

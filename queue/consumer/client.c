@@ -9,9 +9,7 @@
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
 #include "queue/consumer/fetch_unblock.h"
-#include "queue/consumer/inquiry.h"
 #include "queue/consumer/ownership.h"
-#include "queue/consumer/release.h"
 #include "queue/group.h"
 #include "queue/lease.h"
 #include "queue/settle/settle.h"
@@ -47,15 +45,14 @@ struct queue_client {
     struct fetch *fetch;
     struct settle *settle;
     struct enqueue *enqueue;
-    struct cancel *cancel;
-    struct inquiry *inquiry;
+    struct control *control;
     struct lease *lease;
     struct ownership *ownership;
-    struct group_maker *groups; /* over `commands`, to see that Redis can be written to */
-    struct event *turn;         /* the end of this turn of the event loop, at which what was collected is sent */
+    struct group_maker groups; /* over `commands`, to see that Redis can be written to */
+    struct event *turn;        /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
     struct fetch_unblock unblock;
-    struct release *release;
+    struct group_leaver leaver;
 };
 
 /* ---- The turn ---- */
@@ -102,9 +99,9 @@ static void on_commands_up(void *user)
 {
     struct queue_client *client = user;
 
-    if (group_maker_start(client->groups) < 0)
+    if (group_maker_start(&client->groups) < 0)
         redis_fail(client->commands, strerror(ENOMEM));
-    cancel_start(client->cancel);
+    control_start(client->control);
     lease_start(client->lease);
     wake(client);
 }
@@ -113,7 +110,7 @@ static void on_commands_down(void *user)
 {
     struct queue_client *client = user;
 
-    cancel_stop(client->cancel);
+    control_stop(client->control);
     wake(client);
 }
 
@@ -146,15 +143,6 @@ static void on_cancelled(size_t queue, const char *id, void *user)
     client->events->cancelled(client->options->queues[queue].name, id, client->user);
 }
 
-static void on_changed(size_t queue, void *user)
-{
-    struct queue_client *client = user;
-
-    inquiry_read(client->inquiry, queue);
-}
-
-static const struct cancel_events cancel_events = {on_cancelled, wake, on_changed};
-
 static void on_inquired(const struct queue_inquiry *inquiry, void *user)
 {
     struct queue_client *client = user;
@@ -162,6 +150,8 @@ static void on_inquired(const struct queue_inquiry *inquiry, void *user)
     if (client->events->inquired)
         client->events->inquired(inquiry, client->user);
 }
+
+static const struct control_events control_events = {on_cancelled, wake, on_inquired};
 
 /* ---- Losing ---- */
 
@@ -206,7 +196,7 @@ static void continue_stopping(struct queue_client *client)
         if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) || !queue_client_is_settled(client))
             return;
         lease_stop(client->lease);
-        client->state = release_start(client->release) < 0 ? CLIENT_RELEASED : CLIENT_RELEASING;
+        client->state = group_leaver_start(&client->leaver) < 0 ? CLIENT_RELEASED : CLIENT_RELEASING;
     }
     if (client->state == CLIENT_RELEASED) {
         client->state = CLIENT_DRAINED;
@@ -223,7 +213,7 @@ static void continue_fetching(struct queue_client *client)
         if (settle_is_clogged(client->settle, i))
             fetch_leave_alone(client->fetch, i);
     fetch_forgive(client->fetch, kept);
-    if (cancel_is_known(client->cancel))
+    if (control_is_known(client->control))
         fetch_continue(client->fetch);
     if (fetch_is_blocked(client->fetch))
         fetch_unblock_send(&client->unblock);
@@ -319,12 +309,12 @@ int queue_client_enqueue(struct queue_client *client, const struct queue_message
 
 int queue_client_answer(struct queue_client *client, const struct queue_inquiry *inquiry, const char *text, size_t size)
 {
-    return inquiry_answer(client->inquiry, inquiry, text, size);
+    return control_answer(client->control, inquiry, text, size);
 }
 
 bool queue_client_is_moving(struct queue_client *client)
 {
-    return fetch_is_moving(client->fetch, cancel_is_known(client->cancel));
+    return fetch_is_moving(client->fetch, control_is_known(client->control));
 }
 
 void queue_client_stop(struct queue_client *client)
@@ -361,15 +351,13 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = enqueue_new(client->commands, options->prefix, wake, client, &client->enqueue);
     if (r == 0)
-        r = cancel_new(&(struct cancel_setup){.link = link, .events = &cancel_events, .user = client}, &client->cancel);
-    if (r == 0)
-        r = inquiry_new(&link, on_inquired, client, &client->inquiry);
+        r = control_new(&link, &control_events, client, &client->control);
     client->receiver.settle = client->settle;
-    client->receiver.cancel = client->cancel;
+    client->receiver.control = client->control;
     if (r == 0)
-        r = group_maker_new(&link, &group_events, client, &client->groups);
+        r = group_maker_init(&client->groups, &link, &group_events, client);
     if (r == 0)
-        r = release_new(&link, on_released, client, &client->release);
+        r = group_leaver_init(&client->leaver, &link, on_released, client);
     if (r == 0)
         r = lease_new(&(struct lease_setup){.link = link, .held = &client->held, .doubt = on_doubt, .user = client},
                       &client->lease);
@@ -426,12 +414,11 @@ struct queue_client *queue_client_free(struct queue_client *client)
     fetch_free(client->fetch);
     settle_free(client->settle);
     enqueue_free(client->enqueue);
-    cancel_free(client->cancel);
-    inquiry_free(client->inquiry);
-    group_maker_free(client->groups);
+    control_free(client->control);
+    group_maker_done(&client->groups);
     lease_free(client->lease);
     ownership_free(client->ownership);
-    release_free(client->release);
+    group_leaver_done(&client->leaver);
     fetch_unblock_done(&client->unblock);
     queue_keys_free_all(client->keys, client->options->queue_count);
     if (client->turn)

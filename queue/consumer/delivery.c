@@ -171,7 +171,7 @@ static int on_job(struct job *job, size_t queue, void *user)
     struct settlement settlement = {.job = job, .due_ms = job->due_ms};
     int r;
 
-    if (cancel_has(receiver->cancel, queue, job)) {
+    if (control_cancels(receiver->control, queue, job)) {
         settlement.outcome = JOB_CANCELLED;
         settlement.error = "cancelled";
     } else if (job->due_ms > 0) {

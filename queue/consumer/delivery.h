@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "queue/consumer/control.h"
 #include "queue/consumer/client.h"
+#include "queue/consumer/control.h"
 #include "queue/entry.h"
 #include "queue/keys.h"
 #include "queue/message/message.h"
@@ -68,7 +68,7 @@ struct delivery_receiver {
     const struct queue_events *events;
     void *user; /* of `events` */
     struct settle *settle;
-    const struct cancel *cancel;
+    const struct control *control;
     bool closed;        /* nothing is run any more */
     size_t handed_over; /* jobs; the owner takes them off as they are settled */
 };

@@ -112,7 +112,7 @@ static int make_item(struct enqueue *enqueue, const struct queue_message *messag
         free_item(item);
         return r;
     }
-    item->request.done = on_reply;
+    item->request = (struct redis_request){.done = on_reply, .takes_blame = true};
     item->enqueue = enqueue;
     *ret_item = item;
     return 0;

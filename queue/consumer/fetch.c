@@ -49,8 +49,8 @@ struct fetch {
     const char *consumer;
     const struct fetch_target *target;
     struct delivery delivery;
-    struct group_maker *groups;
-    struct recovery *recovery;
+    struct group_maker groups;
+    struct recovery recovery;
     struct command command;
     struct event *timer; /* looks again after an unhealthy queue */
 
@@ -122,7 +122,7 @@ static void make_groups(struct fetch *fetch)
         return;
     }
     fetch->grouped_ms = now_ms;
-    if (group_maker_start(fetch->groups) < 0)
+    if (group_maker_start(&fetch->groups) < 0)
         set_timer(fetch);
 }
 
@@ -143,9 +143,7 @@ void fetch_leave_alone(struct fetch *fetch, size_t queue)
 
 static void act_on_error(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
 {
-    if (reply_blames_server(reply)) {
-        redis_fail(fetch->redis, reply->str);
-    } else if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
+    if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
         fetch->groupless = reply_is_error(reply, "NOGROUP");
         make_groups(fetch);
     } else if (read == &fetch->together) {
@@ -432,7 +430,7 @@ static void on_groups_answered(void *user)
     }
     set_state(fetch, FETCH_RECOVERING);
     entry_set_remember(fetch->target->held, true);
-    recovery_start(fetch->recovery);
+    recovery_start(&fetch->recovery);
 }
 
 static const struct group_events group_events = {on_group_refused, on_groups_answered};
@@ -509,7 +507,7 @@ void fetch_stop(struct fetch *fetch)
 
 bool fetch_is_reading(const struct fetch *fetch)
 {
-    return fetch->outstanding > 0 || recovery_is_under_way(fetch->recovery);
+    return fetch->outstanding > 0 || recovery_is_under_way(&fetch->recovery);
 }
 
 bool fetch_is_moving(struct fetch *fetch, bool may_read)
@@ -556,8 +554,8 @@ int fetch_new(const struct queue_link *link, const struct fetch_target *target, 
     size_t first = first_queue(options, link->consumer);
     fetch->timer = event_new(link->base, -1, 0, look_again, fetch);
     if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, first, &fetch->scheduler) < 0 ||
-        group_maker_new(link, &group_events, fetch, &fetch->groups) < 0 ||
-        recovery_new(link, &recovery_events, fetch, &fetch->recovery) < 0) {
+        group_maker_init(&fetch->groups, link, &group_events, fetch) < 0 ||
+        recovery_init(&fetch->recovery, link, &recovery_events, fetch) < 0) {
         fetch_free(fetch);
         return -ENOMEM;
     }
@@ -573,8 +571,8 @@ struct fetch *fetch_free(struct fetch *fetch)
         return NULL;
     if (fetch->timer)
         event_free(fetch->timer);
-    group_maker_free(fetch->groups);
-    recovery_free(fetch->recovery);
+    group_maker_done(&fetch->groups);
+    recovery_done(&fetch->recovery);
     delivery_done(&fetch->delivery);
     command_done(&fetch->command);
     read_scheduler_free(fetch->scheduler);

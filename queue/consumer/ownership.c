@@ -16,7 +16,7 @@ struct ownership_suspect {
 };
 
 struct ownership {
-    struct script_call call;
+    struct call call;
     struct queue_link link;
     struct entry_set *held;
     void (*lost)(size_t queue, const char *entry, void *user);
@@ -70,29 +70,29 @@ static void end_look(struct ownership *ownership)
 }
 
 /* Asks about the next ones, which all belong to one queue. */
-static int write_question(struct script_call *call)
+static int write_question(struct call *call)
 {
     struct ownership *ownership = container_of(call, struct ownership, call);
-    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, QUEUE_KEY_COUNT);
     size_t end = ownership->asked + LOOK_MAX < ownership->count ? ownership->asked + LOOK_MAX : ownership->count;
 
     ownership->queue = ownership->suspects[ownership->asked].queue;
-    script_command_add_queue(command, &ownership->link.keys[ownership->queue]);
+    command_add_queue(command, &ownership->link.keys[ownership->queue]);
     command_add_text(command, ownership->link.consumer);
     while (ownership->asked < end && ownership->suspects[ownership->asked].queue == ownership->queue)
         command_add_text(command, ownership->suspects[ownership->asked++].entry);
     return 0;
 }
 
-static void on_reply(struct script_call *call, const redisReply *reply);
+static void on_reply(struct call *call, const redisReply *reply);
 
-static const struct script_call_kind lost_call = {
+static const struct call_kind lost_call = {
     .script = &queue_script_lost, .seldom = true, .write = write_question, .done = on_reply};
 
 static void go_on(struct ownership *ownership)
 {
     if (ownership->asked < ownership->count &&
-        script_call_send(&ownership->call, &lost_call, ownership->link.redis, &ownership->command) == 0)
+        call_send(&ownership->call, &lost_call, ownership->link.redis, &ownership->command) == 0)
         return;
     end_look(ownership);
     if (!ownership->again)
@@ -114,17 +114,11 @@ static void note_lost(struct ownership *ownership, const redisReply *reply)
 }
 
 /* A queue of which Redis does not say what is pending is one that nobody can have taken jobs from. */
-static void on_reply(struct script_call *call, const redisReply *reply)
+static void on_reply(struct call *call, const redisReply *reply)
 {
     struct ownership *ownership = container_of(call, struct ownership, call);
 
     if (!reply) {
-        ownership->again = false;
-        end_look(ownership);
-        return;
-    }
-    if (reply_blames_server(reply)) {
-        redis_fail(ownership->link.redis, reply->str);
         ownership->again = false;
         end_look(ownership);
         return;

@@ -1,5 +1,6 @@
 #include "queue/consumer/recovery.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,107 +10,77 @@
 
 #define READ_COUNT "128"
 
-struct recovery_read {
-    struct redis_request request;
-    struct recovery *recovery;
-    size_t queue;
-    char cursor[2 * 20 + 2]; /* the last entry seen */
+struct recovery_cursor {
+    char last[2 * 20 + 2]; /* the last entry seen */
 };
 
-struct recovery {
-    struct queue_link link;
-    const struct recovery_events *events;
-    void *user;
-    struct command command;
-    size_t outstanding;
-    bool complete;
-    struct recovery_read reads[];
-};
-
-static void send_read(struct recovery *recovery, struct recovery_read *read)
+static void write_read(const struct queue_calls *calls, size_t queue, struct command *command)
 {
-    const struct queue_keys *keys = &recovery->link.keys[read->queue];
+    const struct recovery *recovery = container_of(calls, const struct recovery, calls);
 
-    command_start(&recovery->command, "XREADGROUP", "GROUP", QUEUE_GROUP, recovery->link.consumer, "COUNT", READ_COUNT,
-                  "STREAMS", keys->names[QUEUE_KEY_STREAM], read->cursor, NULL);
-    if (redis_send(recovery->link.redis, &recovery->command, &read->request) == 0)
-        recovery->outstanding++;
+    command_start(command, "XREADGROUP", "GROUP", QUEUE_GROUP, calls->link.consumer, "COUNT", READ_COUNT, "STREAMS",
+                  calls->link.keys[queue].names[QUEUE_KEY_STREAM], recovery->cursors[queue].last, NULL);
 }
 
 /* Gives whether there were entries, and thus may be more. */
-static bool take_reply(struct recovery_read *read, const redisReply *reply)
+static bool take_reply(struct recovery *recovery, size_t queue, const redisReply *reply)
 {
-    struct recovery *recovery = read->recovery;
-    const redisReply *entries, *last;
     const char *key;
+    const redisReply *entries = delivery_stream(reply, 0, &key);
 
-    entries = delivery_stream(reply, 0, &key);
     if (!entries || entries->elements == 0)
         return false;
-    last = entries->element[entries->elements - 1];
+    const redisReply *last = entries->element[entries->elements - 1];
+
     if (last->type != REDIS_REPLY_ARRAY || last->elements != 2 || !last->element[0]->str)
         return false;
-    snprintf(read->cursor, sizeof(read->cursor), "%s", last->element[0]->str);
-    recovery->events->found(read->queue, entries, recovery->user);
+    snprintf(recovery->cursors[queue].last, sizeof(recovery->cursors[queue].last), "%s", last->element[0]->str);
+    recovery->events->found(queue, entries, recovery->user);
     return true;
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+/* A queue that is no stream, or has no group, has nothing to be found. */
+static void on_read(struct queue_calls *calls, size_t queue, const redisReply *reply)
 {
-    struct recovery_read *read = container_of(request, struct recovery_read, request);
-    struct recovery *recovery = read->recovery;
+    struct recovery *recovery = container_of(calls, struct recovery, calls);
 
-    recovery->outstanding--;
     if (!reply)
         return;
-    if (reply_blames_server(reply)) {
-        redis_fail(recovery->link.redis, reply->str);
-        return;
-    }
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "NOGROUP") && !reply_is_error(reply, "WRONGTYPE"))
         recovery->complete = false;
-    else if (take_reply(read, reply))
-        send_read(recovery, read);
-    if (recovery->outstanding == 0)
+    else if (take_reply(recovery, queue, reply))
+        (void)!queue_calls_send(calls, queue);
+    if (calls->under_way == 0)
         recovery->events->done(recovery->complete, recovery->user);
 }
 
-/* A queue that is no stream, or has no group, has nothing to be found. */
+static const struct queue_calls_kind read_calls = {.write = write_read, .done = on_read};
+
 void recovery_start(struct recovery *recovery)
 {
+    assert(!recovery_is_under_way(recovery));
     recovery->complete = true;
-    for (size_t i = 0; i < recovery->link.options->queue_count; i++) {
-        snprintf(recovery->reads[i].cursor, sizeof(recovery->reads[i].cursor), "0");
-        send_read(recovery, &recovery->reads[i]);
+    for (size_t i = 0; i < recovery->calls.link.options->queue_count; i++) {
+        recovery->cursors[i] = (struct recovery_cursor){"0"};
+        (void)!queue_calls_send(&recovery->calls, i);
     }
 }
 
 bool recovery_is_under_way(const struct recovery *recovery)
 {
-    return recovery->outstanding > 0;
+    return recovery->calls.under_way > 0;
 }
 
-int recovery_new(const struct queue_link *link, const struct recovery_events *events, void *user,
-                 struct recovery **ret_recovery)
+int recovery_init(struct recovery *recovery, const struct queue_link *link, const struct recovery_events *events,
+                  void *user)
 {
-    const size_t queue_count = link->options->queue_count;
-    struct recovery *recovery = calloc(1, sizeof(*recovery) + queue_count * sizeof(recovery->reads[0]));
-
-    if (!recovery)
-        return -ENOMEM;
-    recovery->link = *link;
-    recovery->events = events;
-    recovery->user = user;
-    for (size_t i = 0; i < queue_count; i++)
-        recovery->reads[i] = (struct recovery_read){.request = {on_reply}, .recovery = recovery, .queue = i};
-    *ret_recovery = recovery;
-    return 0;
+    *recovery = (struct recovery){.events = events, .user = user};
+    recovery->cursors = calloc(link->options->queue_count, sizeof(*recovery->cursors));
+    return recovery->cursors ? queue_calls_init(&recovery->calls, link, &read_calls) : -ENOMEM;
 }
 
-struct recovery *recovery_free(struct recovery *recovery)
+void recovery_done(struct recovery *recovery)
 {
-    if (recovery)
-        command_done(&recovery->command);
-    free(recovery);
-    return NULL;
+    queue_calls_done(&recovery->calls);
+    free(recovery->cursors);
 }

@@ -9,9 +9,7 @@
 
 #include "context/macros.h"
 #include "queue/link.h"
-#include "queue/redis/connection.h"
-
-struct recovery;
+#include "queue/redis/call.h"
 
 struct recovery_events {
     /* Entries that are pending for this consumer, most of which it will know. */
@@ -21,12 +19,21 @@ struct recovery_events {
     void (*done)(bool complete, void *user);
 };
 
-/* What is given is borrowed and must outlive it. Errors: -ENOMEM. */
-int recovery_new(const struct queue_link *link, const struct recovery_events *events, void *user,
-                 struct recovery **ret_recovery) MUST_CHECK;
+/* Part of a record of the owner's. */
+struct recovery {
+    struct queue_calls calls;
+    const struct recovery_events *events;
+    void *user;
+    bool complete;
+    struct recovery_cursor *cursors; /* of each queue */
+};
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
-struct recovery *recovery_free(struct recovery *recovery);
+/* What is given is borrowed and must outlive it. Errors: -ENOMEM; recovery_done() is then harmless. */
+int recovery_init(struct recovery *recovery, const struct queue_link *link, const struct recovery_events *events,
+                  void *user) MUST_CHECK;
+
+/* Not before its redis is freed. Harmless on one that is all zero. */
+void recovery_done(struct recovery *recovery);
 
 /* Starts from the beginning. Not while it is under way. */
 void recovery_start(struct recovery *recovery);

@@ -13,8 +13,8 @@
 #include "queue/group.h"
 #include "queue/maintenance/reaper.h"
 #include "queue/maintenance/sample.h"
-#include "queue/redis/connection.h"
 #include "queue/redis/call.h"
+#include "queue/redis/connection.h"
 #include "queue/settle/settle.h"
 
 #define LOOK_PERIOD_MS 250 /* at the longest, for jobs that others have delayed meanwhile */
@@ -32,9 +32,8 @@ struct promotion_due {
 };
 
 struct promotion {
-    struct script_call call;
+    struct call call;
     struct health_subject health;
-    bool sent;
     const char *asked[DUE_MAX + SWEEP_FIRST]; /* the queues of the call under way, borrowed; */
     size_t asked_count;
     struct queue_keys keys[DUE_MAX + SWEEP_FIRST]; /* theirs */
@@ -58,7 +57,7 @@ struct maintenance {
     struct queue_keys *keys;
     struct health health;
     struct redis *redis;
-    struct group_maker *groups;
+    struct group_maker groups;
     struct event *timer; /* the next look at the delayed jobs */
     struct command command;
     bool met; /* the first round trip has succeeded */
@@ -144,18 +143,15 @@ static void free_promotion_keys(struct promotion *promotion)
         queue_keys_done(&promotion->keys[--promotion->keys_made]);
 }
 
-static void on_promoted(struct script_call *call, const redisReply *reply)
+static void on_promoted(struct call *call, const redisReply *reply)
 {
     struct maintenance *maintenance = container_of(call, struct maintenance, promotion.call);
     struct promotion *promotion = &maintenance->promotion;
     int64_t again_ms = LOOK_PERIOD_MS;
 
-    promotion->sent = false;
     free_promotion_keys(promotion);
     if (reply && !reply_is_error(reply, NULL))
         again_ms = note_promoted(promotion, reply);
-    else if (reply && reply_blames_server(reply))
-        redis_fail(maintenance->redis, reply->str);
     else if (reply)
         health_set_problem(&promotion->health, "does not let us look after the queues: %s", reply->str);
     look_in(maintenance, again_ms);
@@ -206,30 +202,30 @@ static int make_promotion_keys(struct maintenance *maintenance)
     return 0;
 }
 
-static int write_promotion(struct script_call *call)
+static int write_promotion(struct call *call)
 {
     const struct maintenance *maintenance = container_of(call, struct maintenance, promotion.call);
     const struct promotion *promotion = &maintenance->promotion;
     const struct queue_keys *shared = &maintenance->keys[0];
-    struct command *command = script_call_start(call, 1 + promotion->asked_count * QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, 1 + promotion->asked_count * QUEUE_KEY_COUNT);
 
     command_add(command, shared->names[QUEUE_KEY_DUE], shared->sizes[QUEUE_KEY_DUE]);
     for (size_t i = 0; i < promotion->asked_count; i++)
-        script_command_add_queue(command, &promotion->keys[i]);
+        command_add_queue(command, &promotion->keys[i]);
     command_add_number(command, QUEUE_KEY_COUNT);
     for (size_t i = 0; i < promotion->asked_count; i++)
         command_add_text(command, promotion->asked[i]);
     return 0;
 }
 
-static const struct script_call_kind promote_call = {
+static const struct call_kind promote_call = {
     .script = &queue_script_promote, .write = write_promotion, .done = on_promoted};
 
 static void promote(struct maintenance *maintenance)
 {
     struct promotion *promotion = &maintenance->promotion;
 
-    if (!maintenance->up || promotion->sent)
+    if (!maintenance->up || promotion->call.under_way)
         return;
     promotion->asked_count = 0;
     choose_due(promotion);
@@ -238,9 +234,9 @@ static void promote(struct maintenance *maintenance)
     for (size_t i = 0; promotion->unhealthy[0] && promotion->ailing_asked == 0 && i < promotion->asked_count; i++)
         if (strcmp(promotion->asked[i], promotion->unhealthy) == 0)
             promotion->ailing_asked = i + 1;
-    promotion->sent = make_promotion_keys(maintenance) == 0 &&
-                      script_call_send(&promotion->call, &promote_call, maintenance->redis, &maintenance->command) == 0;
-    if (!promotion->sent) {
+    bool sent = make_promotion_keys(maintenance) == 0 &&
+                call_send(&promotion->call, &promote_call, maintenance->redis, &maintenance->command) == 0;
+    if (!sent) {
         free_promotion_keys(promotion);
         look_in(maintenance, LOOK_PERIOD_MS);
     }
@@ -326,7 +322,7 @@ static void on_up(void *user)
 {
     struct maintenance *maintenance = user;
 
-    if (group_maker_start(maintenance->groups) < 0)
+    if (group_maker_start(&maintenance->groups) < 0)
         redis_fail(maintenance->redis, strerror(ENOMEM));
 }
 
@@ -354,7 +350,7 @@ static int make_parts(struct maintenance *maintenance, struct queue_link *link)
     link->redis = maintenance->redis;
     link->keys = maintenance->keys;
     if (r == 0)
-        r = group_maker_new(link, &group_events, maintenance, &maintenance->groups);
+        r = group_maker_init(&maintenance->groups, link, &group_events, maintenance);
     if (r == 0)
         r = settle_new(
             &(struct settle_setup){.link = *link, .held = &maintenance->held, .wake = on_settling, .user = maintenance},
@@ -403,7 +399,7 @@ struct maintenance *maintenance_free(struct maintenance *maintenance)
     if (!maintenance)
         return NULL;
     redis_free(maintenance->redis);
-    group_maker_free(maintenance->groups);
+    group_maker_done(&maintenance->groups);
     reaper_free(maintenance->reaper);
     reaper_backlog_free(maintenance->backlog);
     settle_free(maintenance->settle);

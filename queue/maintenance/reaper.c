@@ -23,7 +23,7 @@
 
 /* A consumer of one queue. */
 struct reaper_call {
-    struct script_call call;
+    struct call call;
     struct reaper_backlog *backlog;
     struct reaper_call *next;
     size_t queue;
@@ -31,7 +31,6 @@ struct reaper_call {
     int64_t silence_ms;
     long count;      /* jobs that went back in slices before the last */
     bool may_follow; /* what was to be settled first has been */
-    bool sent;
     char consumer[];
 };
 
@@ -55,29 +54,27 @@ static void remove_call(struct reaper_call *call)
     free(call);
 }
 
-static int write_reclaim(struct script_call *call)
+static int write_reclaim(struct call *call)
 {
     const struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
-    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, &reclaim->backlog->link.keys[reclaim->queue]);
+    command_add_queue(command, &reclaim->backlog->link.keys[reclaim->queue]);
     command_add_text(command, reclaim->consumer);
     command_add_number(command, reclaim->silence_ms);
     return 0;
 }
 
-static void on_reclaimed(struct script_call *call, const redisReply *reply);
+static void on_reclaimed(struct call *call, const redisReply *reply);
 
-static const struct script_call_kind reclaim_call = {
+static const struct call_kind reclaim_call = {
     .script = &queue_script_reclaim, .write = write_reclaim, .done = on_reclaimed};
 
 static void send_calls(struct reaper_backlog *backlog)
 {
     for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next) {
-        if (!call->may_follow || call->sent)
-            continue;
-        call->sent = script_call_send(&call->call, &reclaim_call, backlog->link.redis, &backlog->command) == 0;
-        backlog->in_flight += call->sent;
+        if (call->may_follow && !call->call.under_way)
+            backlog->in_flight += call_send(&call->call, &reclaim_call, backlog->link.redis, &backlog->command) == 0;
     }
 }
 
@@ -101,12 +98,8 @@ static void act_on_error(struct reaper_call *call, const redisReply *reply)
     struct reaper_backlog *backlog = call->backlog;
 
     call->may_follow = false;
-    if (reply_blames_server(reply))
-        redis_fail(backlog->link.redis, reply->str);
-    else
-        health_set_problem(&backlog->subjects[call->queue],
-                           "does not give back the jobs of dead workers to queue %s: %s",
-                           backlog->link.keys[call->queue].queue, reply->str);
+    health_set_problem(&backlog->subjects[call->queue], "does not give back the jobs of dead workers to queue %s: %s",
+                       backlog->link.keys[call->queue].queue, reply->str);
 }
 
 /* Where the connection is lost in between, the next call goes on from what Redis has. */
@@ -131,13 +124,12 @@ static void note_slice(struct reaper_call *call, const redisReply *reply)
     remove_call(call);
 }
 
-static void on_reclaimed(struct script_call *call, const redisReply *reply)
+static void on_reclaimed(struct call *call, const redisReply *reply)
 {
     struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
     struct reaper_backlog *backlog = reclaim->backlog;
 
-    assert(reclaim->sent && backlog->in_flight > 0);
-    reclaim->sent = false;
+    assert(backlog->in_flight > 0);
     backlog->in_flight--;
     if (!reply) {
         reclaim->may_follow = false;
@@ -168,7 +160,7 @@ static bool join_call(struct reaper_backlog *backlog, size_t queue, const char *
     for (struct reaper_call *call = backlog->calls; call; call = call->next) {
         if (call->queue != queue || strcmp(call->consumer, consumer) != 0)
             continue;
-        if (call->silence_ms > silence_ms && !call->sent) {
+        if (call->silence_ms > silence_ms && !call->call.under_way) {
             call->silence_ms = silence_ms;
             call->reason = reason;
         }
@@ -262,21 +254,6 @@ struct reaper_sighting {
     char name[];
 };
 
-struct reaper_look {
-    struct redis_request request;
-    struct reaper *reaper;
-    size_t queue;
-    bool sent;
-    struct reaper_sighting *sightings;
-};
-
-/* A look at the set of workers. */
-struct reaper_roll {
-    struct script_call call;
-    bool sent;
-    struct reaper_sighting *absentees;
-};
-
 struct reaper {
     struct redis_request delisting; /* of all */
     struct queue_link link;
@@ -286,9 +263,11 @@ struct reaper {
     struct event *timer;
     char gone[GONE_MAX][CONSUMER_NAME_SIZE];
     size_t gone_count; /* ever */
-    struct reaper_roll roll;
-    size_t swept;               /* the queue at which the sweep goes on */
-    struct reaper_look looks[]; /* at each queue */
+    struct call roll;  /* a look at the set of workers */
+    struct reaper_sighting *absentees;
+    struct queue_calls looks;            /* at queues' consumers */
+    size_t swept;                        /* the queue at which the sweep goes on */
+    struct reaper_sighting *sightings[]; /* of each queue */
 };
 
 /* What Redis says of a consumer. */
@@ -360,21 +339,20 @@ static bool is_dead(const struct reaper *reaper, const char *consumer)
     return false;
 }
 
-static int judge(struct reaper_look *look, const struct reaper_row *row)
+static int judge(struct reaper *reaper, size_t queue, const struct reaper_row *row)
 {
-    struct reaper *reaper = look->reaper;
     int64_t silence_ms = LEASE_SILENCE_MS(reaper->link.options->lease_ms);
     int64_t now_ms = time_steady_ms();
     const struct reaper_sighting *sighting;
 
     if (is_dead(reaper, row->name))
-        return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_DEAD, 0);
+        return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_DEAD, 0);
     if (row->idle_ms <= silence_ms)
         return 0;
-    sighting = note_sighting(&look->sightings, row->name, now_ms);
+    sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
     if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
         return 0;
-    return reaper_backlog_add(reaper->backlog, look->queue, row->name, RECLAIM_EXPIRED, silence_ms);
+    return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_EXPIRED, silence_ms);
 }
 
 /* ---- Looking ---- */
@@ -402,34 +380,25 @@ static bool read_row(const redisReply *fields, struct reaper_row *ret_row)
 
 /* A queue that cannot be read, or has no group, has no consumers. Whoever is not judged for want of memory is found
  * again by the next look. */
-static void on_looked(struct redis_request *request, const redisReply *reply)
+static void on_looked(struct queue_calls *calls, size_t queue, const redisReply *reply)
 {
-    struct reaper_look *look = container_of(request, struct reaper_look, request);
+    struct reaper *reaper = container_of(calls, struct reaper, looks);
     struct reaper_row row;
 
-    look->sent = false;
     if (!reply)
         return;
-    if (reply_blames_server(reply)) {
-        redis_fail(look->reaper->link.redis, reply->str);
-        return;
-    }
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-        if (read_row(reply->element[i], &row) && judge(look, &row) < 0)
+        if (read_row(reply->element[i], &row) && judge(reaper, queue, &row) < 0)
             break;
-    sift_sightings(&look->sightings);
+    sift_sightings(&reaper->sightings[queue]);
 }
 
-static void look_at(struct reaper *reaper, size_t queue)
+static void write_look(const struct queue_calls *calls, size_t queue, struct command *command)
 {
-    struct reaper_look *look = &reaper->looks[queue];
-
-    if (look->sent)
-        return;
-    command_start(&reaper->command, "XINFO", "CONSUMERS", reaper->link.keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP,
-                  NULL);
-    look->sent = redis_send(reaper->link.redis, &reaper->command, &look->request) == 0;
+    command_start(command, "XINFO", "CONSUMERS", calls->link.keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP, NULL);
 }
+
+static const struct queue_calls_kind look_calls = {.write = write_look, .done = on_looked};
 
 /* Where somebody seems to be silent, each second, so that a sign of life is not missed. */
 static void sweep(struct reaper *reaper)
@@ -437,23 +406,15 @@ static void sweep(struct reaper *reaper)
     size_t count = reaper->link.options->queue_count;
 
     for (size_t i = 0; i < SWEEP && i < count; i++) {
-        look_at(reaper, reaper->swept);
+        (void)!queue_calls_send(&reaper->looks, reaper->swept);
         reaper->swept = (reaper->swept + 1) % count;
     }
     for (size_t i = 0; i < count; i++)
-        if (reaper->looks[i].sightings)
-            look_at(reaper, i);
+        if (reaper->sightings[i])
+            (void)!queue_calls_send(&reaper->looks, i);
 }
 
 /* ---- The set of workers ---- */
-
-static void on_delisted(struct redis_request *request, const redisReply *reply)
-{
-    struct reaper *reaper = container_of(request, struct reaper, delisting);
-
-    if (reply && reply_blames_server(reply))
-        redis_fail(reaper->link.redis, reply->str);
-}
 
 /* Whoever serves other queues, too, leaves that to somebody who has them all. */
 static void delist(struct reaper *reaper, const char *name)
@@ -461,8 +422,7 @@ static void delist(struct reaper *reaper, const char *name)
     if (!enlist_has_queues(name, reaper->link.options))
         return;
     command_start(&reaper->command, "ZREM", reaper->link.keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
-    if (redis_send(reaper->link.redis, &reaper->command, &reaper->delisting) < 0)
-        return;
+    (void)!redis_send(reaper->link.redis, &reaper->command, &reaper->delisting);
 }
 
 static int note_everywhere(struct reaper *reaper, const char *consumer, enum reclaim_reason reason, int64_t silence_ms)
@@ -485,7 +445,7 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
         return;
-    absentee = note_sighting(&reaper->roll.absentees, name, now_ms);
+    absentee = note_sighting(&reaper->absentees, name, now_ms);
     if (!absentee)
         return;
     if (absentee->noted) {
@@ -510,37 +470,32 @@ static void read_roll(struct reaper *reaper, const redisReply *reply)
         if (name->str && seen->str && enlist_read(name->str, consumer, sizeof(consumer)))
             judge_absentee(reaper, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
     }
-    sift_sightings(&reaper->roll.absentees);
+    sift_sightings(&reaper->absentees);
 }
 
 /* A set that cannot be read leaves it to the sweep to find who is dead. */
-static void on_called(struct script_call *call, const redisReply *reply)
+static void on_called(struct call *call, const redisReply *reply)
 {
-    struct reaper *reaper = container_of(call, struct reaper, roll.call);
+    struct reaper *reaper = container_of(call, struct reaper, roll);
 
-    reaper->roll.sent = false;
-    if (!reply)
-        return;
-    if (reply_blames_server(reply))
-        redis_fail(reaper->link.redis, reply->str);
-    else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->str)
         read_roll(reaper, reply);
 }
 
-static int write_roll(struct script_call *call)
+static int write_roll(struct call *call)
 {
-    const struct queue_keys *keys = &container_of(call, struct reaper, roll.call)->link.keys[0];
+    const struct queue_keys *keys = &container_of(call, struct reaper, roll)->link.keys[0];
 
-    command_add(script_call_start(call, 1), keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
+    command_add(call_start(call, 1), keys->names[QUEUE_KEY_WORKERS], keys->sizes[QUEUE_KEY_WORKERS]);
     return 0;
 }
 
-static const struct script_call_kind roll_call = {.script = &queue_script_roll, .write = write_roll, .done = on_called};
+static const struct call_kind roll_call = {.script = &queue_script_roll, .write = write_roll, .done = on_called};
 
 static void call_roll(struct reaper *reaper)
 {
-    if (!reaper->roll.sent)
-        reaper->roll.sent = script_call_send(&reaper->roll.call, &roll_call, reaper->link.redis, &reaper->command) == 0;
+    if (!reaper->roll.under_way)
+        (void)!call_send(&reaper->roll, &roll_call, reaper->link.redis, &reaper->command);
 }
 
 /* ---- For the owner ---- */
@@ -563,30 +518,26 @@ void reaper_note_gone(struct reaper *reaper, const char *consumer)
 void reaper_start(struct reaper *reaper)
 {
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->looks[i].sightings);
-    sift_sightings(&reaper->roll.absentees);
+        sift_sightings(&reaper->sightings[i]);
+    sift_sightings(&reaper->absentees);
     call_roll(reaper);
-    for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        look_at(reaper, i);
+    (void)!queue_calls_send_all(&reaper->looks);
     event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 
 int reaper_new(const struct queue_link *link, struct reaper_backlog *backlog, struct reaper **ret_reaper)
 {
     const struct queue_options *options = link->options;
-    struct reaper *reaper = calloc(1, sizeof(*reaper) + options->queue_count * sizeof(reaper->looks[0]));
+    struct reaper *reaper = calloc(1, sizeof(*reaper) + options->queue_count * sizeof(reaper->sightings[0]));
 
     if (!reaper)
         return -ENOMEM;
     reaper->link = *link;
     reaper->backlog = backlog;
     reaper->host = consumer_host();
-    reaper->delisting.done = on_delisted;
-    for (size_t i = 0; i < options->queue_count; i++)
-        reaper->looks[i] = (struct reaper_look){.request = {on_looked}, .reaper = reaper, .queue = i};
     reaper->timer = event_new(link->base, -1, EV_PERSIST, on_timer, reaper);
-    if (!reaper->timer) {
-        free(reaper);
+    if (!reaper->timer || queue_calls_init(&reaper->looks, link, &look_calls) < 0) {
+        reaper_free(reaper);
         return -ENOMEM;
     }
     *ret_reaper = reaper;
@@ -597,10 +548,12 @@ struct reaper *reaper_free(struct reaper *reaper)
 {
     if (!reaper)
         return NULL;
-    event_free(reaper->timer);
+    if (reaper->timer)
+        event_free(reaper->timer);
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->looks[i].sightings);
-    sift_sightings(&reaper->roll.absentees);
+        sift_sightings(&reaper->sightings[i]);
+    sift_sightings(&reaper->absentees);
+    queue_calls_done(&reaper->looks);
     command_done(&reaper->command);
     free(reaper);
     return NULL;

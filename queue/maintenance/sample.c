@@ -11,12 +11,11 @@
 enum { FIGURES = 5 };
 
 struct sampler {
-    struct script_call call;
+    struct call call;
     struct queue_link link;
     sampled_fn *sampled;
     void *user;
     struct command command;
-    bool sent;
     int64_t sent_us;
     size_t next;  /* the queue at which the next one begins */
     size_t first; /* of those that were asked for, */
@@ -45,41 +44,37 @@ static void read_samples(struct sampler *sampler, const redisReply *reply)
 }
 
 /* Whatever is wrong, others notice it too, and say so. */
-static void on_sampled(struct script_call *call, const redisReply *reply)
+static void on_sampled(struct call *call, const redisReply *reply)
 {
     struct sampler *sampler = container_of(call, struct sampler, call);
 
-    sampler->sent = false;
     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != FIGURES * sampler->count)
         return;
     read_samples(sampler, reply);
     sampler->sampled(sampler->samples, time_steady_us() - sampler->sent_us, sampler->user);
 }
 
-static int write_call(struct script_call *call)
+static int write_call(struct call *call)
 {
     struct sampler *sampler = container_of(call, struct sampler, call);
-    struct command *command = script_call_start(call, sampler->count * QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, sampler->count * QUEUE_KEY_COUNT);
 
     for (size_t i = 0; i < sampler->count; i++)
-        script_command_add_queue(command,
-                                 &sampler->link.keys[(sampler->first + i) % sampler->link.options->queue_count]);
+        command_add_queue(command, &sampler->link.keys[(sampler->first + i) % sampler->link.options->queue_count]);
     command_add_number(command, QUEUE_KEY_COUNT);
     sampler->sent_us = time_steady_us();
     return 0;
 }
 
-static const struct script_call_kind sample_call = {
-    .script = &queue_script_sample, .write = write_call, .done = on_sampled};
+static const struct call_kind sample_call = {.script = &queue_script_sample, .write = write_call, .done = on_sampled};
 
 void sampler_ask(struct sampler *sampler, size_t queues)
 {
-    if (sampler->sent)
+    if (sampler->call.under_way)
         return;
     sampler->first = sampler->next;
     sampler->count = queues < sampler->link.options->queue_count ? queues : sampler->link.options->queue_count;
-    sampler->sent = script_call_send(&sampler->call, &sample_call, sampler->link.redis, &sampler->command) == 0;
-    if (sampler->sent)
+    if (call_send(&sampler->call, &sample_call, sampler->link.redis, &sampler->command) == 0)
         sampler->next = (sampler->first + sampler->count) % sampler->link.options->queue_count;
 }
 

@@ -67,18 +67,6 @@ struct redis {
 
 static void connect_now(struct redis *redis);
 
-/* ---- What is wrong ---- */
-
-/* A connection and an accepted password prove nothing: a server that is loading or read-only gives both. An error that
- * is about a command, and not about the server, is an answer as good as success. */
-static void note_reply(struct redis *redis, const redisReply *reply)
-{
-    if (reply_blames_server(reply))
-        return;
-    redis->pause_ms = PAUSE_MIN_MS;
-    health_clear_problem(&redis->health);
-}
-
 /* ---- The state and its timer ---- */
 
 static void set_state(struct redis *redis, enum redis_state state)
@@ -178,24 +166,35 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Requests ---- */
 
-/* A struct redis that has been freed is unhooked from its context, which may live on until the end of a callback. */
-static void on_reply(redisAsyncContext *context, void *reply, void *arg)
+/* A struct redis that has been freed is unhooked from its context, which may live on until the end of a callback. A
+ * reply that nobody has asked for, hiredis 0.14 hands to whoever got the last one.
+ *
+ * A connection and an accepted password prove nothing: a server that is loading or read-only gives both. An error that
+ * is about a command, and not about the server, is an answer as good as success. */
+static void on_reply(redisAsyncContext *context, void *received, void *arg)
 {
     struct redis *redis = context->data;
     struct redis_request *request = arg;
+    const redisReply *reply = received;
 
-    if (!redis)
+    if (!redis || redis->outstanding == 0)
         return;
-    assert(redis->outstanding > 0);
     redis->outstanding--;
     if (!reply && redis->state == REDIS_UP)
         set_state(redis, REDIS_CLOSING);
-    if (reply) {
+    if (reply)
         redis->quiet_since_ms = time_steady_ms();
-        if (redis->state == REDIS_UP)
-            note_reply(redis, reply);
+    if (reply && redis->state == REDIS_UP) {
+        if (!reply_blames_server(reply)) {
+            redis->pause_ms = PAUSE_MIN_MS;
+            health_clear_problem(&redis->health);
+        } else if (!request->takes_blame) {
+            redis_fail(redis, reply->str);
+            reply = NULL;
+        }
     }
-    request->done(request, reply);
+    if (request->done)
+        request->done(request, reply);
 }
 
 /* Notes that a reply is awaited; `result` is what hiredis said to the command. */
@@ -269,7 +268,7 @@ static int send_handshakes(struct redis *redis)
         handshake_write(step, redis->options, redis->name, &command);
         if (command.count == 0 && !command.failed)
             continue;
-        redis->handshakes[step] = (struct handshake){{on_handshake}, redis, step};
+        redis->handshakes[step] = (struct handshake){{.done = on_handshake}, redis, step};
         r = send_command(redis, &command, &redis->handshakes[step].request);
         if (r == 0)
             redis->handshakes_outstanding++;

@@ -27,9 +27,11 @@ struct redis_events {
 };
 
 /* A command whose reply is awaited; part of a record of the sender's, and the sender's until `done` is called. The
- * reply is valid during the call; NULL: the connection was lost, and whether the command was carried out is unknown. */
+ * reply is valid during the call; NULL: the connection was lost, and whether the command was carried out is unknown, or
+ * the server says that it cannot serve us, and the connection is about to be lost. */
 struct redis_request {
-    void (*done)(struct redis_request *request, const redisReply *reply);
+    void (*done)(struct redis_request *request, const redisReply *reply); /* NULL: nobody wants to know */
+    bool takes_blame; /* the sender wants to see such an error, too, and the connection stays */
 };
 
 /* Starts connecting. `name` is shown by CLIENT LIST. `health` hears of what is wrong with the connection, which is

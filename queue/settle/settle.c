@@ -113,15 +113,11 @@ static void take_failures(struct settle *settle, struct pending_batch *batch, co
                            sentence_size(first.error), first.error);
 }
 
-static void on_reply(struct script_call *call, const redisReply *reply)
+static void on_reply(struct call *call, const redisReply *reply)
 {
     struct pending_batch *batch = container_of(call, struct pending_batch, call);
     struct settle *settle = batch->settle_queue->owner;
 
-    if (reply && reply_blames_server(reply)) {
-        redis_fail(settle->setup.link.redis, reply->str);
-        reply = NULL;
-    }
     if (!reply)
         pending_batch_set_state(batch, BATCH_READY);
     else if (reply_is_error(reply, NULL))
@@ -147,15 +143,15 @@ static void end_rest(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Sending ---- */
 
-static int write_call(struct script_call *call)
+static int write_call(struct call *call)
 {
     const struct pending_batch *batch = container_of(call, struct pending_batch, call);
     const struct settle *settle = batch->settle_queue->owner;
     const struct queue_options *options = settle->setup.link.options;
     const struct batch *content = &batch->content;
-    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, batch->settle_queue->keys);
+    command_add_queue(command, batch->settle_queue->keys);
     command_add_text(command, options->node);
     command_add_text(command, settle->setup.link.consumer);
     command_add_number(command, options->keep_done_ms);
@@ -170,8 +166,7 @@ static int write_call(struct script_call *call)
     return 0;
 }
 
-static const struct script_call_kind settle_call = {
-    .script = &queue_script_settle, .write = write_call, .done = on_reply};
+static const struct call_kind settle_call = {.script = &queue_script_settle, .write = write_call, .done = on_reply};
 
 static void flush_queue(struct settle *settle, struct settle_queue *settle_queue)
 {
@@ -187,7 +182,7 @@ static void flush_queue(struct settle *settle, struct settle_queue *settle_queue
         }
         if (batch->state != BATCH_READY)
             continue;
-        if (script_call_send(&batch->call, &settle_call, settle->setup.link.redis, &settle->command) < 0)
+        if (call_send(&batch->call, &settle_call, settle->setup.link.redis, &settle->command) < 0)
             return;
         pending_batch_set_state(batch, BATCH_SENT);
     }

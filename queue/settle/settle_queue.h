@@ -19,8 +19,8 @@
 
 #include "context/macros.h"
 #include "queue/keys.h"
-#include "queue/redis/health.h"
 #include "queue/redis/call.h"
+#include "queue/redis/health.h"
 #include "queue/settle/batch.h"
 
 enum pending_batch_state {
@@ -39,7 +39,7 @@ enum pending_batch_verdict {
 };
 
 struct pending_batch {
-    struct script_call call;
+    struct call call;
     struct settle_queue *settle_queue;
     TAILQ_ENTRY(pending_batch) entry;
     enum pending_batch_state state; /* changed by pending_batch_set_state() only */

@@ -1,5 +1,5 @@
 /* Inquiries: each is told once to each worker, and nothing that is asked or answered stays in Redis. */
-#include "queue/consumer/inquiry.h"
+#include "queue/consumer/control.h"
 #include "queue/scripts/scripts.h"
 #include "tests/unit/queue_support.h"
 

@@ -4,7 +4,7 @@
 #include "tests/unit/lease_support.h"
 
 struct caller {
-    struct script_call call;
+    struct call call;
     struct queue_keys *keys;
     struct command command;
     bool up;
@@ -22,17 +22,17 @@ static void ignore_down(void *user)
     (void)user;
 }
 
-static int write_erase(struct script_call *call)
+static int write_erase(struct call *call)
 {
     struct caller *caller = container_of(call, struct caller, call);
-    struct command *command = script_call_start(call, QUEUE_KEY_COUNT);
+    struct command *command = call_start(call, QUEUE_KEY_COUNT);
 
-    script_command_add_queue(command, &caller->keys[0]);
+    command_add_queue(command, &caller->keys[0]);
     command_add_text(command, "1-1");
     return 0;
 }
 
-static void note_answer(struct script_call *call, const redisReply *reply)
+static void note_answer(struct call *call, const redisReply *reply)
 {
     struct caller *caller = container_of(call, struct caller, call);
 
@@ -42,9 +42,8 @@ static void note_answer(struct script_call *call, const redisReply *reply)
     caller->answer = reply->integer;
 }
 
-static const struct script_call_kind erase_call = {
-    .script = &queue_script_erase, .write = write_erase, .done = note_answer};
-static const struct script_call_kind seldom_call = {
+static const struct call_kind erase_call = {.script = &queue_script_erase, .write = write_erase, .done = note_answer};
+static const struct call_kind seldom_call = {
     .script = &queue_script_erase, .seldom = true, .write = write_erase, .done = note_answer};
 
 static long long calls_of(struct queues *queues, const char *command)
@@ -58,11 +57,11 @@ static long long calls_of(struct queues *queues, const char *command)
 }
 
 static void call_and_wait(struct queues *queues, struct redis *redis, struct caller *caller,
-                          const struct script_call_kind *kind)
+                          const struct call_kind *kind)
 {
     int before = caller->answers;
 
-    assert_int_equal(script_call_send(&caller->call, kind, redis, &caller->command), 0);
+    assert_int_equal(call_send(&caller->call, kind, redis, &caller->command), 0);
     WAIT_UNTIL(queues, caller->answers == before + 1);
     assert_int_equal(caller->answer, 0);
 }
@@ -84,7 +83,7 @@ static void script_that_redis_does_not_know_is_sent_once_more_with_its_source(vo
     health_init(&health, &queues->options, queues_note_problem, queues);
     assert_int_equal(queue_keys_new_all(&queues->options, &caller.keys), 0);
     assert_int_equal(redis_new(queues->base, &queues->options, "test", &health, &events, &caller, &redis), 0);
-    assert_int_equal(script_call_send(&caller.call, &erase_call, redis, &caller.command), -ENOTCONN);
+    assert_int_equal(call_send(&caller.call, &erase_call, redis, &caller.command), -ENOTCONN);
     WAIT_UNTIL(queues, caller.up);
 
     redis_server_ask(&queues->server, "SCRIPT FLUSH");
