@@ -167,7 +167,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* ---- Requests ---- */
 
 /* A struct redis that has been freed is unhooked from its context, which may live on until the end of a callback. A
- * reply that nobody has asked for, hiredis 0.14 hands to whoever got the last one.
+ * reply that nobody has asked for, hiredis 0.14 may hand to whoever got the last one.
  *
  * A connection and an accepted password prove nothing: a server that is loading or read-only gives both. An error that
  * is about a command, and not about the server, is an answer as good as success. */

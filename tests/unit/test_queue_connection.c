@@ -1,6 +1,14 @@
 /* Lost connections, servers that are away or do not serve, and what the user is told. */
 #include "tests/unit/health_support.h"
 
+static bool has_job(const struct queues *queues, const char *id)
+{
+    for (size_t i = 0; i < queues->job_count; i++)
+        if (strcmp(queues->jobs[i]->id, id) == 0)
+            return true;
+    return false;
+}
+
 static void redis_that_comes_later_is_waited_for(void **state)
 {
     struct queues *queues = queues_begin_alone(NULL, false, 1);
@@ -145,6 +153,34 @@ static void job_in_hand_is_not_run_again_after_a_lost_connection(void **state)
     queues_end_alone(queues);
 }
 
+/* Between any two steps of the client's: while it makes groups, looks for what got lost, and reads. */
+static void groups_that_vanish_while_lost_entries_are_looked_for_are_made_again(void **state)
+{
+    struct queues *queues = queues_begin_alone(NULL, false, 4);
+
+    (void)state;
+    redis_server_ask(&queues->server, "XADD weft:{q} * type t id first");
+    queues_start_client(queues, 100);
+    queues_wait_for_jobs(queues, 1);
+    for (int round = 0; round < 5; round++) {
+        redis_server_ask(&queues->server, "CLIENT KILL TYPE normal SKIPME yes");
+        for (int64_t end_ms = queues_now_ms() + 300; queues_now_ms() < end_ms;) {
+            (void)event_base_loop(queues->base, EVLOOP_ONCE);
+            for (size_t i = 0; i < queues->options.queue_count; i++)
+                redis_server_ask(&queues->server, "XGROUP DESTROY weft:{%s} weft", queues->specs[i].name);
+        }
+    }
+    for (size_t i = 0; i < queues->options.queue_count; i++)
+        redis_server_ask(&queues->server, "XADD weft:{%s} * type t id last-%d", queues->specs[i].name, (int)i);
+    for (size_t i = 0; i < queues->options.queue_count; i++) {
+        char id[32];
+
+        (void)snprintf(id, sizeof(id), "last-%d", (int)i);
+        WAIT_UNTIL(queues, has_job(queues, id));
+    }
+    queues_end_alone(queues);
+}
+
 static void message_is_not_taken_while_redis_is_away(void **state)
 {
     struct queues *queues = queues_begin_alone(NULL, false, 1);
@@ -184,6 +220,7 @@ int main(void)
         cmocka_unit_test(server_that_becomes_read_only_gets_the_outcomes_when_it_can_be_written_again),
         cmocka_unit_test(entry_that_got_lost_on_its_way_is_found_again),
         cmocka_unit_test(job_in_hand_is_not_run_again_after_a_lost_connection),
+        cmocka_unit_test(groups_that_vanish_while_lost_entries_are_looked_for_are_made_again),
         cmocka_unit_test(message_is_not_taken_while_redis_is_away),
         cmocka_unit_test(stop_without_redis_drains_what_is_settled_already),
     };
