@@ -2,8 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <weft/log.h>
 
 #include "context/container.h"
 #include "queue/redis/call.h"
@@ -33,8 +36,11 @@ static void forget_entries(struct settle *settle, const struct pending_batch *ba
     for (size_t i = 0; i < batch->content.record_count; i++) {
         const struct batch_record *record = &batch->content.records[i];
 
-        if (record->outcome && !(kept && kept[i]))
-            entry_set_remove(settle->setup.held, batch->settle_queue->queue, record->id);
+        if (!record->outcome || (kept && kept[i]))
+            continue;
+        weft_debug("Redis has the outcome of entry %" PRIu64 "-%" PRIu64 " of queue %s", record->id.ms,
+                   record->id.sequence, batch->settle_queue->keys->queue);
+        entry_set_remove(settle->setup.held, batch->settle_queue->queue, record->id);
     }
 }
 

@@ -30,8 +30,9 @@ void pending_batch_set_state(struct pending_batch *batch, enum pending_batch_sta
     settle_queue->in_flight -= batch->state == BATCH_SENT;
     settle_queue->in_flight += state == BATCH_SENT;
     batch->state = state;
-    weft_debug("queue %s: a batch of %zu outcomes and reports is %s", settle_queue->keys->queue,
-               batch->content.record_count, states[state].name);
+    if (state != BATCH_OPEN) /* which is when a job's record comes into it, and nothing yet */
+        weft_debug("queue %s: a batch of %zu outcomes and reports is %s", settle_queue->keys->queue,
+                   batch->content.record_count, states[state].name);
 }
 
 static struct pending_batch *free_batch(struct pending_batch *batch)
