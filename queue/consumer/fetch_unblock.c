@@ -40,7 +40,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 int fetch_unblock_init(struct fetch_unblock *unblock, struct event_base *base, struct redis *commands,
                        struct redis *reads, const struct fetch *fetch)
 {
-    *unblock = (struct fetch_unblock){.request = {on_reply}, .commands = commands, .reads = reads, .fetch = fetch};
+    *unblock =
+        (struct fetch_unblock){.request = {.done = on_reply}, .commands = commands, .reads = reads, .fetch = fetch};
     unblock->timer = event_new(base, -1, 0, on_timer, unblock);
     return unblock->timer ? 0 : -ENOMEM;
 }
