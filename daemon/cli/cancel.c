@@ -4,16 +4,11 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/cleanup.h"
 #include "daemon/cli/command.h"
 #include "daemon/cli/job_cancel.h"
-#include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
-
-static const struct option_row rows[] = {
-    {'q', "queue", "QUEUE", "only in this queue; else in all of them", offsetof(struct options, queue)},
-    {0},
-};
 
 /* ---- How it went ---- */
 
@@ -93,38 +88,17 @@ static int choose(struct job_cancel *job_cancels, struct job_state *states, size
         job_cancels[0].id);
 }
 
-static int cancel_run(const struct invocation *invocation)
+int cancel_run(const struct invocation *invocation)
 {
-    const struct options *options = &invocation->options;
-    const char *id = options->words[0];
-    struct session session;
-    int status = job_id_check("cancel", id);
+    struct session *session = invocation->session;
+    size_t count = session->queue_count;
+    CLEANUP_FREE struct job_cancel *job_cancels = calloc(count, sizeof(*job_cancels));
+    CLEANUP_FREE struct job_state *states = calloc(count, sizeof(*states));
 
-    if (status == EX_OK)
-        status = session_open(&session, invocation->config, options->queue);
-    if (status != EX_OK)
-        return status;
-    size_t count = session.queue_count;
-    struct job_cancel *job_cancels = calloc(count, sizeof(*job_cancels));
-    struct job_state *states = calloc(count, sizeof(*states));
-
-    for (size_t i = 0; job_cancels && i < count; i++)
-        job_cancels[i] = (struct job_cancel){.session = &session, .keys = &session.queues[i], .id = id};
-    status = job_cancels && states ? choose(job_cancels, states, count, options->json) : problem_report_memory();
-    free(job_cancels);
-    free(states);
-    session_close(&session);
-    return status;
+    if (!job_cancels || !states)
+        return problem_report_memory();
+    for (size_t i = 0; i < count; i++)
+        job_cancels[i] =
+            (struct job_cancel){.session = session, .keys = &session->queues[i], .id = invocation->options.words[0]};
+    return choose(job_cancels, states, count, invocation->options.json);
 }
-
-const struct command command_cancel = {
-    .name = "cancel",
-    .synopsis = "ID",
-    .summary = "Cancel a job that waits or runs",
-    .details = "A job that waits is taken off. The worker of a job that runs is asked to stop it, for which a few\n"
-               "seconds are waited. What was cancelled has a report that says so.\n",
-    .rows = rows,
-    .words_min = 1,
-    .words_max = 1,
-    .run = cancel_run,
-};

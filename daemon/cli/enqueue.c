@@ -201,7 +201,7 @@ static int send_message(struct session *session, const struct draft *draft, bool
     return print_json(receipt) < 0 ? problem_report_memory() : EX_OK;
 }
 
-static int enqueue_run(const struct invocation *invocation)
+int enqueue_run(const struct invocation *invocation)
 {
     const struct options *options = &invocation->options;
     const struct config *config = invocation->config;
@@ -224,23 +224,3 @@ static int enqueue_run(const struct invocation *invocation)
     free(draft.input);
     return status;
 }
-
-static const struct option_row rows[] = {
-    {'q', "queue", "QUEUE", "the queue; else `default`, or the only one", offsetof(struct options, queue)},
-    {'p', "payload", "PAYLOAD", "the payload; - reads it from stdin", offsetof(struct options, payload)},
-    {0, "delay", "DURATION", "run it no sooner than after this, such as 30s", offsetof(struct options, delay)},
-    {0},
-};
-
-const struct command command_enqueue = {
-    .name = "enqueue",
-    .synopsis = "TYPE [NAME=VALUE...]",
-    .summary = "Enqueue a job and print its ID",
-    .details = "A NAME is an instruction (id, delay, at, attempts, timeout, unique, unique_for, parent, root,\n"
-               "traceparent, tracestate) or else metadata, which is in the job's context. What weftd would refuse is\n"
-               "refused here and not sent.\n",
-    .rows = rows,
-    .words_min = 1,
-    .words_max = SIZE_MAX,
-    .run = enqueue_run,
-};

@@ -10,7 +10,6 @@
 
 #include "context/cleanup.h"
 #include "daemon/cli/command.h"
-#include "daemon/cli/job_id.h"
 #include "daemon/cli/log_follow.h"
 #include "daemon/cli/log_journal.h"
 #include "daemon/cli/log_printer.h"
@@ -194,7 +193,7 @@ static int show_file(struct logs *logs)
     return status;
 }
 
-static int logs_run(const struct invocation *invocation)
+int logs_run(const struct invocation *invocation)
 {
     struct logs logs = {
         .config = invocation->config,
@@ -202,10 +201,6 @@ static int logs_run(const struct invocation *invocation)
         .json = invocation->options.json,
         .follow = invocation->options.follow,
     };
-    int status = job_id_check("logs", logs.id);
-
-    if (status != EX_OK)
-        return status;
     const struct config_strings *outputs = &invocation->config->log.outputs;
     bool journal = false;
 
@@ -228,20 +223,3 @@ static int logs_run(const struct invocation *invocation)
                           "in %s, such as output: [auto, /var/log/weft/weftd.log]",
                           invocation->config->path);
 }
-
-static const struct option_row rows[] = {
-    {'f', "follow", NULL, "go on with new lines until interrupted", offsetof(struct options, follow)},
-    {0},
-};
-
-const struct command command_logs = {
-    .name = "logs",
-    .synopsis = "ID",
-    .summary = "Show the log of a job, with its subtasks and child jobs, in time order",
-    .details = "Reads the first file among the outputs of the configuration's log: section; without\n"
-               "one, the journal. With --json, the lines are shown as they are in the file, or would be.\n",
-    .rows = rows,
-    .words_min = 1,
-    .words_max = 1,
-    .run = logs_run,
-};

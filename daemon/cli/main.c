@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "daemon/cli/commands.h"
+#include "daemon/cli/job_id.h"
 #include "daemon/cli/problem.h"
 #include "queue/message/rejection.h"
 
@@ -44,7 +45,8 @@ static int parse_command(struct call *call, struct options *options)
     if (call->command->subcommands) {
         if (parse_rest(call, options, true) < 0)
             return report_mistake(call);
-        const struct command *sub = options->word_count ? command_find_sub(call->command, options->words[0]) : NULL;
+        const struct command *sub =
+            options->word_count ? command_find(call->command->subcommands, options->words[0]) : NULL;
 
         if (!sub)
             return EX_OK;
@@ -68,6 +70,26 @@ static int check_output(int status)
     return problem_report(EX_IOERR, "the output cannot be written: %s", strerror(errno));
 }
 
+static int run_configured(const struct call *call, struct invocation *invocation)
+{
+    const struct options *options = &invocation->options;
+    const struct command *command = call->command;
+    struct session session;
+    int status = EX_OK;
+
+    if (command->takes_id && options->word_count > 0)
+        status = job_id_check(call->name, options->words[0]);
+    if (status != EX_OK || !command->asks_redis)
+        return status != EX_OK ? status : command->run(invocation);
+    status = session_open(&session, invocation->config, options->queue);
+    if (status != EX_OK)
+        return status;
+    invocation->session = &session;
+    status = command->run(invocation);
+    session_close(&session);
+    return status;
+}
+
 static int run(const struct call *call, struct invocation *invocation)
 {
     struct config *config;
@@ -80,7 +102,7 @@ static int run(const struct call *call, struct invocation *invocation)
         return EX_CONFIG;
     }
     invocation->config = config;
-    int status = call->command->run(invocation);
+    int status = run_configured(call, invocation);
     (void)config_free(config);
     return status;
 }
@@ -129,7 +151,7 @@ int main(int argc, char **argv)
         command_print_overview();
         return check_output(EX_OK);
     }
-    const struct command *command = options->word_count ? command_find(options->words[0]) : NULL;
+    const struct command *command = options->word_count ? command_find(commands, options->words[0]) : NULL;
     if (!command) {
         const char *word = options->word_count ? options->words[0] : NULL;
 

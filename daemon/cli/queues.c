@@ -84,25 +84,12 @@ static int show_queues(struct session *session, struct table *table, bool json)
     return EX_OK;
 }
 
-static int queues_run(const struct invocation *invocation)
+int queues_run(const struct invocation *invocation)
 {
     static const char *const titles[] = {"QUEUE", "READY", "IN FLIGHT", "DELAYED", "DEAD"};
     struct table table = {.titles = titles, .column_count = ELEMENTS(titles)};
-    struct session session;
-    int status = session_open(&session, invocation->config, NULL);
+    int status = show_queues(invocation->session, &table, invocation->options.json);
 
-    if (status != EX_OK)
-        return status;
-    status = show_queues(&session, &table, invocation->options.json);
     table_done(&table);
-    session_close(&session);
     return status;
 }
-
-const struct command command_queues = {
-    .name = "queues",
-    .synopsis = "",
-    .summary = "Show how many jobs are ready, in flight, delayed and dead in each queue",
-    .details = "With --json, each queue is an object on a line of its own.\n",
-    .run = queues_run,
-};

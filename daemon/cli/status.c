@@ -24,13 +24,9 @@
 /* What a report has beside the fields in Redis: `id` and `queue`. */
 enum { PAIRS_OWN = 2 };
 
-enum outcome {
-    FOUND, /* and shown */
-    MISSING,
-    UNSEEN, /* missing in as much of the queue as was looked through */
-    FAILED, /* to be asked for, which has been reported */
-    NO_MEMORY,
-};
+/* UNSEEN: missing in as much of the queue as was looked through. FAILED: could not be asked for, which has been
+ * reported. */
+enum outcome { FOUND, MISSING, UNSEEN, FAILED, NO_MEMORY };
 
 struct question {
     struct session *session;
@@ -253,29 +249,10 @@ static int report_outcome(enum outcome outcome, const char *id)
     return problem_report_memory();
 }
 
-static int status_run(const struct invocation *invocation)
+int status_run(const struct invocation *invocation)
 {
     const char *id = invocation->options.words[0];
-    struct session session;
-    int result = job_id_check("status", id);
+    struct question question = {.session = invocation->session, .id = id, .json = invocation->options.json};
 
-    if (result == EX_OK)
-        result = session_open(&session, invocation->config, NULL);
-    if (result != EX_OK)
-        return result;
-    struct question question = {.session = &session, .id = id, .json = invocation->options.json};
-
-    result = report_outcome(look_everywhere(&question), id);
-    session_close(&session);
-    return result;
+    return report_outcome(look_everywhere(&question), id);
 }
-
-const struct command command_status = {
-    .name = "status",
-    .synopsis = "ID",
-    .summary = "Show the state of a job and its report",
-    .details = "A job that has no report yet is `queued`, or `running` where a worker has it.\n",
-    .words_min = 1,
-    .words_max = 1,
-    .run = status_run,
-};

@@ -164,10 +164,10 @@ def test_every_option_of_weftd_is_in_its_page():
 
 def test_every_command_of_weft_and_every_option_is_in_its_page():
     source = "\n".join(text(path) for path in sorted((ROOT / "daemon" / "cli").glob("*.c")))
-    commands = re.findall(r'\.name = "(\w+)",(?:(?!\.name)[^}])*?\.run = ', source)
+    commands = re.findall(r'^    \{"(\w+)", "(?:(?!^    \{").)*?\.run = \w+_run', text("daemon/cli/commands.c"), re.MULTILINE | re.DOTALL)
     options = re.findall(r"\{(?:'\w'|0), \"([\w-]+)\"", source)
     page = read("weft.1")
-    assert {"enqueue", "logs", "status", "queues", "dead"} <= set(commands)
+    assert {"enqueue", "logs", "status", "queues", "dead", "retry"} <= set(commands)
     assert_none([command for command in commands if not re.search(rf"weft (dead )?\W*{command}\b", page)])
     assert_none([f"--{option}" for option in options if f"--{option}" not in page])
 

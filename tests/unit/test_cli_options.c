@@ -51,7 +51,8 @@ static void options_may_stand_between_and_behind_the_words(void **state)
     struct line line = LINE("weft enqueue", "speak", "-q", "bulk", "tenant=acme", "--payload=hello", "--json", "n=-1");
     struct options options = {0};
 
-    assert_int_equal(options_parse(&options, command_enqueue.rows, false, line.count, line.words), 0);
+    assert_int_equal(options_parse(&options, command_find(commands, "enqueue")->rows, false, line.count, line.words),
+                     0);
     assert_string_equal(options.queue, "bulk");
     assert_string_equal(options.payload, "hello");
     assert_true(options.json);
@@ -66,7 +67,8 @@ static void a_lone_dash_is_an_argument_like_any_other(void **state)
     struct line line = LINE("weft enqueue", "speak", "-p", "-");
     struct options options = {0};
 
-    assert_int_equal(options_parse(&options, command_enqueue.rows, false, line.count, line.words), 0);
+    assert_int_equal(options_parse(&options, command_find(commands, "enqueue")->rows, false, line.count, line.words),
+                     0);
     assert_string_equal(options.payload, "-");
     ASSERT_WORDS(&options, "speak");
 }
@@ -77,7 +79,8 @@ static void two_dashes_end_the_options(void **state)
     struct line line = LINE("weft enqueue", "--", "speak", "--json");
     struct options options = {0};
 
-    assert_int_equal(options_parse(&options, command_enqueue.rows, false, line.count, line.words), 0);
+    assert_int_equal(options_parse(&options, command_find(commands, "enqueue")->rows, false, line.count, line.words),
+                     0);
     assert_false(options.json);
     ASSERT_WORDS(&options, "speak", "--json");
 }
@@ -102,7 +105,8 @@ static void what_was_said_before_the_command_stays_said(void **state)
     struct options options = {0};
 
     assert_int_equal(options_parse(&options, options_global, true, before.count, before.words), 0);
-    assert_int_equal(options_parse(&options, command_logs.rows, false, behind.count, behind.words), 0);
+    assert_int_equal(options_parse(&options, command_find(commands, "logs")->rows, false, behind.count, behind.words),
+                     0);
     assert_true(options.json);
     assert_true(options.follow);
     assert_string_equal(options.config, "two.yaml");
@@ -133,9 +137,10 @@ static void assert_refused(const struct option_row *rows, struct line line, cons
 static void mistakes_are_said_in_the_name_of_the_command(void **state)
 {
     (void)state;
-    assert_refused(command_logs.rows, LINE("weft logs", "--queue", "x"), "weft logs: unrecognized option '--queue'\n");
-    assert_refused(command_logs.rows, LINE("weft logs", "-q"), "weft logs: invalid option -- 'q'\n");
-    assert_refused(command_enqueue.rows, LINE("weft enqueue", "-q"),
+    assert_refused(command_find(commands, "logs")->rows, LINE("weft logs", "--queue", "x"),
+                   "weft logs: unrecognized option '--queue'\n");
+    assert_refused(command_find(commands, "logs")->rows, LINE("weft logs", "-q"), "weft logs: invalid option -- 'q'\n");
+    assert_refused(command_find(commands, "enqueue")->rows, LINE("weft enqueue", "-q"),
                    "weft enqueue: option requires an argument -- 'q'\n");
     assert_refused(NULL, LINE("weft status", "--json=yes"), "weft status: option '--json' doesn't allow an argument\n");
 }
@@ -147,19 +152,23 @@ static void every_command_of_the_contract_has_a_row(void **state)
     static const char *const subcommands[] = {"list", "show", "retry", "delete"};
 
     (void)state;
-    assert_int_equal(command_count, sizeof(names) / sizeof(names[0]));
+    size_t count = 0;
+    while (commands[count].name)
+        count++;
+    assert_int_equal(count, sizeof(names) / sizeof(names[0]));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const struct command *command = command_find(names[i]);
+        const struct command *command = command_find(commands, names[i]);
 
         assert_non_null(command);
         assert_non_null(command->synopsis);
         assert_true(command->words_min <= command->words_max);
     }
+    const struct command *of_dead = command_find(commands, "dead")->subcommands;
     for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
-        assert_non_null(command_find_sub(&command_dead, subcommands[i]));
-    assert_null(command_find("nonsense"));
-    assert_null(command_find_sub(&command_dead, "nonsense"));
-    assert_null(command_find_sub(&command_logs, "list"));
+        assert_non_null(command_find(of_dead, subcommands[i]));
+    assert_null(command_find(commands, "nonsense"));
+    assert_null(command_find(of_dead, "nonsense"));
+    assert_null(command_find(command_find(commands, "logs")->subcommands, "list"));
 }
 
 int main(void)

@@ -1,12 +1,12 @@
-/* weft dead retry: puts dead letters back into their queues. */
-#include "daemon/cli/dead_retry.h"
-
+/* weft dead retry and weft dead delete: what becomes of dead letters. */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "context/macros.h"
-#include "daemon/cli/dead_find.h"
+#include "daemon/cli/command.h"
+#include "daemon/cli/dead.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
@@ -15,6 +15,54 @@
 
 /* Letters a script, which holds up Redis for as long. */
 #define CHUNK "100"
+
+/* ---- Which one ---- */
+
+/* The newest dead letter of a job. */
+struct dead_letter {
+    const struct queue_keys *keys; /* of its queue; borrowed from the session */
+    char entry[JOB_ENTRY_SIZE];
+};
+
+static int report_done(const char *words, const char *id, const struct dead_letter *letter, bool json)
+{
+    const char *queue = letter->keys->queue;
+
+    if (!json) {
+        printf("%s %s in queue %s\n", words, id, queue);
+        return EX_OK;
+    }
+    return print_json(json_pack("{s:s, s:s}", "id", id, "queue", queue)) < 0 ? problem_report_memory() : EX_OK;
+}
+
+static int find_letter(struct session *session, const char *id, struct dead_letter *ret_letter)
+{
+    struct dead_letter letter = {0};
+
+    for (size_t i = 0; i < session->queue_count; i++) {
+        const struct queue_keys *keys = &session->queues[i];
+        struct job_search search = {.id = id};
+
+        if (stream_walk(session, keys->names[QUEUE_KEY_DEAD], STREAM_NEWEST_FIRST, SIZE_MAX, job_search_visit,
+                        &search) == STREAM_FAILED)
+            return EX_UNAVAILABLE;
+        if (!search.entry[0])
+            continue;
+        if (letter.keys)
+            return problem_report(
+                EX_USAGE,
+                "there is a dead letter of a job \"%s\" in queue %s and another in queue %s; choose one with -q", id,
+                letter.keys->queue, keys->queue);
+        letter.keys = keys;
+        memcpy(letter.entry, search.entry, sizeof(letter.entry));
+    }
+    if (!letter.keys)
+        return dead_report_missing(id);
+    *ret_letter = letter;
+    return EX_OK;
+}
+
+/* ---- Retrying ---- */
 
 /* Retries the letters from `first` to `last`, one chunk of them. */
 static int retry(struct session *session, const struct queue_keys *keys, const char *first, const char *last,
@@ -30,13 +78,11 @@ static int retry(struct session *session, const struct queue_keys *keys, const c
     return EX_OK;
 }
 
-/* ---- One ---- */
-
 static int retry_one(struct session *session, const char *id, bool json)
 {
     struct dead_letter letter;
     long long count = 0;
-    int status = dead_find(session, id, &letter);
+    int status = find_letter(session, id, &letter);
 
     if (status == EX_OK)
         status = retry(session, letter.keys, letter.entry, letter.entry, &count);
@@ -44,10 +90,8 @@ static int retry_one(struct session *session, const char *id, bool json)
         return status;
     if (count == 0)
         return dead_report_missing(id);
-    return dead_report_done("retried", id, &letter, json);
+    return report_done("retried", id, &letter, json);
 }
-
-/* ---- All ---- */
 
 static bool note_entry(const struct stream_entry *entry, void *user)
 {
@@ -99,7 +143,7 @@ static int retry_all(struct session *session, bool json)
     return EX_OK;
 }
 
-int dead_retry(const struct invocation *invocation)
+int dead_retry_run(const struct invocation *invocation)
 {
     const struct options *options = &invocation->options;
     const char *id = options->word_count > 0 ? options->words[0] : NULL;
@@ -118,4 +162,25 @@ int dead_retry(const struct invocation *invocation)
     status = id ? retry_one(&session, id, options->json) : retry_all(&session, options->json);
     session_close(&session);
     return status;
+}
+
+/* ---- Deleting ---- */
+
+int dead_delete_run(const struct invocation *invocation)
+{
+    const char *id = invocation->options.words[0];
+    struct dead_letter letter;
+    int status = find_letter(invocation->session, id, &letter);
+
+    if (status != EX_OK)
+        return status;
+    const char *entry = letter.entry;
+    SESSION_REPLY *reply =
+        script_call(invocation->session, REDIS_REPLY_INTEGER, &queue_script_erase, letter.keys, &entry, 1);
+
+    if (!reply)
+        return EX_UNAVAILABLE;
+    if (reply->integer == 0)
+        return dead_report_missing(id);
+    return report_done("deleted the dead letter of", id, &letter, invocation->options.json);
 }
