@@ -1,5 +1,6 @@
 #include "handlers/attempt.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,32 +17,20 @@
 /* What an attempt takes besides its payload: itself, its record, its frame, its task. */
 enum { ATTEMPT_BYTES = 2048 };
 
-static atomic_long jobs_alive;
-static atomic_size_t payloads_alive; /* bytes */
-static atomic_size_t peak;           /* the most bytes that were alive */
-
-long runner_jobs_alive(void)
+long runner_jobs_alive(const struct runner *runner)
 {
-    return atomic_load_explicit(&jobs_alive, memory_order_relaxed);
+    return atomic_load_explicit(&runner->jobs_alive, memory_order_relaxed);
 }
 
-static size_t bytes_alive(void)
+static size_t bytes_alive(const struct runner *runner)
 {
-    return (size_t)runner_jobs_alive() * ATTEMPT_BYTES + atomic_load_explicit(&payloads_alive, memory_order_relaxed);
+    return (size_t)runner_jobs_alive(runner) * ATTEMPT_BYTES +
+           atomic_load_explicit(&runner->payloads_alive, memory_order_relaxed);
 }
 
-/* Called where attempts are made, which is on one thread. */
-static void note_peak(void)
+size_t runner_take_peak_bytes(struct runner *runner)
 {
-    size_t bytes = bytes_alive();
-
-    if (bytes > atomic_load_explicit(&peak, memory_order_relaxed))
-        atomic_store_explicit(&peak, bytes, memory_order_relaxed);
-}
-
-size_t runner_take_peak_bytes(void)
-{
-    return atomic_exchange_explicit(&peak, bytes_alive(), memory_order_relaxed);
+    return atomic_exchange_explicit(&runner->peak_bytes, bytes_alive(runner), memory_order_relaxed);
 }
 
 /* Called by the last frame of the job, on whichever thread that was. */
@@ -50,8 +39,9 @@ static void attempt_free(void *owner)
     struct weft_job *job = owner;
     struct runner *runner = job->runner;
 
+    assert(!job->deferred && !job->task);
     active_jobs_remove(&runner->active_jobs, job);
-    atomic_fetch_sub_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&runner->payloads_alive, job->payload_size, memory_order_relaxed);
     /* One without its record never started. */
     if (job->record && runner->events->forgotten)
         runner->events->forgotten(job, runner->user);
@@ -61,13 +51,14 @@ static void attempt_free(void *owner)
     free(job->progress);
     (void)job_free(job->record);
     free(job);
-    atomic_fetch_sub_explicit(&jobs_alive, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&runner->jobs_alive, 1, memory_order_relaxed);
 }
 
 int attempt_new(struct runner *runner, struct job *record, const struct job_type *type, struct weft_context **ret_frame)
 {
     struct weft_job *job = calloc(1, sizeof(*job));
 
+    assert(record->attempt > 0);
     if (!job)
         return -ENOMEM;
     job->runner = runner;
@@ -88,9 +79,12 @@ int attempt_new(struct runner *runner, struct job *record, const struct job_type
     job->seed = frame_seed(*ret_frame);
     active_jobs_add(&runner->active_jobs, job);
     job->payload_size = record->payload_size;
-    atomic_fetch_add_explicit(&payloads_alive, job->payload_size, memory_order_relaxed);
-    atomic_fetch_add_explicit(&jobs_alive, 1, memory_order_relaxed);
-    note_peak();
+    atomic_fetch_add_explicit(&runner->payloads_alive, job->payload_size, memory_order_relaxed);
+    atomic_fetch_add_explicit(&runner->jobs_alive, 1, memory_order_relaxed);
+    /* Attempts are made on one thread. */
+    size_t bytes = bytes_alive(runner);
+    if (bytes > atomic_load_explicit(&runner->peak_bytes, memory_order_relaxed))
+        atomic_store_explicit(&runner->peak_bytes, bytes, memory_order_relaxed);
     return 0;
 }
 
@@ -147,36 +141,29 @@ bool attempt_runs_here(const struct weft_job *job)
 
 /* ---- The chain ---- */
 
-/* A failure that no handler put into words is told by the handler's name and the error's. The culprit is the innermost
- * handler that failed, not the middleware that passes its error on. */
-static void explain_failure(struct weft_job *job, const struct weft_handler *handler, int result)
+/* Notes how a handler has ended. A failure that no handler put into words is told by the handler's name and the
+ * error's. The culprit is the innermost handler that failed, not the middleware that passes its error on. After a
+ * success, what the handler may have swallowed is over: a later failure has reasons of its own. */
+static void note_result(struct weft_job *job, const struct weft_handler *handler, int result)
 {
     (void)pthread_mutex_lock(&job->lock);
-    if (!job->closed && (!job->culprit || job->culprit_result != result)) {
+    if (result == 0 && !job->closed) {
+        job->verdict = VERDICT_NONE;
+        job->error = job->stack = NULL;
+        job->culprit = NULL;
+    } else if (!job->closed && (!job->culprit || job->culprit_result != result)) {
         job->culprit = handler;
         job->culprit_result = result;
     }
-    bool explained = job->verdict != VERDICT_NONE || job->error;
+    bool explained = result == 0 || job->verdict != VERDICT_NONE || job->error;
     (void)pthread_mutex_unlock(&job->lock);
     if (!explained)
         attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
 }
 
-/* What a handler may have swallowed is over: a later failure has reasons of its own. */
-static void forget_failure(struct weft_job *job)
-{
-    (void)pthread_mutex_lock(&job->lock);
-    if (!job->closed) {
-        job->verdict = VERDICT_NONE;
-        job->error = NULL;
-        job->stack = NULL;
-        job->culprit = NULL;
-    }
-    (void)pthread_mutex_unlock(&job->lock);
-}
-
 MACHINERY int attempt_run_chain(struct weft_job *job)
 {
+    assert(job->position <= job->type->chain_size);
     while (job->position < job->type->chain_size) {
         const struct weft_handler *handler = job->type->chain[job->position++];
 
@@ -191,11 +178,9 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
             attempt_set_error(job, "%s: returned %d, which is neither 0 nor a negative errno", handler->name, result);
             result = -EPROTO;
         }
-        if (result < 0) {
-            explain_failure(job, handler, result);
+        note_result(job, handler, result);
+        if (result < 0)
             return result;
-        }
-        forget_failure(job);
     }
     return 0;
 }

@@ -59,7 +59,7 @@ struct weft_job {
     size_t payload_size; /* of the record, which may be gone before the attempt is */
     const struct job_type *type;
     struct weft_task *task;                  /* while the chain runs */
-    struct weft_job *previous, *next;        /* in the runner's list of those */
+    LIST_ENTRY(weft_job) among_running;      /* likewise: the runner's list of those */
     TAILQ_ENTRY(weft_job) among_active;      /* the active jobs */
     const struct seed *seed;                 /* of its context: tells how much of that is left */
     size_t position;                         /* in the chain: the next handler */

@@ -1,4 +1,5 @@
 /* weft_enqueue(): a job that enqueues another hands its identity, its trace and its metadata on. */
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -59,8 +60,12 @@ static void add_milliseconds(struct message *message, const char *name, uint64_t
     add_text(message, name, buffer);
 }
 
-static void add_options(struct message *message, const struct weft_enqueue_options *options)
+/* What weft itself understands: of the call, and of the job that makes it, which may be NULL. */
+static void add_instructions(struct message *message, const struct weft_enqueue_options *options,
+                             const struct weft_job *job)
 {
+    const struct job *record = job ? job->record : NULL;
+
     add_text(message, "id", options->id);
     add_text(message, "unique", options->unique);
     add_milliseconds(message, "delay", options->delay_ms, message->delay);
@@ -70,12 +75,8 @@ static void add_options(struct message *message, const struct weft_enqueue_optio
         (void)snprintf(message->attempts, sizeof(message->attempts), "%u", options->attempts);
         add_text(message, "attempts", message->attempts);
     }
-}
-
-static void add_family(struct message *message, const struct weft_job *job)
-{
-    const struct job *record = job->record;
-
+    if (!record)
+        return;
     add_text(message, "parent", record->id);
     add_text(message, "root", record->root);
     if (record->trace_id) {
@@ -94,19 +95,12 @@ static bool is_given(const char *const *metadata, const char *name)
     return false;
 }
 
-/* What the receiver would refuse is refused here, where somebody can do something about it. */
-static int check_limits(const struct message *message, size_t first)
+/* The job's metadata, each with the value that the current context has for it, and what is given. What the receiver
+ * would refuse is refused here, where somebody can do something about it. */
+static int add_metadata(struct message *message, const struct weft_job *job, const char *const *given)
 {
-    size_t bytes = 0;
+    size_t first = message->count, bytes = 0;
 
-    for (size_t i = first; i < message->count; i++)
-        bytes += strlen(message->fields[i].name) + message->fields[i].size;
-    return message->count - first > JOB_METADATA_MAX || bytes > JOB_METADATA_BYTES ? -E2BIG : 0;
-}
-
-/* The job's metadata, each with the value that the current context has for it. */
-static void add_metadata(struct message *message, const struct weft_job *job, const char *const *given)
-{
     for (size_t i = 0; job && i < job->record->metadata_count; i++) {
         const char *name = job->record->metadata[i].name;
         size_t size;
@@ -117,15 +111,9 @@ static void add_metadata(struct message *message, const struct weft_job *job, co
     }
     for (; given && given[0]; given += 2)
         add_text(message, given[0], given[1]);
-}
-
-static size_t given_count(const char *const *metadata)
-{
-    size_t count = 0;
-
-    while (metadata && metadata[count * 2])
-        count++;
-    return count;
+    for (size_t i = first; i < message->count; i++)
+        bytes += strlen(message->fields[i].name) + message->fields[i].size;
+    return message->count - first > JOB_METADATA_MAX || bytes > JOB_METADATA_BYTES ? -E2BIG : 0;
 }
 
 /* ---- The wait ---- */
@@ -233,6 +221,7 @@ static void threaded_request_done(int result, const char *text, void *arg)
     if (result < 0 && text)
         (void)weft_run_in(request->context, log_refusal, (void *)(uintptr_t)text);
     (void)pthread_mutex_lock(&request->lock);
+    assert(!request->done);
     request->done = true;
     request->result = result;
     if (result == 0)
@@ -247,6 +236,8 @@ static void take_request(struct offload_post *post)
 {
     struct threaded_request *request = (struct threaded_request *)post;
     struct runner *runner = request->runner;
+
+    assert(runner->loop == loop_current());
     int r = runner->events->enqueue(request->queue, request->message->fields, request->message->count,
                                     threaded_request_done, request, runner->user);
 
@@ -349,21 +340,19 @@ int weft_enqueue(const char *type, const void *payload, size_t size, const struc
     if (!names_are_valid(type, options))
         return task_result(-EINVAL);
 
-    size_t metadata = (job ? job->record->metadata_count : 0) + given_count(options->metadata);
-    message.fields = malloc((INSTRUCTIONS_MAX + metadata) * sizeof(*message.fields));
+    size_t count = INSTRUCTIONS_MAX + (job ? job->record->metadata_count : 0);
+    for (const char *const *given = options->metadata; given && given[0]; given += 2)
+        count++;
+    message.fields = malloc(count * sizeof(*message.fields));
     if (!message.fields)
         return task_result(-ENOMEM);
     add_text(&message, "type", type);
     if (payload)
         add_bytes(&message, "payload", payload, size);
-    add_options(&message, options);
-    if (job)
-        add_family(&message, job);
-    size_t first = message.count;
-    add_metadata(&message, job, options->metadata);
+    add_instructions(&message, options, job);
 
     const char *queue = options->queue ? options->queue : job ? job->record->queue : "default";
-    int r = check_limits(&message, first);
+    int r = add_metadata(&message, job, options->metadata);
     if (r == 0)
         r = blocks ? send_and_block(runner, queue, &message, ret_id)
                    : send_and_wait(runner, queue, &message, OPERATION_PLACE(), ret_id);

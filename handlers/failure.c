@@ -14,21 +14,14 @@ enum { STACK_SIZE = 2048 };
 
 /* ---- Jobs ---- */
 
-/* What led to a verdict that was not given by the chain itself: there the log says all with the handler's name. */
-static char *find_stack(struct weft_job *job)
-{
-    char stack[STACK_SIZE];
-
-    /* On the thread of a chain that blocks nothing else is told of, either. */
-    if (attempt_runs_here(job) && (job->type->blocking || current_state.operation == &job->task->operation))
-        return NULL;
-    return weft_async_stack(stack, sizeof(stack)) > 0 ? weft_strdup(job, stack) : NULL;
-}
-
 WEFT_PRINTF(4, 0)
 static void set_verdict(struct weft_job *job, enum verdict verdict, uint64_t retry_ms, const char *format, va_list args)
 {
-    char *stack = find_stack(job);
+    /* Where the chain itself gives the verdict, the log says all with the handler's name. On the thread of a chain that
+     * blocks nothing else is told of, either. */
+    bool by_chain = attempt_runs_here(job) && (job->type->blocking || current_state.operation == &job->task->operation);
+    char words[STACK_SIZE];
+    char *stack = !by_chain && weft_async_stack(words, sizeof(words)) > 0 ? weft_strdup(job, words) : NULL;
 
     (void)pthread_mutex_lock(&job->lock);
     if (!job->closed) {
@@ -62,41 +55,27 @@ int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, 
 
 /* ---- Callbacks ---- */
 
-static void log_failure(int error, const char *words)
-{
-    char text[1024], stack[STACK_SIZE];
-    struct weft_field fields[2] = {WEFT_TEXT("error", text)};
-    size_t count = 1;
-
-    if (error == 0)
-        (void)snprintf(text, sizeof(text), "%s", words);
-    else
-        (void)snprintf(text, sizeof(text), "%s: %s", words, strerror(abs(error)));
-    if (weft_async_stack(stack, sizeof(stack)) > 0)
-        fields[count++] = WEFT_TEXT("stack", stack);
-    weft_log_fields(WEFT_ERROR, "callback failed", fields, count);
-}
-
-/* The counters belong to the thread of the loop. */
-static void count_failure(struct weft_job *job)
-{
-    if (!job || loop_current() != job->runner->loop)
-        return;
-    job->subtasks_failed++;
-    if (job->reported)
-        job->runner->events->late_subtasks(job, 0, 1, job->runner->user);
-}
-
 void weft_report_error(int error, const char *format, ...)
 {
     int before = errno;
-    char words[768];
+    struct weft_job *job = weft_job_current();
+    char words[768], text[1024], stack[STACK_SIZE];
+    struct weft_field fields[2] = {WEFT_TEXT("error", text)};
+    size_t count = 1;
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(words, sizeof(words), format, args);
     va_end(args);
-    log_failure(error, words);
-    count_failure(weft_job_current());
+    (void)snprintf(text, sizeof(text), "%s%s%s", words, error ? ": " : "", error ? strerror(abs(error)) : "");
+    if (weft_async_stack(stack, sizeof(stack)) > 0)
+        fields[count++] = WEFT_TEXT("stack", stack);
+    weft_log_fields(WEFT_ERROR, "callback failed", fields, count);
+    /* The counters belong to the thread of the loop. */
+    if (job && loop_current() == job->runner->loop) {
+        job->subtasks_failed++;
+        if (job->reported)
+            job->runner->events->late_subtasks(job, 0, 1, job->runner->user);
+    }
     errno = before;
 }

@@ -1,5 +1,6 @@
 #include "handlers/memory.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ void *memory_get(struct memory *memory, size_t size)
     }
 
     struct memory_chunk *first = SLIST_FIRST(&memory->chunks);
+    assert(needed <= memory->left && memory->left <= first->size);
     char *piece = first->bytes + first->size - memory->left;
     memory->left -= needed;
     return memset(piece, 0, size);

@@ -1,5 +1,6 @@
 #include "handlers/registry.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,23 +81,9 @@ static int check_plugin(const struct registry *registry, const struct weft_plugi
     return 0;
 }
 
-static int add_plugin(struct registry *registry, const struct weft_plugin *plugin, const char *path)
-{
-    struct registry_plugin *plugins = realloc(registry->plugins, (registry->count + 1) * sizeof(*plugins));
-    char *copy = strdup(path);
-
-    if (plugins)
-        registry->plugins = plugins;
-    if (!plugins || !copy) {
-        free(copy);
-        return -ENOMEM;
-    }
-    registry->plugins[registry->count++] = (struct registry_plugin){.plugin = plugin, .path = copy};
-    return 0;
-}
-
 int registry_load(struct registry *registry, const char *path, char **ret_message)
 {
+    assert(path[0] == '/');
     *ret_message = NULL;
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
@@ -104,11 +91,21 @@ int registry_load(struct registry *registry, const char *path, char **ret_messag
 
     const struct weft_plugin *plugin = dlsym(library, "weft_plugin");
     int r = check_plugin(registry, plugin, path, ret_message);
-    if (r == 0)
-        r = add_plugin(registry, plugin, path);
-    if (r < 0)
+    if (r < 0) {
         (void)dlclose(library);
-    return r;
+        return r;
+    }
+    struct registry_plugin *plugins = reallocarray(registry->plugins, registry->count + 1, sizeof(*plugins));
+    char *copy = strdup(path);
+    if (plugins)
+        registry->plugins = plugins;
+    if (!plugins || !copy) {
+        free(copy);
+        (void)dlclose(library);
+        return -ENOMEM;
+    }
+    registry->plugins[registry->count++] = (struct registry_plugin){.plugin = plugin, .path = copy};
+    return 0;
 }
 
 int registry_start(const struct registry *registry, const char **ret_plugin)

@@ -1,7 +1,10 @@
 #include "handlers/retry.h"
 
+#include <assert.h>
+
 int64_t retry_delay_ms(const struct retry_backoff *backoff, unsigned attempt, double random)
 {
+    assert(attempt > 0 && random >= 0 && random < 1);
     int64_t delay = backoff->base_ms < backoff->max_ms ? backoff->base_ms : backoff->max_ms;
 
     for (unsigned i = 1; i < attempt && delay < backoff->max_ms; i++)

@@ -1,5 +1,6 @@
 #include "handlers/runner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ static struct attempt_outcome decide(struct weft_job *job, int result, const cha
 
     if (job->interruption == INTERRUPTED_TIMEOUT && (result == -ETIME || result == -ECANCELED) && !given_up)
         attempt_set_error(job, "timed out after %lld ms", (long long)attempt_timeout_ms(job));
+    assert(!job->reported && job->started_us > 0);
     attempt_close(job);
     if (job->interruption == INTERRUPTED_LOST) {
         outcome.outcome = JOB_RETURNED;
@@ -91,27 +93,10 @@ static struct attempt_outcome decide(struct weft_job *job, int result, const cha
 
 /* ---- A job's way ---- */
 
-static void link_running(struct runner *runner, struct weft_job *job)
-{
-    job->next = runner->running;
-    if (job->next)
-        job->next->previous = job;
-    runner->running = job;
-}
-
-static void unlink_running(struct runner *runner, struct weft_job *job)
-{
-    if (job->next)
-        job->next->previous = job->previous;
-    if (job->previous)
-        job->previous->next = job->next;
-    else
-        runner->running = job->next;
-}
-
 /* Of a time-out and a shutdown the first counts; somebody's wish, or another worker, counts for more than both. */
 static void note_interruption(struct weft_job *job, enum interruption interruption)
 {
+    assert(interruption != INTERRUPTED_NOT && !job->reported);
     static const char *const reasons[] = {
         [INTERRUPTED_TIMEOUT] = "its time is over",
         [INTERRUPTED_SHUTDOWN] = "this worker ends",
@@ -146,7 +131,7 @@ static void give_up(struct timer *timer)
         return;
     size_t count = offload_where(job->task, frames);
     offload_abandon(job->task);
-    unlink_running(runner, job);
+    LIST_REMOVE(job, among_running);
     (void)snprintf(words, sizeof(words), "timed out after %lld ms, in a call that did not return",
                    (long long)attempt_timeout_ms(job));
     struct attempt_outcome outcome = decide(job, job->interruption == INTERRUPTED_TIMEOUT ? -ETIME : -ECANCELED, words);
@@ -185,19 +170,20 @@ static void give_up_soon(struct weft_job *job, int64_t grace_us)
 /* A subtask that was interrupted inside a call. It has no outcome: what is given up is only that it is waited for. */
 struct straggler {
     struct timer timer; /* first */
-    struct straggler *next;
+    LIST_ENTRY(straggler) entry;
     struct runner *runner;
     struct weft_task *task;
     bool given_up;
 };
 
-static struct straggler **find_straggler(struct runner *runner, const struct weft_task *task)
+static struct straggler *find_straggler(struct runner *runner, const struct weft_task *task)
 {
-    struct straggler **link = &runner->stragglers;
+    struct straggler *straggler;
 
-    while (*link && (*link)->task != task)
-        link = &(*link)->next;
-    return link;
+    LIST_FOREACH (straggler, &runner->stragglers, entry)
+        if (straggler->task == task)
+            break;
+    return straggler;
 }
 
 static void give_subtask_up(struct timer *timer)
@@ -230,7 +216,7 @@ static void ask_where_subtask_is(struct timer *timer)
 static void give_subtask_up_soon(struct runner *runner, struct weft_task *task, int64_t grace_us)
 {
     int64_t deadline_us = time_steady_us() + grace_us - WHERE_US;
-    struct straggler *straggler = *find_straggler(runner, task);
+    struct straggler *straggler = find_straggler(runner, task);
     bool waits = straggler && straggler->timer.place;
 
     if (!offload_is_under_way(task) || (waits && straggler->timer.deadline_us <= deadline_us))
@@ -241,26 +227,11 @@ static void give_subtask_up_soon(struct runner *runner, struct weft_task *task, 
             return;
         straggler->runner = runner;
         straggler->task = task;
-        straggler->next = runner->stragglers;
-        runner->stragglers = straggler;
+        LIST_INSERT_HEAD(&runner->stragglers, straggler, entry);
     }
     loop_stop_timer(runner->loop, &straggler->timer);
     straggler->timer.fire = ask_where_subtask_is;
     (void)!loop_start_timer(runner->loop, &straggler->timer, deadline_us);
-}
-
-/* The call has returned, and its subtask has ended. */
-static void forget_straggler(struct runner *runner, const struct weft_task *task)
-{
-    struct straggler **link = find_straggler(runner, task), *straggler = *link;
-
-    if (!straggler)
-        return;
-    *link = straggler->next;
-    loop_stop_timer(runner->loop, &straggler->timer);
-    if (straggler->given_up)
-        runner->events->unstuck(weft_job_current(), runner->user);
-    free(straggler);
 }
 
 static void time_out(struct timer *timer)
@@ -336,7 +307,7 @@ MACHINERY static int run_attempt(void *arg)
         return 0;
     }
     loop_stop_timer(runner->loop, &job->timeout);
-    unlink_running(runner, job);
+    LIST_REMOVE(job, among_running);
 
     /* The lines of a failure name its culprit, the others no handler. */
     (void)current_set_own(JOB_VALUE_HANDLER, result < 0 && job->culprit ? job->culprit->name : NULL);
@@ -352,6 +323,8 @@ static const struct operation_class job_class = {.kind = "job"};
 int runner_start(struct runner *runner, struct job *record, const struct job_type *type)
 {
     struct weft_context *frame;
+
+    assert(runner->loop == loop_current());
     int r = attempt_new(runner, record, type, &frame);
 
     if (r < 0)
@@ -369,7 +342,7 @@ int runner_start(struct runner *runner, struct job *record, const struct job_typ
     }
     job->timeout.fire = time_out;
     job->task = task;
-    link_running(runner, job);
+    LIST_INSERT_HEAD(&runner->running, job, among_running);
     (void)weft_task_unref(task);
     return 0;
 }
@@ -381,7 +354,7 @@ struct weft_job *weft_job_current(void)
     return frame_owner(current_state.context);
 }
 
-static void subtask_spawned(struct weft_task *task, void *user)
+static void on_task_spawned(struct weft_task *task, void *user)
 {
     struct weft_job *job = weft_job_current();
     struct runner *runner = user;
@@ -394,7 +367,7 @@ static void subtask_spawned(struct weft_task *task, void *user)
         runner->events->late_subtasks(job, 1, 0, runner->user);
 }
 
-static void subtask_started(struct weft_task *task, void *user)
+static void on_task_started(struct weft_task *task, void *user)
 {
     struct weft_job *job = weft_job_current();
     struct runner *runner = user;
@@ -403,12 +376,19 @@ static void subtask_started(struct weft_task *task, void *user)
         runner->events->subtask_started(job, task, runner->user);
 }
 
-static void subtask_ended(struct weft_task *task, int result, void *user)
+static void on_task_ended(struct weft_task *task, int result, void *user)
 {
     struct weft_job *job = weft_job_current();
     struct runner *runner = user;
+    struct straggler *straggler = find_straggler(runner, task);
 
-    forget_straggler(runner, task);
+    if (straggler) {
+        LIST_REMOVE(straggler, entry);
+        loop_stop_timer(runner->loop, &straggler->timer);
+        if (straggler->given_up)
+            runner->events->unstuck(job, runner->user);
+        free(straggler);
+    }
     if (!job)
         return;
     runner->events->subtask_ended(job, task, result, runner->user);
@@ -423,12 +403,13 @@ static void subtask_ended(struct weft_task *task, int result, void *user)
 
 void runner_init(struct runner *runner, struct weft_loop *loop, const struct runner_events *events, void *user)
 {
+    assert(loop && events->started && events->ended);
     *runner = (struct runner){.loop = loop, .events = events, .user = user};
     active_jobs_init(&runner->active_jobs);
     runner->observer = (struct loop_observer){
-        .task_spawned = subtask_spawned,
-        .task_started = subtask_started,
-        .task_ended = subtask_ended,
+        .task_spawned = on_task_spawned,
+        .task_started = on_task_started,
+        .task_ended = on_task_ended,
         .user = runner,
     };
     loop_observe(loop, &runner->observer);
@@ -441,12 +422,13 @@ void runner_init(struct runner *runner, struct weft_loop *loop, const struct run
 void runner_shut_down(struct runner *runner)
 {
     struct weft_task *task;
+    struct weft_job *job;
 
-    for (struct weft_job *job = runner->running; job; job = job->next)
+    LIST_FOREACH (job, &runner->running, among_running)
         note_interruption(job, INTERRUPTED_SHUTDOWN);
     LIST_FOREACH (task, &runner->loop->tasks, in_loop)
         task_interrupt(task, -ECANCELED);
-    for (struct weft_job *job = runner->running; job; job = job->next)
+    LIST_FOREACH (job, &runner->running, among_running)
         give_up_soon(job, SHUTDOWN_GRACE_US);
     LIST_FOREACH (task, &runner->loop->tasks, in_loop)
         if (task->observed)
@@ -473,9 +455,10 @@ static void interrupt_job(struct runner *runner, struct weft_job *job, enum inte
 /* Several messages may have the same ID. */
 bool runner_cancel(struct runner *runner, const char *queue, const char *id)
 {
+    struct weft_job *job;
     bool found = false;
 
-    for (struct weft_job *job = runner->running; job; job = job->next) {
+    LIST_FOREACH (job, &runner->running, among_running) {
         if (strcmp(job->record->id, id) != 0 || strcmp(job->record->queue, queue) != 0)
             continue;
         interrupt_job(runner, job, INTERRUPTED_CANCEL);
@@ -486,12 +469,13 @@ bool runner_cancel(struct runner *runner, const char *queue, const char *id)
 
 bool runner_lose(struct runner *runner, const char *queue, const char *entry)
 {
-    struct weft_job *job = runner->running;
+    struct weft_job *job;
 
-    while (job && (strcmp(job->record->entry, entry) != 0 || strcmp(job->record->queue, queue) != 0))
-        job = job->next;
-    if (!job)
-        return false;
-    interrupt_job(runner, job, INTERRUPTED_LOST);
-    return true;
+    LIST_FOREACH (job, &runner->running, among_running) {
+        if (strcmp(job->record->entry, entry) != 0 || strcmp(job->record->queue, queue) != 0)
+            continue;
+        interrupt_job(runner, job, INTERRUPTED_LOST);
+        return true;
+    }
+    return false;
 }

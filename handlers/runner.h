@@ -3,9 +3,11 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <weft/weft.h>
 
@@ -67,9 +69,12 @@ struct runner {
     const struct runner_events *events;
     void *user;
     struct loop_observer observer;
-    struct weft_job *running;       /* whose chains run */
-    struct straggler *stragglers;   /* subtasks that were interrupted inside a call */
-    struct active_jobs active_jobs; /* all, whoever has ended too */
+    LIST_HEAD(, weft_job) running;     /* whose chains run; the latest first */
+    LIST_HEAD(, straggler) stragglers; /* subtasks that were interrupted inside a call */
+    struct active_jobs active_jobs;    /* all, whoever has ended too */
+    atomic_long jobs_alive;
+    atomic_size_t payloads_alive; /* bytes */
+    atomic_size_t peak_bytes;     /* the most that were alive since they were asked for */
     uint64_t random[2];
 };
 
@@ -98,9 +103,9 @@ void enqueue_set_runner(struct runner *runner);
 /* A number from 0 to below 1. Not for secrets. */
 double runner_random(struct runner *runner);
 
-/* Attempts that exist in this process: running, or kept by what they started. */
-long runner_jobs_alive(void);
+/* Attempts that exist: running, or kept by what they started. From any thread. */
+long runner_jobs_alive(const struct runner *runner);
 
 /* The most bytes that these took up in the heap since the last call, roughly: of what their handlers have allocated
  * nothing is known. */
-size_t runner_take_peak_bytes(void);
+size_t runner_take_peak_bytes(struct runner *runner);

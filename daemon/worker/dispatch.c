@@ -521,8 +521,9 @@ static void note_overdue(const struct weft_job *job, int64_t now_us)
 static void show_running(struct dispatch *dispatch)
 {
     int64_t now_us = time_steady_us();
+    struct weft_job *job;
 
-    for (struct weft_job *job = dispatch->runner.running; job; job = job->next) {
+    LIST_FOREACH (job, &dispatch->runner.running, among_running) {
         note_overdue(job, now_us);
         if (job->shown || job->started_us == 0 || now_us - job->started_us < SHOW_AFTER_US)
             continue;

@@ -268,7 +268,7 @@ def test_without_redis_weftd_exits_69_and_says_where_it_looked(tmp_path):
 
 
 def test_a_log_output_that_is_full_is_told_of_on_the_others(redis, start_weftd):
-    weftd = start_weftd(log={"level": "debug", "format": "json", "output": ["/dev/full", "weftd.log"]})
+    weftd = start_weftd(log={"level": "info", "format": "json", "output": ["/dev/full", "weftd.log"]})
     job = redis.enqueue("hello", name="Ada")
     redis.wait_for_state(job, "done")
     wait_for(lambda: len([line for line in weftd.lines() if line["msg"].startswith("log output")]) == 2,
