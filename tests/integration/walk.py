@@ -6,10 +6,12 @@ j-retry, 2nd`. Those of a poll, which moves nothing, name the step of the scenar
 how often polls are sent, and what shares a batch, is not the same twice.
 """
 
+import contextlib
 import hashlib
 import os
 import re
 import signal
+import threading
 import time
 from collections import Counter
 
@@ -38,6 +40,10 @@ SETTINGS = {"shutdown_timeout": "100ms", "lease": "1h"}  # nothing waits for the
 
 LIMIT = 120  # seconds for a step: only what hangs runs into it
 LONG = 30    # seconds after which a step that is not over is worth a look at what every process does
+
+looking = threading.Lock()
+
+EXIT_NO_REDIS = 69
 
 ENQUEUED = "enqueued"
 ENQUEUE_ONCE = """
@@ -181,19 +187,21 @@ class Walk:
             fault.met = True  # before anybody can see that they are gone
             gone = self.weftd.pids() if fault.victim == "node" else self.weftd.worker_pids()
             for pid in gone:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # a worker does not outlive its supervisor
+                    os.kill(pid, signal.SIGKILL)
         fault.met = True  # Redis is to be started again only once it has been waited for
         return command.pid in gone
 
     # The scenario
 
     def heal(self):
-        """What died is started again; workers are the supervisor's to replace."""
-        if self.struck():
-            if not self.redis.running():
-                self.redis.start()
-            if self.fault.victim == "node" and not self.weftd.running():
-                self.weftd.launch()
+        """What died is started again; workers are the supervisor's to replace. So is a weftd that has given up, since Redis was
+        away, or too busy, for all of its patience: a service manager would."""
+        if self.struck() and not self.redis.running():
+            self.redis.start()
+        if not self.weftd.running() and (self.weftd.process.returncode == EXIT_NO_REDIS or
+                                         self.struck() and self.fault.victim == "node"):
+            self.weftd.launch()
 
     def wait(self, predicate, what, healing=True):
         look_at = time.monotonic() + LONG
@@ -216,9 +224,11 @@ class Walk:
         wait_for(attempt, f"{what}; {self.fault or 'no fault'}; {self.step}", timeout=LIMIT)
 
     def note_processes(self, waiting_for):
-        """Writes down what everybody does whom this waits for."""
-        pids = [*self.weftd.pids(), self.weftd.process.pid, self.redis.process.pid]
-        text = "\n\n".join([f"waiting for this for {LONG} s: {waiting_for}", *map(describe_process, dict.fromkeys(pids))])
+        """Writes down what everybody does whom this waits for. Of several walks one at a time: a debugger is work, and what is
+        only slow must not be made slower."""
+        with looking:
+            pids = [*self.weftd.pids(), self.weftd.process.pid]
+            text = "\n\n".join([f"waiting for this for {LONG} s: {waiting_for}", *map(describe_process, dict.fromkeys(pids))])
         with open(self.weftd.folder / "processes", "a") as notes:
             print(text, file=notes)
         print(text)

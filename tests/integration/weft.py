@@ -53,7 +53,7 @@ def describe_process(pid):
         words += [f"{link.name} -> {os.readlink(link)}" for link in sorted((folder / "fd").iterdir())]
     except OSError as error:
         words.append(f"{pid}: {error}")
-    stacks = run("gdb", "-nx", "-batch", "-p", pid, "-ex", "thread apply all backtrace") if words else None
+    stacks = run("gdb", "-nx", "-batch", "-p", pid, "-ex", "thread apply all backtrace", timeout=10 * PATIENCE)
     words += [line for line in stacks.stdout.splitlines() if line.startswith(("Thread", "#"))]
     return "\n".join(words)
 
