@@ -87,8 +87,8 @@ def walk_over(play, victim, moment, mark):
     return walk.fault.met, text
 
 
-def learn(play):
-    """The boundaries of the scenario when nothing dies, once all of it has shown."""
+def play_whole(play):
+    """Plays the scenario without a fault until all of it has shown, and gives its boundaries that are worth a walk."""
     for _ in range(TRIES):
         walk, problems = play()
         assert problems == []
@@ -98,6 +98,13 @@ def learn(play):
             break
     assert missing == []
     return choose(walk.boundaries)
+
+
+def learn(play):
+    """The boundaries of the scenario when nothing dies. What moves a job and shows only in one of two plays, such as a promotion
+    of one that another has just promoted, is chance, and a walk would wait for it in vain."""
+    first, second = play_whole(play), play_whole(play)
+    return [boundary for boundary in second if boundary in first or not moves_a_job(boundary[1])]
 
 
 @pytest.mark.parametrize("victim", ["worker", "node", "redis"])

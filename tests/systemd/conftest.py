@@ -1,25 +1,30 @@
 """The machine of the tests: booted once, with the package installed as users install it."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from machine import PATIENCE, Machine, run, what_is_missing
+from machine import BASE, ENVIRONMENT, PATIENCE, Machine, run, what_is_missing
 from service import NEEDY, ROOT, configure
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory):
+def packages():
     """The packages, by their names, and an upgrade of `weft`."""
-    done = run("cmake", "--workflow", "--preset", "package", cwd=ROOT, timeout=600)
+    within, source = [], ROOT
+    if BASE != Path("/"):
+        source = BASE / "root" / "weft"
+        within = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "-D", BASE, "--chdir=/root/weft", *ENVIRONMENT]
+    done = run(*within, "etc/build-packages", "--no-install", cwd=source, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
-    folder = tmp_path_factory.mktemp("upgrade")
-    done = run("cpack", "--config", ROOT / "build/package/CPackConfig.cmake", "-B", folder, "-D",
-               "CPACK_DEBIAN_PACKAGE_VERSION=99.0", cwd=ROOT / "build/package", timeout=600)
+    done = run(*within, "cpack", "--config", "build/package/CPackConfig.cmake", "-B", "build/package/upgrade", "-D",
+               "CPACK_DEBIAN_PACKAGE_VERSION=99.0", cwd=source, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
-    built = {"weft": "build/package/weft_*.deb", "weft-dev": "build/package/weft-dev_*.deb"}
-    found = {name: max(ROOT.glob(pattern), key=lambda path: path.stat().st_mtime) for name, pattern in built.items()}
-    return found | {"upgrade": next(folder.glob("weft_99.0*.deb"))}
+    patterns = {"weft": "weft_*.deb", "weft-dev": "weft-dev_*.deb", "upgrade": "upgrade/weft_99.0*.deb"}
+    found = {name: list((source / "build" / "package").glob(pattern)) for name, pattern in patterns.items()}
+    assert {name: len(paths) for name, paths in found.items()} == {"weft": 1, "weft-dev": 1, "upgrade": 1}
+    return {name: path for name, (path,) in found.items()}
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A machine of its own: systemd as PID 1 of a container, on an overlay of this system's root, with no network but its own
-loopback. What is done in it is gone with it."""
+loopback. What is done in it is gone with it. WEFT_MACHINE_BASE is the root of another system to lay it over, which has weft's
+source in /root/weft."""
 
 import json
 import os
@@ -10,6 +11,7 @@ import time
 import uuid
 from pathlib import Path
 
+BASE = Path(os.environ.get("WEFT_MACHINE_BASE", "/"))
 PATIENCE = 120  # seconds: only what hangs runs into it
 ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
 
@@ -67,7 +69,7 @@ class Machine:
             self.mounted = True
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir(parents=True)
-        layers = f"lowerdir=/,upperdir={self.folder}/upper,workdir={self.folder}/work"
+        layers = f"lowerdir={BASE},upperdir={self.folder}/upper,workdir={self.folder}/work"
         done = run("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
         assert done.returncode == 0, done.stderr
         for name in FORGOTTEN:
