@@ -26,6 +26,10 @@
 #define START_AIM_US  3000
 #define START_LATE_US 5000
 
+/* What is to start within this does not keep the next read from being sent: Redis works on it meanwhile, rather than
+ * after the jobs have run, when it gets their outcomes as well. */
+#define AHEAD_US 5000
+
 enum fetch_state {
     FETCH_AWAY,       /* no connection */
     FETCH_GROUPING,   /* the consumer groups are being made */
@@ -72,9 +76,11 @@ struct fetch {
     /* What the next read is to bring: as many jobs as are likely to start soon. */
     unsigned size;
     int64_t unstarted;   /* jobs that were handed over and have not begun to run */
-    size_t arrived;      /* jobs that the last reads have brought */
-    int64_t arrived_us;  /* when the oldest job arrived that had not begun to run when it was looked at last; 0: none */
-    int64_t starting_us; /* how long it took until the other ones had */
+    int64_t ahead;       /* so many of them are likely to begin within AHEAD_US */
+    size_t arriving;     /* jobs that have come since there was none such when it was looked at last */
+    int64_t arrived_us;  /* when the first of them came; 0: none did */
+    size_t started;      /* jobs that came before, since the size was last chosen */
+    int64_t starting_us; /* how long it took until they had begun to run */
 
     struct fetch_read together; /* of several queues, blocking or not */
     struct read_scheduler *scheduler;
@@ -166,14 +172,28 @@ static size_t find_queue(const struct fetch *fetch, const char *key, size_t afte
     return found < count ? found : queue_keys_find(fetch->keys, count, key);
 }
 
+/* Looks how long jobs took from their arrival until they began to run, and the loop came round again. */
+static void note_started(struct fetch *fetch)
+{
+    if (fetch->arrived_us == 0 || fetch->unstarted > 0)
+        return;
+    int64_t took_us = time_steady_us() - fetch->arrived_us;
+    fetch->started += fetch->arriving;
+    fetch->starting_us += took_us;
+    fetch->ahead = (int64_t)fetch->arriving * AHEAD_US / (took_us > 0 ? took_us : 1);
+    fetch->arriving = 0;
+    fetch->arrived_us = 0;
+}
+
 static void note_arrived(struct fetch *fetch, unsigned places)
 {
+    note_started(fetch);
     if (places == 0)
         return;
     if (fetch->arrived_us == 0)
         fetch->arrived_us = time_steady_us();
     fetch->unstarted += places;
-    fetch->arrived += places;
+    fetch->arriving += places;
 }
 
 static void recover_missed(struct fetch *fetch)
@@ -264,30 +284,21 @@ static void on_read(struct redis_request *request, const redisReply *reply)
 
 /* ---- How much to read ---- */
 
-/* Looks how long jobs took from their arrival until they began to run, and the loop came round again. */
-static void note_started(struct fetch *fetch)
-{
-    if (fetch->arrived_us == 0 || fetch->unstarted > 0)
-        return;
-    fetch->starting_us += time_steady_us() - fetch->arrived_us;
-    fetch->arrived_us = 0;
-}
-
 /* Twice as much as the last time where all of that began to run soon, and less where it did not. */
 static void adjust_size(struct fetch *fetch)
 {
     int64_t size = fetch->size;
 
-    if (fetch->arrived == 0)
+    if (fetch->started == 0)
         return;
     if (fetch->starting_us > START_LATE_US) {
-        size = (int64_t)fetch->arrived * START_AIM_US / fetch->starting_us;
+        size = (int64_t)fetch->started * START_AIM_US / fetch->starting_us;
         size = size < fetch->size / 2 ? size : fetch->size / 2;
-    } else if (fetch->starting_us <= START_SOON_US && 2 * fetch->arrived >= fetch->size) {
+    } else if (fetch->starting_us <= START_SOON_US && 2 * fetch->started >= fetch->size) {
         size *= 2;
     }
     fetch->size = (unsigned)(size < 1 ? 1 : size > READ_MAX ? READ_MAX : size);
-    fetch->arrived = 0;
+    fetch->started = 0;
     fetch->starting_us = 0;
 }
 
@@ -301,10 +312,10 @@ static size_t count_free(const struct fetch *fetch)
     return taken < fetch->capacity ? fetch->capacity - taken : 0;
 }
 
-/* Whether there is room, and nothing that was read is still to start. */
+/* Whether there is room, and what was read and is still to start will soon. */
 static bool has_room(const struct fetch *fetch)
 {
-    return fetch->unstarted <= 0 && count_free(fetch) > 0 &&
+    return fetch->unstarted <= fetch->ahead && count_free(fetch) > 0 &&
            fetch->target->held->bytes < (size_t)fetch->options->held_max;
 }
 
@@ -370,8 +381,10 @@ static void read_queues(struct fetch *fetch)
 
     adjust_size(fetch);
     /* What comes next may be of quite another kind. */
-    if (read_scheduler_is_idle(fetch->scheduler) && fetch->size > READ_FIRST)
-        fetch->size = READ_FIRST;
+    if (read_scheduler_is_idle(fetch->scheduler)) {
+        fetch->size = fetch->size < READ_FIRST ? fetch->size : READ_FIRST;
+        fetch->ahead = 0;
+    }
     room = measure_room(fetch);
     switch (read_scheduler_make_plan(fetch->scheduler, &room, time_steady_ms())) {
     case READ_NOTHING:
@@ -464,7 +477,8 @@ void fetch_forgive(struct fetch *fetch, size_t jobs)
 
 void fetch_note_started(struct fetch *fetch)
 {
-    if (--fetch->unstarted == 0)
+    fetch->unstarted--;
+    if (fetch->unstarted == 0 || fetch->unstarted == fetch->ahead)
         fetch->target->wake(fetch->target->user);
 }
 
