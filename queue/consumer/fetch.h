@@ -53,7 +53,7 @@ void fetch_note_started(struct fetch *fetch);
  * again. */
 void fetch_note_starting(struct fetch *fetch);
 
-/* Reads if there is room, all that was read has begun to run, and no read is under way. */
+/* Reads if there is room, all that was read has begun to run or will soon, and no read is under way. */
 void fetch_continue(struct fetch *fetch);
 
 /* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. Which read it is tells the
@@ -74,5 +74,6 @@ void fetch_stop(struct fetch *fetch);
 bool fetch_is_reading(const struct fetch *fetch);
 
 /* For a watchdog, which asks from time to time: false if it has been found for more than 5 s that there is room and a
- * connection, that all that was read has begun to run, that `may_read` says so too, and that yet nothing is read. */
+ * connection, that all that was read has begun to run or will soon, that `may_read` says so too, and that yet nothing
+ * is read. */
 bool fetch_is_moving(struct fetch *fetch, bool may_read);

@@ -15,6 +15,7 @@
 /* Redis works on one batch while the next is on its way; more bring nothing. */
 #define IN_FLIGHT_MAX 2
 #define TRIM_MIN      16   /* from how many entries on it pays to see whether they can be trimmed */
+#define ROW_MIN       64   /* so many that lie side by side are not mixed with others */
 #define REFUSED_MAX   256  /* batches of a queue, which are kept in memory */
 #define KEPT_MAX      1000 /* outcomes of a queue in them */
 #define REST_S        1
@@ -266,11 +267,29 @@ static int finish_entry(struct settle *settle, const struct pending_batch *batch
     return finish_add(settle, r);
 }
 
+/* What lies side by side in the stream costs Redis less. Where many that do are followed by one from elsewhere, such as
+ * another read, that begins the next batch; or each batch to come would have a part of two reads. */
+static int open_batch_for(struct settle *settle, size_t queue, const char *entry, struct pending_batch **ret_batch)
+{
+    struct settle_queue *settle_queue = &settle->settle_queues[queue];
+    struct entry_id id;
+    int r = settle_queue_open(settle_queue, ret_batch);
+
+    if (r < 0 || !(*ret_batch)->adjacent || (*ret_batch)->content.done_count < ROW_MIN ||
+        entry_id_parse(entry, &id) < 0 || entry_set_serial(settle->setup.held, queue, id) == (*ret_batch)->serial + 1)
+        return r;
+    r = batch_end(&(*ret_batch)->content);
+    if (r < 0)
+        return r;
+    pending_batch_set_state(*ret_batch, BATCH_READY);
+    return settle_queue_open(settle_queue, ret_batch);
+}
+
 int settle_add(struct settle *settle, size_t queue, const struct settlement *settlement)
 {
     assert(queue < settle->setup.link.options->queue_count && settlement->job);
     struct pending_batch *batch;
-    int r = settle_queue_open(&settle->settle_queues[queue], &batch);
+    int r = open_batch_for(settle, queue, settlement->job->entry, &batch);
 
     if (r < 0)
         return r;
