@@ -36,11 +36,10 @@ struct consumer {
 static int read_file(const char *path, char *buffer, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length;
 
     if (fd < 0)
         return -errno;
-    length = read(fd, buffer, size - 1);
+    ssize_t length = read(fd, buffer, size - 1);
     (void)close(fd);
     if (length <= 0)
         return -EIO;
@@ -51,15 +50,13 @@ static int read_file(const char *path, char *buffer, size_t size)
 static int read_status(pid_t pid, char *ret_state, uint64_t *ret_start)
 {
     char path[64], text[1024];
-    const char *field;
-    int r;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    r = read_file(path, text, sizeof(text));
+    int r = read_file(path, text, sizeof(text));
     if (r < 0)
         return r;
     /* The second field is the program's name in parentheses, and may contain anything. */
-    field = strrchr(text, ')');
+    const char *field = strrchr(text, ')');
     if (!field || field[1] != ' ')
         return -EIO;
     field += 2;
@@ -147,12 +144,11 @@ static const char *find_parts(const char *name, unsigned parts)
 static bool take_number(const char **text, int base, char stop, uint64_t *ret_number)
 {
     char *end;
-    uint64_t number;
 
     if (!isxdigit((unsigned char)**text))
         return false;
     errno = 0;
-    number = strtoull(*text, &end, base);
+    uint64_t number = strtoull(*text, &end, base);
     if (errno != 0 || *end != stop)
         return false;
     *text = stop ? end + 1 : end;

@@ -86,11 +86,10 @@ static void count_entry(struct entry_set *set, const struct entry_slot *slot, in
 int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint64_t serial)
 {
     uint32_t number = (uint32_t)queue + 1;
-    size_t slot;
 
     if (2 * (set->count + 1) > set->capacity && resize(set, set->capacity ? 2 * set->capacity : CAPACITY_MIN) < 0)
         return -ENOMEM;
-    slot = find_slot(set, number, id);
+    size_t slot = find_slot(set, number, id);
     if (set->slots[slot].queue != 0) {
         if (set->slots[slot].state == ENTRY_LOST)
             change_state(set, &set->slots[slot], ENTRY_HELD);
@@ -104,11 +103,9 @@ int entry_set_add(struct entry_set *set, size_t queue, struct entry_id id, uint6
 /* NULL: it is not there. */
 static struct entry_slot *look_up(const struct entry_set *set, size_t queue, struct entry_id id)
 {
-    struct entry_slot *slot;
-
     if (set->count == 0)
         return NULL;
-    slot = &set->slots[find_slot(set, (uint32_t)queue + 1, id)];
+    struct entry_slot *slot = &set->slots[find_slot(set, (uint32_t)queue + 1, id)];
     return slot->queue == 0 ? NULL : slot;
 }
 

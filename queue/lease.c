@@ -153,13 +153,12 @@ void lease_stop(struct lease *lease)
 int lease_new(const struct lease_setup *setup, struct lease **ret_lease)
 {
     struct lease *lease = calloc(1, sizeof(*lease) + setup->link.options->queue_count * sizeof(lease->holds[0]));
-    int r;
 
     if (!lease)
         return -ENOMEM;
     lease->request.done = on_reply;
     lease->setup = *setup;
-    r = enlist_format(lease->name, sizeof(lease->name), setup->link.consumer, setup->link.options);
+    int r = enlist_format(lease->name, sizeof(lease->name), setup->link.consumer, setup->link.options);
     lease->timer = r == 0 ? event_new(setup->link.base, -1, 0, on_timer, lease) : NULL;
     if (!lease->timer) {
         free(lease);

@@ -99,11 +99,10 @@ static int make_item(struct enqueue *enqueue, const struct queue_message *messag
 {
     struct enqueue_item *item = calloc(1, sizeof(*item));
     struct queue_keys keys;
-    int r;
 
     if (!item)
         return -ENOMEM;
-    r = queue_keys_init(&keys, enqueue->prefix, message->queue);
+    int r = queue_keys_init(&keys, enqueue->prefix, message->queue);
     if (r == 0) {
         r = write_command(&enqueue->command, keys.names[QUEUE_KEY_STREAM], message, &item->command, &item->size);
         queue_keys_done(&keys);
@@ -122,12 +121,11 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
                 void (*done)(int result, const char *text, void *arg), void *arg)
 {
     struct enqueue_item *item;
-    int r;
 
     assert(message->queue && done);
     if (!redis_is_up(enqueue->redis))
         return -ENOTCONN;
-    r = make_item(enqueue, message, &item);
+    int r = make_item(enqueue, message, &item);
     if (r < 0)
         return r;
     item->done = done;

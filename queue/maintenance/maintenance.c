@@ -115,9 +115,6 @@ static void read_due(struct promotion *promotion, const redisReply *names)
 /* Gives when to look again. A queue that is not well is looked at only now and then; meanwhile it is not well again. */
 static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
 {
-    const char *problem;
-    size_t looked;
-
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5 || !reply->element[0]->str ||
         !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY || !reply->element[3]->str ||
         reply->element[4]->type != REDIS_REPLY_INTEGER)
@@ -125,8 +122,8 @@ static int64_t note_promoted(struct promotion *promotion, const redisReply *repl
     promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
     promotion->answered_ms = time_steady_ms();
     read_due(promotion, reply->element[2]);
-    problem = reply->element[1]->str;
-    looked = (size_t)reply->element[4]->integer;
+    const char *problem = reply->element[1]->str;
+    size_t looked = (size_t)reply->element[4]->integer;
     if (problem[0]) {
         snprintf(promotion->unhealthy, sizeof(promotion->unhealthy), "%s", reply->element[3]->str);
         health_set_problem(&promotion->health, "does not let us run a delayed job that is due: %s", problem);

@@ -343,13 +343,12 @@ static int judge(struct reaper *reaper, size_t queue, const struct reaper_row *r
 {
     int64_t silence_ms = LEASE_SILENCE_MS(reaper->link.options->lease_ms);
     int64_t now_ms = time_steady_ms();
-    const struct reaper_sighting *sighting;
 
     if (is_dead(reaper, row->name))
         return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_DEAD, 0);
     if (row->idle_ms <= silence_ms)
         return 0;
-    sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
+    const struct reaper_sighting *sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
     if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
         return 0;
     return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_EXPIRED, silence_ms);
@@ -441,11 +440,10 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
     int64_t lease_ms = reaper->link.options->lease_ms;
     int64_t now_ms = time_steady_ms();
     bool dead = is_dead(reaper, consumer);
-    struct reaper_sighting *absentee;
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
         return;
-    absentee = note_sighting(&reaper->absentees, name, now_ms);
+    struct reaper_sighting *absentee = note_sighting(&reaper->absentees, name, now_ms);
     if (!absentee)
         return;
     if (absentee->noted) {

@@ -271,14 +271,13 @@ static int make_job(struct draft *draft, struct job **ret_job)
     size_t metadata_count = draft->metadata.count;
     struct job_field *fields;
     struct job *job;
-    char *cursor;
 
     job = malloc(sizeof(*job) + metadata_count * sizeof(*fields) + draft->strings_size);
     if (!job)
         return -ENOMEM;
 
     fields = (struct job_field *)(job + 1);
-    cursor = (char *)(fields + metadata_count);
+    char *cursor = (char *)(fields + metadata_count);
     copy_metadata(&draft->metadata, fields, &cursor);
     for (size_t i = 0; i < draft->piece_count; i++)
         *draft->pieces[i].target = copy_bytes(&cursor, draft->pieces[i].bytes, draft->pieces[i].size);
@@ -297,7 +296,6 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
                   struct message_rejection *ret_rejection)
 {
     struct draft draft;
-    int r;
 
     draft.queue = queue;
     draft.entry_id = entry_id;
@@ -308,7 +306,7 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
     metadata_init(&draft.metadata);
 
     classify_fields(&draft, fields, count);
-    r = check(&draft, limits, ret_rejection);
+    int r = check(&draft, limits, ret_rejection);
     if (r < 0) {
         write_identity(&draft, ret_rejection);
         return r;

@@ -39,14 +39,13 @@ static void *alloc_in_new_block(struct arena *arena, size_t size)
 void *arena_alloc(struct arena *arena, size_t size)
 {
     const size_t mask = alignof(max_align_t) - 1;
-    void *result;
 
     if (size > SIZE_MAX - mask)
         return NULL;
     size = (size + mask) & ~mask;
     if (size > (size_t)(arena->end - arena->cursor))
         return alloc_in_new_block(arena, size);
-    result = arena->cursor;
+    void *result = arena->cursor;
     arena->cursor += size;
     return result;
 }

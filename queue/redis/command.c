@@ -50,11 +50,10 @@ void command_add_text(struct command *command, const char *text)
 void command_add_number(struct command *command, int64_t number)
 {
     char *text = command->numbers[command->number_count];
-    int size;
 
     assert(command->number_count < COMMAND_NUMBERS_MAX);
     command->number_count++;
-    size = snprintf(text, sizeof(command->numbers[0]), "%" PRId64, number);
+    int size = snprintf(text, sizeof(command->numbers[0]), "%" PRId64, number);
     command_add(command, text, (size_t)size);
 }
 

@@ -49,7 +49,6 @@ static void add_string_header(struct msgpack *msgpack, size_t size)
 {
     uint8_t tag = TAG_STRING_32;
     size_t width = 4;
-    char *bytes;
 
     assert(size <= UINT32_MAX);
     if (size < 32) {
@@ -62,7 +61,7 @@ static void add_string_header(struct msgpack *msgpack, size_t size)
         tag = TAG_STRING_16;
         width = 2;
     }
-    bytes = extend(msgpack, 1 + width);
+    char *bytes = extend(msgpack, 1 + width);
     if (bytes)
         write_header(bytes, tag, (uint32_t)size, width);
 }
@@ -97,10 +96,8 @@ void msgpack_end_map(struct msgpack *msgpack, size_t begin, uint16_t pairs)
 
 void msgpack_add(struct msgpack *msgpack, const char *bytes, size_t size)
 {
-    char *copy;
-
     add_string_header(msgpack, size);
-    copy = extend(msgpack, size);
+    char *copy = extend(msgpack, size);
     if (copy && size > 0)
         memcpy(copy, bytes, size);
 }

@@ -110,13 +110,11 @@ void reply_use_arena(redisAsyncContext *context, struct arena *arena)
 
 bool reply_is_error(const redisReply *reply, const char *code)
 {
-    size_t size;
-
     if (reply->type != REDIS_REPLY_ERROR)
         return false;
     if (!code)
         return true;
-    size = strlen(code);
+    size_t size = strlen(code);
     return strncmp(reply->str, code, size) == 0 && (reply->str[size] == ' ' || reply->str[size] == '\0');
 }
 
