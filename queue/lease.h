@@ -6,12 +6,14 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
 
 #include "context/macros.h"
+#include "queue/consumer_name.h"
 #include "queue/entry.h"
 #include "queue/link.h"
 #include "queue/redis/connection.h"
@@ -45,3 +47,23 @@ void lease_start(struct lease *lease);
 /* Refreshes no more, for good, and takes us off the set of workers: the consumer is about to be deleted, and a refresh
  * would make it anew. */
 void lease_stop(struct lease *lease);
+
+/*
+ * What workers are called in the set of workers, where each gives its sign of life for all of its queues: its
+ * consumer's name and, behind a space, which queues those are. Whoever serves the same queues knows that there is
+ * nothing else to be given back, and takes a dead worker off the set.
+ */
+
+#define ENLIST_NAME_SIZE (CONSUMER_NAME_SIZE + sizeof(" 0123456789abcdef"))
+
+/* Forms the name. Errors: -ENAMETOOLONG. */
+int enlist_format(char *buffer, size_t size, const char *consumer, const struct queue_options *options) MUST_CHECK;
+
+/* Reads the consumer's name off one. Gives whether it is one. */
+bool enlist_read(const char *name, char *ret_consumer, size_t size) MUST_CHECK;
+
+/* Whether it is of a worker that has the same queues. */
+bool enlist_has_queues(const char *name, const struct queue_options *options);
+
+/* For how long Redis keeps who gives no sign of life; by then everybody has seen it. */
+int64_t enlist_kept_ms(const struct queue_options *options);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "context/container.h"
 #include "queue/keys.h"
@@ -12,8 +13,7 @@
 struct enqueue_item {
     struct redis_request request;
     struct enqueue *enqueue;
-    struct enqueue_item *previous;
-    struct enqueue_item *next;
+    TAILQ_ENTRY(enqueue_item) entry;
     void (*done)(int result, const char *text, void *arg);
     void *arg;
     char *command; /* as Redis reads it; NULL once it has been sent */
@@ -26,8 +26,7 @@ struct enqueue {
     void (*wake)(void *user);
     void *user;
     struct command command;
-    struct enqueue_item *first; /* the oldest; those that were sent come first */
-    struct enqueue_item *last;
+    TAILQ_HEAD(enqueue_items, enqueue_item) items; /* the oldest first; those that were sent come first */
 };
 
 static void free_item(struct enqueue_item *item)
@@ -37,27 +36,13 @@ static void free_item(struct enqueue_item *item)
     free(item);
 }
 
-static void remove_item(struct enqueue_item *item)
-{
-    struct enqueue *enqueue = item->enqueue;
-
-    if (item->previous)
-        item->previous->next = item->next;
-    else
-        enqueue->first = item->next;
-    if (item->next)
-        item->next->previous = item->previous;
-    else
-        enqueue->last = item->previous;
-}
-
 /* The last that is done with an item: `done` may enqueue more. */
 static void answer_item(struct enqueue_item *item, int result, const char *text)
 {
     void (*done)(int result, const char *text, void *arg) = item->done;
     void *arg = item->arg;
 
-    remove_item(item);
+    TAILQ_REMOVE(&item->enqueue->items, item, entry);
     free_item(item);
     done(result, text, arg);
 }
@@ -130,12 +115,7 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
         return r;
     item->done = done;
     item->arg = arg;
-    item->previous = enqueue->last;
-    if (enqueue->last)
-        enqueue->last->next = item;
-    else
-        enqueue->first = item;
-    enqueue->last = item;
+    TAILQ_INSERT_TAIL(&enqueue->items, item, entry);
     enqueue->wake(enqueue->user);
     return 0;
 }
@@ -143,29 +123,27 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
 /* An answer may add items behind the last one that was there before, and they wait for the next time. */
 void enqueue_flush(struct enqueue *enqueue)
 {
-    struct enqueue_item *item = enqueue->last;
-    struct enqueue_item *end = NULL;
+    struct enqueue_item *item, *first = NULL, *last = TAILQ_LAST(&enqueue->items, enqueue_items);
 
-    while (item && item->command) {
-        end = item;
-        item = item->previous;
+    TAILQ_FOREACH_REVERSE (item, &enqueue->items, enqueue_items, entry) {
+        if (!item->command)
+            break;
+        first = item;
     }
-    while (end) {
-        struct enqueue_item *next = end->next;
-
-        if (redis_send_raw(enqueue->redis, end->command, end->size, &end->request) == 0) {
-            redisFreeCommand(end->command);
-            end->command = NULL;
+    for (struct enqueue_item *next; (item = first) != NULL; first = item == last ? NULL : next) {
+        next = TAILQ_NEXT(item, entry);
+        if (redis_send_raw(enqueue->redis, item->command, item->size, &item->request) == 0) {
+            redisFreeCommand(item->command);
+            item->command = NULL;
         } else {
-            answer_item(end, -ENOTCONN, "there is no connection to Redis");
+            answer_item(item, -ENOTCONN, "there is no connection to Redis");
         }
-        end = next;
     }
 }
 
 bool enqueue_is_empty(const struct enqueue *enqueue)
 {
-    return enqueue->first == NULL;
+    return TAILQ_EMPTY(&enqueue->items);
 }
 
 int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user), void *user,
@@ -179,6 +157,7 @@ int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user
     enqueue->prefix = prefix;
     enqueue->wake = wake;
     enqueue->user = user;
+    TAILQ_INIT(&enqueue->items);
     *ret_enqueue = enqueue;
     return 0;
 }
@@ -187,12 +166,8 @@ struct enqueue *enqueue_free(struct enqueue *enqueue)
 {
     if (!enqueue)
         return NULL;
-    while (enqueue->first) {
-        struct enqueue_item *item = enqueue->first;
-
-        remove_item(item);
-        free_item(item);
-    }
+    for (struct enqueue_item *item; (item = TAILQ_FIRST(&enqueue->items)) != NULL; free_item(item))
+        TAILQ_REMOVE(&enqueue->items, item, entry);
     command_done(&enqueue->command);
     free(enqueue);
     return NULL;

@@ -11,6 +11,7 @@
 #include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/group.h"
+#include "queue/maintenance/backlog.h"
 #include "queue/maintenance/reaper.h"
 #include "queue/maintenance/sample.h"
 #include "queue/redis/call.h"
@@ -63,7 +64,7 @@ struct maintenance {
     bool met; /* the first round trip has succeeded */
     bool up;  /* and the groups are there */
     struct promotion promotion;
-    struct reaper_backlog *backlog;
+    struct backlog *backlog;
     struct reaper *reaper;
     struct settle *settle;
     struct sampler *sampler;
@@ -250,15 +251,13 @@ static void tidy(struct maintenance *maintenance)
     settle_flush(maintenance->settle);
     for (size_t i = 0; i < maintenance->options->queue_count; i++)
         if (settle_has_tried(maintenance->settle, i))
-            reaper_backlog_flush(maintenance->backlog, i);
+            backlog_flush(maintenance->backlog, i);
 }
 
 int maintenance_reclaim(struct maintenance *maintenance, const char *consumer)
 {
-    int r = 0;
+    int r = backlog_add_everywhere(maintenance->backlog, consumer, RECLAIM_ASKED, 0);
 
-    for (size_t i = 0; i < maintenance->options->queue_count && r == 0; i++)
-        r = reaper_backlog_add(maintenance->backlog, i, consumer, RECLAIM_ASKED, 0);
     reaper_note_gone(maintenance->reaper, consumer);
     tidy(maintenance);
     return r;
@@ -274,7 +273,7 @@ int maintenance_settle(struct maintenance *maintenance, const struct settlement 
 
 bool maintenance_is_idle(const struct maintenance *maintenance)
 {
-    return settle_is_empty(maintenance->settle) && reaper_backlog_is_empty(maintenance->backlog);
+    return settle_is_empty(maintenance->settle) && backlog_is_empty(maintenance->backlog);
 }
 
 void maintenance_sample(struct maintenance *maintenance, size_t queues)
@@ -353,7 +352,7 @@ static int make_parts(struct maintenance *maintenance, struct queue_link *link)
             &(struct settle_setup){.link = *link, .held = &maintenance->held, .wake = on_settling, .user = maintenance},
             &maintenance->settle);
     if (r == 0)
-        r = reaper_backlog_new(link, maintenance->events, maintenance->user, &maintenance->backlog);
+        r = backlog_new(link, maintenance->events, maintenance->user, &maintenance->backlog);
     if (r == 0)
         r = sampler_new(link, maintenance->events->sampled, maintenance->user, &maintenance->sampler);
     if (r == 0)
@@ -398,7 +397,7 @@ struct maintenance *maintenance_free(struct maintenance *maintenance)
     redis_free(maintenance->redis);
     group_maker_done(&maintenance->groups);
     reaper_free(maintenance->reaper);
-    reaper_backlog_free(maintenance->backlog);
+    backlog_free(maintenance->backlog);
     settle_free(maintenance->settle);
     sampler_free(maintenance->sampler);
     free_promotion_keys(&maintenance->promotion);

@@ -1,6 +1,5 @@
 #include "queue/maintenance/reaper.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,234 +10,8 @@
 #include "context/container.h"
 #include "context/time.h"
 #include "queue/consumer_name.h"
-#include "queue/enlist.h"
 #include "queue/lease.h"
 #include "queue/redis/call.h"
-
-/* ---- What is to be given back ---- */
-
-/* Redis works through what one connection sends without turning to others in between, and a slice takes it up to 2 ms
- * or so. One at a time would be a round trip for each consumer of each queue. */
-#define IN_FLIGHT_MAX 4
-
-/* A consumer of one queue. */
-struct reaper_call {
-    struct call call;
-    struct reaper_backlog *backlog;
-    struct reaper_call *next;
-    size_t queue;
-    enum reclaim_reason reason;
-    int64_t silence_ms;
-    long count;      /* jobs that went back in slices before the last */
-    bool may_follow; /* what was to be settled first has been */
-    char consumer[];
-};
-
-struct reaper_backlog {
-    struct queue_link link;
-    const struct maintenance_events *events;
-    void *user;
-    struct command command;
-    struct reaper_call *calls; /* the oldest first */
-    unsigned in_flight;
-    struct health_subject subjects[];
-};
-
-static void remove_call(struct reaper_call *call)
-{
-    struct reaper_call **link = &call->backlog->calls;
-
-    while (*link != call)
-        link = &(*link)->next;
-    *link = call->next;
-    free(call);
-}
-
-static int write_reclaim(struct call *call)
-{
-    const struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
-    struct command *command = call_start(call, QUEUE_KEY_COUNT);
-
-    command_add_queue(command, &reclaim->backlog->link.keys[reclaim->queue]);
-    command_add_text(command, reclaim->consumer);
-    command_add_number(command, reclaim->silence_ms);
-    return 0;
-}
-
-static void on_reclaimed(struct call *call, const redisReply *reply);
-
-static const struct call_kind reclaim_call = {
-    .script = &queue_script_reclaim, .write = write_reclaim, .done = on_reclaimed};
-
-static void send_calls(struct reaper_backlog *backlog)
-{
-    for (struct reaper_call *call = backlog->calls; call && backlog->in_flight < IN_FLIGHT_MAX; call = call->next) {
-        if (call->may_follow && !call->call.under_way)
-            backlog->in_flight += call_send(&call->call, &reclaim_call, backlog->link.redis, &backlog->command) == 0;
-    }
-}
-
-/* Those that wait come first, so that a consumer which held much does not hold up the others. */
-static void move_to_end(struct reaper_call *call)
-{
-    struct reaper_call **link = &call->backlog->calls;
-
-    while (*link != call)
-        link = &(*link)->next;
-    *link = call->next;
-    while (*link)
-        link = &(*link)->next;
-    call->next = NULL;
-    *link = call;
-}
-
-/* What failed is sent again by the next flush. */
-static void act_on_error(struct reaper_call *call, const redisReply *reply)
-{
-    struct reaper_backlog *backlog = call->backlog;
-
-    call->may_follow = false;
-    health_set_problem(&backlog->subjects[call->queue], "does not give back the jobs of dead workers to queue %s: %s",
-                       backlog->link.keys[call->queue].queue, reply->str);
-}
-
-/* Where the connection is lost in between, the next call goes on from what Redis has. */
-static void note_slice(struct reaper_call *call, const redisReply *reply)
-{
-    struct reaper_backlog *backlog = call->backlog;
-    const char *queue = backlog->link.keys[call->queue].queue;
-    bool is_slice = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-                    reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[1]->type == REDIS_REPLY_INTEGER;
-
-    health_clear_problem(&backlog->subjects[call->queue]);
-    if (is_slice)
-        call->count += (long)reply->element[0]->integer;
-    if (is_slice && reply->element[1]->integer != 0) {
-        move_to_end(call);
-        return;
-    }
-    /* That was all, or the consumer was heard of again and keeps the rest. */
-    weft_debug("reaper: %s of queue %s is done with, %ld jobs went back", call->consumer, queue, call->count);
-    if (call->count > 0)
-        backlog->events->reclaimed(queue, call->consumer, call->count, call->reason, backlog->user);
-    remove_call(call);
-}
-
-static void on_reclaimed(struct call *call, const redisReply *reply)
-{
-    struct reaper_call *reclaim = container_of(call, struct reaper_call, call);
-    struct reaper_backlog *backlog = reclaim->backlog;
-
-    assert(backlog->in_flight > 0);
-    backlog->in_flight--;
-    if (!reply) {
-        reclaim->may_follow = false;
-        return;
-    }
-    if (reply_is_error(reply, NULL))
-        act_on_error(reclaim, reply);
-    else
-        note_slice(reclaim, reply);
-    if (redis_is_up(backlog->link.redis))
-        send_calls(backlog);
-}
-
-void reaper_backlog_flush(struct reaper_backlog *backlog, size_t queue)
-{
-    for (struct reaper_call *call = backlog->calls; call; call = call->next)
-        if (call->queue == queue)
-            call->may_follow = true;
-    send_calls(backlog);
-}
-
-/* ---- What is noted ---- */
-
-/* Whether one call that was noted does as much as is wanted, maybe because it can still be told to. */
-static bool join_call(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
-                      int64_t silence_ms)
-{
-    for (struct reaper_call *call = backlog->calls; call; call = call->next) {
-        if (call->queue != queue || strcmp(call->consumer, consumer) != 0)
-            continue;
-        if (call->silence_ms > silence_ms && !call->call.under_way) {
-            call->silence_ms = silence_ms;
-            call->reason = reason;
-        }
-        if (call->silence_ms <= silence_ms)
-            return true;
-    }
-    return false;
-}
-
-int reaper_backlog_add(struct reaper_backlog *backlog, size_t queue, const char *consumer, enum reclaim_reason reason,
-                       int64_t silence_ms)
-{
-    assert(queue < backlog->link.options->queue_count);
-    size_t size = strlen(consumer) + 1;
-    struct reaper_call **link = &backlog->calls;
-    struct reaper_call *call;
-
-    if (join_call(backlog, queue, consumer, reason, silence_ms))
-        return 0;
-    call = calloc(1, sizeof(*call) + size);
-    if (!call)
-        return -ENOMEM;
-    call->backlog = backlog;
-    call->queue = queue;
-    call->reason = reason;
-    call->silence_ms = silence_ms;
-    memcpy(call->consumer, consumer, size);
-    weft_debug("reaper: %s of queue %s is to go", consumer, backlog->link.keys[queue].queue);
-    while (*link)
-        link = &(*link)->next;
-    *link = call;
-    return 0;
-}
-
-bool reaper_backlog_has(const struct reaper_backlog *backlog, const char *consumer)
-{
-    for (const struct reaper_call *call = backlog->calls; call; call = call->next)
-        if (strcmp(call->consumer, consumer) == 0)
-            return true;
-    return false;
-}
-
-bool reaper_backlog_is_empty(const struct reaper_backlog *backlog)
-{
-    return backlog->calls == NULL;
-}
-
-/* ---- Life ---- */
-
-int reaper_backlog_new(const struct queue_link *link, const struct maintenance_events *events, void *user,
-                       struct reaper_backlog **ret_backlog)
-{
-    const size_t queue_count = link->options->queue_count;
-    struct reaper_backlog *backlog = calloc(1, sizeof(*backlog) + queue_count * sizeof(backlog->subjects[0]));
-
-    if (!backlog)
-        return -ENOMEM;
-    backlog->link = *link;
-    backlog->events = events;
-    backlog->user = user;
-    for (size_t i = 0; i < queue_count; i++)
-        backlog->subjects[i].health = link->health;
-    *ret_backlog = backlog;
-    return 0;
-}
-
-struct reaper_backlog *reaper_backlog_free(struct reaper_backlog *backlog)
-{
-    if (!backlog)
-        return NULL;
-    while (backlog->calls)
-        remove_call(backlog->calls);
-    command_done(&backlog->command);
-    free(backlog);
-    return NULL;
-}
-
-/* ---- Reaper ---- */
 
 #define PERIOD_S   1
 #define SWEEP      10   /* queues a look, in turn */
@@ -257,7 +30,7 @@ struct reaper_sighting {
 struct reaper {
     struct redis_request delisting; /* of all */
     struct queue_link link;
-    struct reaper_backlog *backlog;
+    struct backlog *backlog;
     uint32_t host;
     struct command command;
     struct event *timer;
@@ -345,13 +118,13 @@ static int judge(struct reaper *reaper, size_t queue, const struct reaper_row *r
     int64_t now_ms = time_steady_ms();
 
     if (is_dead(reaper, row->name))
-        return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_DEAD, 0);
+        return backlog_add(reaper->backlog, queue, row->name, RECLAIM_DEAD, 0);
     if (row->idle_ms <= silence_ms)
         return 0;
     const struct reaper_sighting *sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
     if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
         return 0;
-    return reaper_backlog_add(reaper->backlog, queue, row->name, RECLAIM_EXPIRED, silence_ms);
+    return backlog_add(reaper->backlog, queue, row->name, RECLAIM_EXPIRED, silence_ms);
 }
 
 /* ---- Looking ---- */
@@ -415,25 +188,9 @@ static void sweep(struct reaper *reaper)
 
 /* ---- The set of workers ---- */
 
-/* Whoever serves other queues, too, leaves that to somebody who has them all. */
-static void delist(struct reaper *reaper, const char *name)
-{
-    if (!enlist_has_queues(name, reaper->link.options))
-        return;
-    command_start(&reaper->command, "ZREM", reaper->link.keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
-    (void)!redis_send(reaper->link.redis, &reaper->command, &reaper->delisting);
-}
-
-static int note_everywhere(struct reaper *reaper, const char *consumer, enum reclaim_reason reason, int64_t silence_ms)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < reaper->link.options->queue_count && r == 0; i++)
-        r = reaper_backlog_add(reaper->backlog, i, consumer, reason, silence_ms);
-    return r;
-}
-
-/* By the set alone a lease is over only after all of it: then each queue has been silent for long enough, too, whatever
+/* Whoever serves other queues, too, is taken off the set by somebody who has them all.
+ *
+ * By the set alone a lease is over only after all of it: then each queue has been silent for long enough, too, whatever
  * was read there between the worker's last sign of life and its end. */
 static void judge_absentee(struct reaper *reaper, const char *name, const char *consumer, int64_t silent_ms)
 {
@@ -447,12 +204,15 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
     if (!absentee)
         return;
     if (absentee->noted) {
-        if (!reaper_backlog_has(reaper->backlog, consumer))
-            delist(reaper, name);
+        if (backlog_has(reaper->backlog, consumer) || !enlist_has_queues(name, reaper->link.options))
+            return;
+        command_start(&reaper->command, "ZREM", reaper->link.keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
+        (void)!redis_send(reaper->link.redis, &reaper->command, &reaper->delisting);
     } else if (dead) {
-        absentee->noted = note_everywhere(reaper, consumer, RECLAIM_DEAD, 0) == 0;
+        absentee->noted = backlog_add_everywhere(reaper->backlog, consumer, RECLAIM_DEAD, 0) == 0;
     } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms(reaper)) {
-        absentee->noted = note_everywhere(reaper, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
+        absentee->noted =
+            backlog_add_everywhere(reaper->backlog, consumer, RECLAIM_EXPIRED, LEASE_SILENCE_MS(lease_ms)) == 0;
     }
 }
 
@@ -523,7 +283,7 @@ void reaper_start(struct reaper *reaper)
     event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
 }
 
-int reaper_new(const struct queue_link *link, struct reaper_backlog *backlog, struct reaper **ret_reaper)
+int reaper_new(const struct queue_link *link, struct backlog *backlog, struct reaper **ret_reaper)
 {
     const struct queue_options *options = link->options;
     struct reaper *reaper = calloc(1, sizeof(*reaper) + options->queue_count * sizeof(reaper->sightings[0]));

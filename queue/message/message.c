@@ -1,5 +1,6 @@
 #include "queue/message/message.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,11 +10,20 @@
 #include "context/name.h"
 #include "context/time.h"
 #include "queue/message/instruction.h"
-#include "queue/message/metadata.h"
 #include "queue/message/traceparent.h"
 #include "queue/message/units.h"
 
-#define PIECES_MAX 16
+#define PIECES_MAX     16
+#define METADATA_SLOTS 128 /* a power of two, at least twice JOB_METADATA_MAX */
+
+/* Which of the fields are metadata, each name once, in the order of their first appearance. Everything is borrowed. */
+struct metadata {
+    const struct message_field *fields[JOB_METADATA_MAX]; /* the last of each name */
+    size_t count;
+    uint8_t slots[METADATA_SLOTS]; /* a hash table of indices into `fields`, plus one; 0: free */
+    const struct message_field *bad_name;
+    bool too_many;
+};
 
 /* A string on its way into the record's block. */
 struct piece {
@@ -34,6 +44,77 @@ struct draft {
     size_t strings_size; /* of all strings of the record, with their NULs */
 };
 
+/* ---- Metadata ---- */
+
+/* Where to look for a name first. Poor on purpose: a message has few names, and even if all of them met in one slot,
+ * finding one would cost at most JOB_METADATA_MAX comparisons. */
+static unsigned slot_of(const struct message_field *field)
+{
+    const unsigned char *name = (const unsigned char *)field->name;
+    size_t size = field->name_size;
+
+    return (unsigned)(size + name[0] * 7u + name[size / 2] * 31u + name[size - 1] * 17u);
+}
+
+/* Takes a field that is not an instruction. Those of weft's own (`weft.*`) are passed over. */
+static void add_metadata(struct metadata *metadata, const struct message_field *field)
+{
+    unsigned slot;
+
+    if (metadata->bad_name || metadata->too_many)
+        return;
+    if (!name_is_valid(field->name, field->name_size)) {
+        metadata->bad_name = field;
+        return;
+    }
+    if (name_is_own(field->name, field->name_size))
+        return;
+
+    for (slot = slot_of(field) % METADATA_SLOTS; metadata->slots[slot]; slot = (slot + 1) % METADATA_SLOTS) {
+        const struct message_field **known = &metadata->fields[metadata->slots[slot] - 1];
+
+        if ((*known)->name_size == field->name_size && memcmp((*known)->name, field->name, field->name_size) == 0) {
+            *known = field;
+            return;
+        }
+    }
+    if (metadata->count == JOB_METADATA_MAX) {
+        metadata->too_many = true;
+        return;
+    }
+    metadata->fields[metadata->count++] = field;
+    metadata->slots[slot] = (uint8_t)metadata->count;
+}
+
+static int check_metadata(const struct metadata *metadata, struct message_rejection *rejection)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < metadata->count; i++)
+        bytes += metadata->fields[i]->name_size + metadata->fields[i]->value_size;
+
+    if (metadata->bad_name) {
+        struct rejection_quote quote = rejection_quote(metadata->bad_name->name, metadata->bad_name->name_size);
+
+        rejection_write_reason(rejection, "the field name %s is not " NAME_ALPHABET, quote.text);
+        return -EBADMSG;
+    }
+    if (metadata->too_many) {
+        rejection_write_reason(rejection,
+                               "the message has more than %d metadata fields; send at most %d, and the rest as payload",
+                               JOB_METADATA_MAX, JOB_METADATA_MAX);
+        return -EBADMSG;
+    }
+    if (bytes > JOB_METADATA_BYTES) {
+        rejection_write_reason(rejection,
+                               "the metadata takes %zu bytes, names and values together; send at most %d, and the rest "
+                               "as payload",
+                               bytes, JOB_METADATA_BYTES);
+        return -EBADMSG;
+    }
+    return 0;
+}
+
 /* ---- Reading ---- */
 
 static void classify_fields(struct draft *draft, const struct message_field *fields, size_t count)
@@ -44,13 +125,14 @@ static void classify_fields(struct draft *draft, const struct message_field *fie
         if (instruction != INSTRUCTION_NONE)
             draft->instructions.given[instruction] = &fields[i];
         else
-            metadata_add(&draft->metadata, &fields[i]);
+            add_metadata(&draft->metadata, &fields[i]);
     }
 }
 
 /* For names that have been found valid, and so fit. */
 static void copy_name(char *target, const struct message_field *field)
 {
+    assert(field->value_size <= NAME_SIZE_MAX);
     memcpy(target, field->value, field->value_size);
     target[field->value_size] = '\0';
 }
@@ -97,13 +179,11 @@ static int check_payload(const struct draft *draft, const struct message_limits 
 {
     const struct message_field *payload = draft->instructions.given[INSTRUCTION_PAYLOAD];
 
-    if (payload && payload->value_size > (uint64_t)limits->payload_max) {
-        rejection_write_reason(rejection,
-                               "the payload takes %zu bytes; send at most %" PRId64 " or raise limits.payload",
-                               payload->value_size, limits->payload_max);
-        return -EBADMSG;
-    }
-    return 0;
+    if (!payload || payload->value_size <= (uint64_t)limits->payload_max)
+        return 0;
+    rejection_write_reason(rejection, "the payload takes %zu bytes; send at most %" PRId64 " or raise limits.payload",
+                           payload->value_size, limits->payload_max);
+    return -EBADMSG;
 }
 
 static int check(struct draft *draft, const struct message_limits *limits, struct message_rejection *rejection)
@@ -115,7 +195,7 @@ static int check(struct draft *draft, const struct message_limits *limits, struc
     if (r == 0)
         r = check_combinations(draft, rejection);
     if (r == 0)
-        r = metadata_check(&draft->metadata, rejection);
+        r = check_metadata(&draft->metadata, rejection);
     if (r == 0)
         r = check_payload(draft, limits, rejection);
     return r;
@@ -145,6 +225,7 @@ static void write_identity(const struct draft *draft, struct message_rejection *
 
 static void add_piece(struct draft *draft, const char **target, const char *bytes, size_t size)
 {
+    assert(draft->piece_count < PIECES_MAX);
     draft->pieces[draft->piece_count++] = (struct piece){target, bytes, size};
     draft->strings_size += size + 1;
 }
@@ -157,8 +238,10 @@ static void add_given(struct draft *draft, const char **target, enum instruction
         add_piece(draft, target, field->value, field->value_size);
 }
 
-static void add_identity(struct draft *draft)
+static void add_strings(struct draft *draft)
 {
+    const struct message_field *payload = draft->instructions.given[INSTRUCTION_PAYLOAD];
+    const struct metadata *metadata = &draft->metadata;
     struct job *job = &draft->job;
 
     add_piece(draft, &job->queue, draft->queue, strlen(draft->queue));
@@ -171,21 +254,9 @@ static void add_identity(struct draft *draft)
     add_given(draft, &job->root, INSTRUCTION_ROOT);
     add_given(draft, &job->parent, INSTRUCTION_PARENT);
     add_given(draft, &job->unique, INSTRUCTION_UNIQUE);
-}
-
-static void add_payload(struct draft *draft)
-{
-    const struct message_field *payload = draft->instructions.given[INSTRUCTION_PAYLOAD];
-
-    draft->job.payload = "";
-    draft->job.payload_size = payload ? payload->value_size : 0;
-    add_given(draft, &draft->job.payload, INSTRUCTION_PAYLOAD);
-}
-
-static void measure_metadata(struct draft *draft)
-{
-    const struct metadata *metadata = &draft->metadata;
-
+    job->payload = "";
+    job->payload_size = payload ? payload->value_size : 0;
+    add_given(draft, &job->payload, INSTRUCTION_PAYLOAD);
     for (size_t i = 0; i < metadata->count; i++)
         draft->strings_size += metadata->fields[i]->name_size + 1 + metadata->fields[i]->value_size + 1;
 }
@@ -269,14 +340,11 @@ static void copy_metadata(const struct metadata *metadata, struct job_field *fie
 static int make_job(struct draft *draft, struct job **ret_job)
 {
     size_t metadata_count = draft->metadata.count;
-    struct job_field *fields;
-    struct job *job;
+    struct job *job = malloc(sizeof(*job) + metadata_count * sizeof(struct job_field) + draft->strings_size);
 
-    job = malloc(sizeof(*job) + metadata_count * sizeof(*fields) + draft->strings_size);
     if (!job)
         return -ENOMEM;
-
-    fields = (struct job_field *)(job + 1);
+    struct job_field *fields = (struct job_field *)(job + 1);
     char *cursor = (char *)(fields + metadata_count);
     copy_metadata(&draft->metadata, fields, &cursor);
     for (size_t i = 0; i < draft->piece_count; i++)
@@ -287,6 +355,7 @@ static int make_job(struct draft *draft, struct job **ret_job)
     job->root = job->root ? job->root : job->id;
     job->metadata = fields;
     job->metadata_count = metadata_count;
+    assert(cursor == (char *)(fields + metadata_count) + draft->strings_size);
     *ret_job = job;
     return 0;
 }
@@ -295,6 +364,7 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
                   int64_t now_ms, const struct message_limits *limits, struct job **ret_job,
                   struct message_rejection *ret_rejection)
 {
+    assert(queue[0] && limits->payload_max >= 0);
     struct draft draft;
 
     draft.queue = queue;
@@ -303,7 +373,10 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
     draft.strings_size = 0;
     memset(&draft.instructions, 0, sizeof(draft.instructions));
     memset(&draft.job, 0, sizeof(draft.job));
-    metadata_init(&draft.metadata);
+    draft.metadata.count = 0;
+    draft.metadata.bad_name = NULL;
+    draft.metadata.too_many = false;
+    memset(draft.metadata.slots, 0, sizeof(draft.metadata.slots));
 
     classify_fields(&draft, fields, count);
     int r = check(&draft, limits, ret_rejection);
@@ -311,10 +384,8 @@ int message_parse(const char *queue, const char *entry_id, const struct message_
         write_identity(&draft, ret_rejection);
         return r;
     }
-    add_identity(&draft);
+    add_strings(&draft);
     add_trace(&draft);
-    add_payload(&draft);
-    measure_metadata(&draft);
     set_numbers(&draft, now_ms);
     return make_job(&draft, ret_job);
 }

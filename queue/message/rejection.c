@@ -1,5 +1,6 @@
 #include "queue/message/rejection.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct rejection_quote rejection_quote(const char *bytes, size_t size)
         end = mempcpy(end, escape, escape_size);
     }
     *end++ = '"';
+    assert(end + sizeof("...") <= quote.text + sizeof(quote.text));
     strcpy(end, shown < size ? "..." : "");
     return quote;
 }

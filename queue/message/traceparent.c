@@ -1,5 +1,6 @@
 #include "queue/message/traceparent.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -44,6 +45,7 @@ static bool version_allows_size(const char *text, size_t size)
 
 int traceparent_parse(const char *text, size_t size, struct traceparent *ret_traceparent)
 {
+    assert(text || size == 0);
     if (size < KNOWN_SIZE || !version_allows_size(text, size))
         return -EINVAL;
     if (text[TRACE_ID_AT - 1] != '-' || text[SPAN_ID_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')

@@ -1,5 +1,6 @@
 #include "queue/message/units.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct cursor {
 /* Nothing may be NULL, to which not even 0 may be added. */
 static struct cursor cursor_of(const char *text, size_t size)
 {
+    assert(text || size == 0);
     return (struct cursor){text, size > 0 ? text + size : text};
 }
 
@@ -165,6 +167,7 @@ int units_parse_size(const char *text, size_t size, int64_t *ret_bytes)
 
 int units_parse_integer(const char *text, size_t size, int64_t min, int64_t max, int64_t *ret_value)
 {
+    assert(min <= max);
     struct cursor cursor = cursor_of(text, size);
     uint64_t value;
     if (!take_number(&cursor, &value) || cursor.at != cursor.end)

@@ -1,5 +1,5 @@
 /* Consumers that are dead are found and their jobs given back: at once on the same host, else after their lease. */
-#include "queue/enlist.h"
+#include "queue/lease.h"
 #include "queue/scripts/scripts.h"
 #include "tests/unit/consumer_support.h"
 
