@@ -8,6 +8,7 @@
 #include <weft/context.h>
 #include <weft/log.h>
 
+#include "context/async/operation.h"
 #include "context/current.h"
 #include "context/fork_lock.h"
 #include "context/frame.h"
@@ -22,8 +23,8 @@ struct current_scope {
     struct current_scope *outer;
     struct weft_context *saved;
     uint64_t serial;
-    unsigned sealed; /* as it was outside */
-    bool writable;   /* as it was outside */
+    unsigned sealed;            /* as it was outside */
+    enum current_rights rights; /* as they were outside */
 };
 
 _Thread_local struct current current_state;
@@ -44,7 +45,7 @@ static void pop_scope(void)
 
     current_state.scopes = scope->outer;
     current_state.sealed = scope->sealed;
-    current_state.writable = scope->writable;
+    current_state.rights = scope->rights;
     struct weft_context *inner = current_state.context;
     current_state.context = scope->saved;
     free(scope);
@@ -212,13 +213,16 @@ int weft_each(int (*visit)(const char *name, const char *value, size_t size, voi
 
 static int change(const char *name, const struct frame_change *wanted)
 {
-    if (!current_state.writable)
+    if (current_state.rights == CURRENT_READS)
         return -EPERM;
     if (current_state.sealed > 0)
         return -ENOMEM;
 
     struct frame_key key = frame_key(name);
-    return frame_change(&current_state.context, &key, wanted);
+    int r = frame_change(&current_state.context, &key, wanted);
+    if (current_state.rights == CURRENT_WRITES_LENT)
+        operation_follow_lent(current_state.operation, current_state.context);
+    return r;
 }
 
 static int change_for_user(const char *name, const struct frame_change *wanted)
@@ -311,10 +315,10 @@ void weft_scope_begin(struct weft_scope *scope)
         .saved = weft_capture(),
         .serial = scope->serial,
         .sealed = current_state.sealed,
-        .writable = current_state.writable,
+        .rights = current_state.rights,
     };
     current_state.scopes = begun;
-    current_state.writable = true;
+    current_state.rights = CURRENT_WRITES;
 }
 
 void weft_scope_begin_in(struct weft_scope *scope, struct weft_context *context)

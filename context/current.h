@@ -15,12 +15,19 @@
 struct current_scope;
 struct operation;
 
+/* What code may do to the current context. */
+enum current_rights {
+    CURRENT_READS,       /* outside of every run, task and callback */
+    CURRENT_WRITES,      /* inside of one */
+    CURRENT_WRITES_LENT, /* the reference is its operation's, which is told of each change */
+};
+
 struct current {
     struct weft_context *context; /* one reference */
     struct operation *operation;  /* whose code is running; NULL: none's */
     struct current_scope *scopes; /* innermost first */
     unsigned sealed;              /* scopes that could not be made: until they end, nothing may be set */
-    bool writable;                /* inside a run, task or callback */
+    enum current_rights rights;
 };
 
 /* The state of this thread. A fiber never moves to another thread, so its address may be kept across switches. */
@@ -29,7 +36,7 @@ extern _Thread_local struct current current_state;
 /* The state of a new task, which is `operation`: `context` is a reference that is taken over. */
 static inline struct current current_fresh(struct weft_context *context, struct operation *operation)
 {
-    return (struct current){.context = context, .operation = operation, .writable = true};
+    return (struct current){.context = context, .operation = operation, .rights = CURRENT_WRITES};
 }
 
 /* Field by field: as one block it would be read in other pieces than it has just been written in, which makes a
@@ -40,7 +47,7 @@ static inline void current_copy(struct current *to, const struct current *from)
     to->operation = from->operation;
     to->scopes = from->scopes;
     to->sealed = from->sealed;
-    to->writable = from->writable;
+    to->rights = from->rights;
 }
 
 /* Makes `context`, a reference that is taken over, current for code that `operation` runs, and remembers in `saved`
@@ -53,7 +60,7 @@ static inline void current_enter_operation(struct current *saved, struct weft_co
     current_state.operation = operation;
     current_state.scopes = NULL;
     current_state.sealed = 0;
-    current_state.writable = true;
+    current_state.rights = CURRENT_WRITES;
 }
 
 /* The same, for code that is part of what runs already. */

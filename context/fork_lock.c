@@ -1,8 +1,9 @@
 #include "context/fork_lock.h"
 
+#include <assert.h>
 #include <stddef.h>
 
-enum { LOCKS_MAX = 16 };
+enum { LOCKS_MAX = 64 };
 
 /* Written before main() begins, while there is one thread. */
 static struct {
@@ -20,6 +21,7 @@ static void hold_rank(enum fork_lock_rank rank)
 
 static void hold_all(void)
 {
+    hold_rank(FORK_LOCK_OUTERMOST);
     hold_rank(FORK_LOCK_OUTER);
     hold_rank(FORK_LOCK_INNER);
 }
@@ -34,9 +36,8 @@ void fork_lock_register(pthread_mutex_t *lock, enum fork_lock_rank rank)
 {
     if (lock_count == 0)
         (void)pthread_atfork(hold_all, let_go_of_all, let_go_of_all);
-    if (lock_count < LOCKS_MAX) {
-        locks[lock_count].lock = lock;
-        locks[lock_count].rank = rank;
-        lock_count++;
-    }
+    assert(lock_count < LOCKS_MAX);
+    locks[lock_count].lock = lock;
+    locks[lock_count].rank = rank;
+    lock_count++;
 }

@@ -6,8 +6,8 @@
 
 #include <pthread.h>
 
-/* Under an outer lock, inner ones may be taken; never the other way round, nor two of a kind. */
-enum fork_lock_rank { FORK_LOCK_OUTER, FORK_LOCK_INNER };
+/* Under a lock of one rank, those of later ranks may be taken; never the other way round, nor two of a kind. */
+enum fork_lock_rank { FORK_LOCK_OUTERMOST, FORK_LOCK_OUTER, FORK_LOCK_INNER };
 
 /* For FORK_LOCK(). */
 void fork_lock_register(pthread_mutex_t *lock, enum fork_lock_rank rank);

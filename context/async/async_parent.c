@@ -13,13 +13,13 @@ enum { LINKS_KEPT = ASYNC_PARENT_DEPTH_MAX / 2 };
 struct async_parent *async_parent_ref(struct async_parent *async_parent)
 {
     if (async_parent)
-        async_parent->references++;
+        reference_take(&async_parent->references);
     return async_parent;
 }
 
 struct async_parent *async_parent_unref(struct async_parent *async_parent)
 {
-    while (async_parent && --async_parent->references == 0) {
+    while (async_parent && reference_drop(&async_parent->references)) {
         struct async_parent *parent = async_parent->parent;
 
         free(async_parent);
@@ -38,9 +38,8 @@ static struct async_parent *copy_links(const struct async_parent *async_parent, 
 
         if (!copy)
             break;
-        *copy = *async_parent;
-        copy->parent = NULL;
-        copy->references = 1;
+        *copy = (struct async_parent){.references = 1, .kind = async_parent->kind, .place = async_parent->place};
+        memcpy(copy->name, async_parent->name, sizeof(copy->name));
         *place = copy;
         place = &copy->parent;
     }
@@ -50,11 +49,6 @@ static struct async_parent *copy_links(const struct async_parent *async_parent, 
     for (struct async_parent *link = first; link; link = link->parent)
         link->depth = depth--;
     return first;
-}
-
-struct async_parent *async_parent_copy(const struct async_parent *async_parent)
-{
-    return copy_links(async_parent, ASYNC_PARENT_DEPTH_MAX);
 }
 
 static bool is_the_same_again(const struct async_parent *async_parent, const struct weft_operation *info)

@@ -3,8 +3,7 @@
  * bounded: an operation that begins itself again, as a timer that is armed by its own callback, adds no link, and of a
  * long chain the oldest links are dropped.
  *
- * References are not atomic: a chain belongs to one thread; async_parent_copy() makes one that can be handed to
- * another.
+ * A link does not change once it is made, and may be referenced and released from any thread.
  */
 #pragma once
 
@@ -13,11 +12,13 @@
 
 #include <weft/hooks.h>
 
+#include "context/reference.h"
+
 enum { ASYNC_PARENT_DEPTH_MAX = 16, ASYNC_PARENT_NAME_SIZE = 32 };
 
 struct async_parent {
     struct async_parent *parent; /* one reference */
-    unsigned references;
+    atomic_uint references;
     unsigned depth; /* links, this one included */
     const char *kind;
     const void *place;
@@ -27,9 +28,6 @@ struct async_parent {
 /* The link for code that `info` runs, which was itself begun by code that `parent` (borrowed) led to. NULL when there
  * is no memory: the stack is then shorter, and nothing else is wrong. */
 struct async_parent *async_parent_new(const struct weft_operation *info, struct async_parent *parent);
-
-/* A chain of its own with the same links. NULL of NULL, and when there is no memory. */
-struct async_parent *async_parent_copy(const struct async_parent *async_parent);
 
 struct async_parent *async_parent_ref(struct async_parent *async_parent);   /* takes NULL */
 struct async_parent *async_parent_unref(struct async_parent *async_parent); /* takes NULL, gives NULL */

@@ -12,14 +12,113 @@
 #include "context/fork_lock.h"
 #include "context/time.h"
 
-/* Those of this thread, which only it may touch, and those that any thread may. The newest first. */
-LIST_HEAD(operations, operation);
-static _Thread_local struct operations pending_here;
-static struct operations pending_elsewhere;
-static pthread_mutex_t elsewhere_lock = PTHREAD_MUTEX_INITIALIZER;
+/* ---- Homes ---- */
+
+/* Homes come and go with event bases, and a lock that a fork must find free has to stay: so they share some. */
+enum { HOME_LOCKS = 8 };
+
+static pthread_mutex_t home_locks[HOME_LOCKS] = {[0 ... HOME_LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+/* All homes but those of threads. */
+static LIST_HEAD(, operation_home) homes = LIST_HEAD_INITIALIZER(homes);
+static pthread_mutex_t homes_lock = PTHREAD_MUTEX_INITIALIZER;
+
+_Thread_local struct operation_home operation_home_of_thread;
+struct operation_home operation_home_shared;
 
 /* Who looks at operations describes them, and looks places up, meanwhile. */
-FORK_LOCK(elsewhere_lock, FORK_LOCK_OUTER);
+__attribute__((constructor)) static void prepare_homes(void)
+{
+    fork_lock_register(&homes_lock, FORK_LOCK_OUTERMOST);
+    for (size_t i = 0; i < HOME_LOCKS; i++)
+        fork_lock_register(&home_locks[i], FORK_LOCK_OUTER);
+    operation_home_init(&operation_home_shared);
+}
+
+void operation_home_init(struct operation_home *home)
+{
+    *home = (struct operation_home){
+        .lock = &home_locks[((uintptr_t)home * UINT64_C(0x9e3779b97f4a7c15)) >> 61],
+    };
+    (void)pthread_mutex_lock(&homes_lock);
+    LIST_INSERT_HEAD(&homes, home, homes);
+    (void)pthread_mutex_unlock(&homes_lock);
+}
+
+void operation_home_done(struct operation_home *home)
+{
+    assert(LIST_EMPTY(&home->pending));
+    (void)pthread_mutex_lock(&homes_lock);
+    LIST_REMOVE(home, homes);
+    (void)pthread_mutex_unlock(&homes_lock);
+}
+
+void operation_home_move(struct operation_home *home)
+{
+    struct operation_list moving = LIST_HEAD_INITIALIZER(moving);
+    struct operation *operation;
+
+    operation_home_lock(home);
+    while ((operation = LIST_FIRST(&home->pending))) {
+        LIST_REMOVE(operation, pending);
+        LIST_INSERT_HEAD(&moving, operation, pending);
+        operation->home = &operation_home_shared;
+    }
+    operation_home_unlock(home);
+    operation_home_lock(&operation_home_shared);
+    while ((operation = LIST_FIRST(&moving))) {
+        LIST_REMOVE(operation, pending);
+        LIST_INSERT_HEAD(&operation_home_shared.pending, operation, pending);
+    }
+    operation_home_unlock(&operation_home_shared);
+}
+
+void operation_home_take(struct operation_home *home)
+{
+    __atomic_store_n(&home->thread, operation_this_thread(), __ATOMIC_RELAXED);
+}
+
+void operation_home_give(struct operation_home *home)
+{
+    __atomic_store_n(&home->thread, NULL, __ATOMIC_RELAXED);
+}
+
+static bool is_kept(const struct operation_home *home)
+{
+    return __atomic_load_n(&home->thread, __ATOMIC_RELAXED) != NULL;
+}
+
+static void move_in(struct operation *operation, struct operation_home *home)
+{
+    bool is_here = operation_home_is_here(home);
+
+    if (!is_here) {
+        operation_home_lock(home);
+        /* Its thread does not ask for the lock. What others begin meanwhile is everybody's. */
+        if (is_kept(home)) {
+            operation_home_unlock(home);
+            home = &operation_home_shared;
+            operation_home_lock(home);
+        }
+    }
+    operation->home = home;
+    LIST_INSERT_HEAD(&home->pending, operation, pending);
+    if (!is_here)
+        operation_home_unlock(home);
+}
+
+static void move_out(struct operation *operation)
+{
+    struct operation_home *home = operation->home;
+
+    if (operation_home_is_here(home)) {
+        LIST_REMOVE(operation, pending);
+        return;
+    }
+    operation_home_lock(home);
+    LIST_REMOVE(operation, pending);
+    operation_home_unlock(home);
+}
 
 /* ---- Numbers and times ---- */
 
@@ -34,14 +133,15 @@ uint64_t operation_next_id(void)
     return ++last_id;
 }
 
-/* ---- Lists ---- */
+/* ---- Looking at them ---- */
 
-static int each_in(const struct operations *list, int (*visit)(const struct operation *operation, void *arg), void *arg)
+static int each_in(const struct operation_home *home, int (*visit)(const struct operation *operation, void *arg),
+                   void *arg)
 {
     const struct operation *operation;
     int r = 0;
 
-    LIST_FOREACH (operation, list, pending) {
+    LIST_FOREACH (operation, &home->pending, pending) {
         r = visit(operation, arg);
         if (r != 0)
             break;
@@ -51,23 +151,42 @@ static int each_in(const struct operations *list, int (*visit)(const struct oper
 
 int operation_each(int (*visit)(const struct operation *operation, void *arg), void *arg)
 {
-    int r = each_in(&pending_here, visit, arg);
+    struct operation_home *home;
+    int r = each_in(&operation_home_of_thread, visit, arg);
 
-    if (r != 0)
-        return r;
-    (void)pthread_mutex_lock(&elsewhere_lock);
-    r = each_in(&pending_elsewhere, visit, arg);
-    (void)pthread_mutex_unlock(&elsewhere_lock);
+    (void)pthread_mutex_lock(&homes_lock);
+    LIST_FOREACH (home, &homes, homes) {
+        if (r != 0)
+            break;
+        operation_home_lock(home);
+        if (!is_kept(home) || operation_home_is_here(home))
+            r = each_in(home, visit, arg);
+        operation_home_unlock(home);
+    }
+    (void)pthread_mutex_unlock(&homes_lock);
     return r;
 }
 
 /* ---- An operation's life ---- */
 
-void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
-                        unsigned flags, struct weft_context *context, const char *name)
+/* The one place where the hold changes. Gives the context that it was of. */
+static struct weft_context *operation_hold(struct operation *operation, enum operation_hold hold,
+                                           struct weft_context *context)
+{
+    struct weft_context *before = operation->info.context;
+
+    operation->hold = hold;
+    operation->info.context = context;
+    return before;
+}
+
+static void begin_in(struct operation *operation, const struct operation_class *class, const void *place,
+                     struct operation_home *home, enum operation_hold hold, struct weft_context *context,
+                     const char *name)
 {
     struct operation *running = current_state.operation;
     struct async_parent *async_parent = NULL;
+    bool has_hooks = hooks_any();
 
     if (running) {
         /* The link for what the running operation begins is made once for all of that. */
@@ -80,27 +199,27 @@ void operation_begin_in(struct operation *operation, const struct operation_clas
     operation->info.kind = class->kind;
     operation->info.name = name;
     operation->info.place = place;
-    operation->info.since_us = flags & OPERATION_UNTIMED ? 0 : time_coarse_us();
-    operation->info.context = context;
+    operation->info.since_us = class->since_us && !has_hooks ? 0 : time_coarse_us();
     operation->class = class;
-    operation->parent = flags & OPERATION_ELSEWHERE ? async_parent_copy(async_parent) : async_parent_ref(async_parent);
+    operation->parent = async_parent_ref(async_parent);
     operation->self = NULL;
-    operation->flags = (uint8_t)flags;
-    if (flags & OPERATION_ELSEWHERE) {
-        (void)pthread_mutex_lock(&elsewhere_lock);
-        LIST_INSERT_HEAD(&pending_elsewhere, operation, pending);
-        (void)pthread_mutex_unlock(&elsewhere_lock);
-    } else {
-        LIST_INSERT_HEAD(&pending_here, operation, pending);
-    }
-    if (!hooks_any())
-        return;
-    if (operation->info.since_us == 0)
-        operation->info.since_us = time_coarse_us();
-    if (hook_listens())
+    operation->is_told = !has_hooks || hook_listens();
+    (void)operation_hold(operation, hold, context);
+    move_in(operation, home);
+    if (has_hooks && operation->is_told)
         hook_tell(HOOK_INIT, &operation->info);
-    else
-        operation->flags |= OPERATION_UNTOLD;
+}
+
+static struct operation_home *home_for(unsigned flags)
+{
+    return flags & OPERATION_ELSEWHERE ? &operation_home_shared : &operation_home_of_thread;
+}
+
+void operation_begin_in(struct operation *operation, const struct operation_class *class, const void *place,
+                        unsigned flags, struct weft_context *context, const char *name)
+{
+    begin_in(operation, class, place, home_for(flags),
+             flags & OPERATION_BORROWS ? OPERATION_HOLDS_NOTHING : OPERATION_HOLDS, context, name);
 }
 
 void operation_begin(struct operation *operation, const struct operation_class *class, const void *place,
@@ -112,9 +231,15 @@ void operation_begin(struct operation *operation, const struct operation_class *
                        NULL);
 }
 
+void operation_begin_at(struct operation *operation, const struct operation_class *class, const void *place,
+                        struct operation_home *home)
+{
+    begin_in(operation, class, place, home, OPERATION_HOLDS, frame_ref(current_state.context), NULL);
+}
+
 static void tell(enum hook_event event, const struct operation *operation)
 {
-    if (hooks_any() && !(operation->flags & OPERATION_UNTOLD))
+    if (hooks_any() && operation->is_told)
         hook_tell(event, &operation->info);
 }
 
@@ -138,9 +263,14 @@ void operation_enter(struct operation *operation, struct current *saved)
 
 void operation_enter_last(struct operation *operation, struct current *saved)
 {
-    assert(operation_is_pending(operation));
-    operation->flags |= OPERATION_LENT;
+    assert(operation_is_pending(operation) && operation->hold == OPERATION_HOLDS);
+    if (!operation_is_here(operation)) {
+        operation_enter(operation, saved);
+        return;
+    }
+    (void)operation_hold(operation, OPERATION_HAS_LENT, operation->info.context);
     current_enter_operation(saved, operation->info.context, operation);
+    current_state.rights = CURRENT_WRITES_LENT;
     operation_before(operation);
 }
 
@@ -149,23 +279,29 @@ void operation_leave(struct operation *operation, const struct current *saved)
     fork_guard_check();
     struct weft_context *context = current_leave_with(saved);
 
-    if (operation->flags & OPERATION_LENT)
-        operation->info.context = context;
-    operation_after(operation);
-    if (operation->flags & OPERATION_LENT)
+    if (operation->hold == OPERATION_HAS_LENT) {
+        (void)operation_hold(operation, OPERATION_HOLDS_LAST, context);
+        operation_after(operation);
         return;
+    }
+    operation_after(operation);
     frame_unref(context);
     running_job_set(current_state.context);
+}
+
+void operation_follow_lent(struct operation *operation, struct weft_context *context)
+{
+    if (operation->hold == OPERATION_HAS_LENT)
+        (void)operation_hold(operation, OPERATION_HAS_LENT, context);
 }
 
 bool operation_renew(struct operation *operation, const void *place)
 {
     if (hooks_any() || operation->info.place != place || operation->info.context != current_state.context)
         return false;
-    if (operation->flags & OPERATION_LENT) {
-        operation->flags &= (uint8_t)~OPERATION_LENT;
-        operation->info.context = frame_ref(current_state.context);
-    }
+    /* The code that has the lent reference keeps it. */
+    if (operation->hold == OPERATION_HAS_LENT)
+        (void)operation_hold(operation, OPERATION_HOLDS, frame_ref(current_state.context));
     return true;
 }
 
@@ -173,26 +309,20 @@ void operation_end(struct operation *operation)
 {
     if (!operation_is_pending(operation))
         return;
-    if (operation->flags & OPERATION_ELSEWHERE) {
-        (void)pthread_mutex_lock(&elsewhere_lock);
-        LIST_REMOVE(operation, pending);
-        (void)pthread_mutex_unlock(&elsewhere_lock);
-    } else {
-        LIST_REMOVE(operation, pending);
-    }
+    move_out(operation);
     tell(HOOK_DESTROY, operation);
     operation->class = NULL;
 
-    struct weft_context *context = operation->info.context;
-    operation->info.context = NULL;
+    enum operation_hold hold = operation->hold;
+    struct weft_context *context = operation_hold(operation, OPERATION_HOLDS_NOTHING, NULL);
     if (operation->parent)
         operation->parent = async_parent_unref(operation->parent);
     if (operation->self)
         operation->self = async_parent_unref(operation->self);
-    if (!(operation->flags & OPERATION_BORROWS))
+    if (hold != OPERATION_HOLDS_NOTHING)
         frame_unref(context);
     /* Not before: what is released with its context is still its doing. */
-    if (operation->flags & OPERATION_LENT)
+    if (hold == OPERATION_HOLDS_LAST)
         running_job_set(current_state.context);
 }
 

@@ -40,17 +40,29 @@ static int search_in(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-void *propagate_real(const char *name)
+static void *look_up(const char *name)
 {
     struct search search = {.name = name, .found = dlsym(RTLD_NEXT, name)};
 
     if (!search.found)
         (void)dl_iterate_phdr(search_in, &search);
-    if (!search.found) {
+    return search.found;
+}
+
+bool propagate_has(const char *name)
+{
+    return look_up(name) != NULL;
+}
+
+void *propagate_real(const char *name)
+{
+    void *found = look_up(name);
+
+    if (!found) {
         (void)fprintf(stderr, "weft: %s() was called, but no library that is loaded has it\n", name);
         abort();
     }
-    return search.found;
+    return found;
 }
 
 /* ---- Events of weft's own ---- */
@@ -121,7 +133,7 @@ static int answer(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-/* One function of each of libevent's libraries that no other library defines. */
+/* One function of each of libevent's libraries. */
 static const char *const libevent_functions[] = {
     "event_base_new",
     "evhttp_new",
@@ -130,21 +142,17 @@ static const char *const libevent_functions[] = {
     "bufferevent_mbedtls_filter_new",
 };
 
-/* A library is libevent's if it defines what libevent defines, whatever its file is called. The executable is never. */
+/* A library is libevent's if it is the one whose functions are called, whatever its file is called. The executable is
+ * never. */
 static bool is_libevent(const struct question *question)
 {
     bool found = false;
-    void *library = *question->path ? dlopen(question->path, RTLD_LAZY | RTLD_NOLOAD) : NULL;
 
-    if (!library)
-        return false;
-    for (size_t i = 0; i < ELEMENTS(libevent_functions) && !found; i++) {
-        /* The library's own, or one of a library that it needs. */
-        uintptr_t function = (uintptr_t)dlsym(library, libevent_functions[i]);
+    for (size_t i = 0; i < ELEMENTS(libevent_functions) && *question->path && !found; i++) {
+        uintptr_t function = (uintptr_t)look_up(libevent_functions[i]);
 
         found = function && is_in(&question->answer, function);
     }
-    propagate_close(library);
     return found;
 }
 

@@ -24,6 +24,9 @@
  * for its loader only. Aborts with a sentence where there is none, as the dynamic linker would have. */
 void *propagate_real(const char *name);
 
+/* Whether there is one. */
+bool propagate_has(const char *name);
+
 /* Declares and looks up, once, the real function behind a wrapper: REAL(event_add)(event, timeout). */
 #define REAL(function_)                                                                                                \
     ({                                                                                                                 \
@@ -63,25 +66,5 @@ void propagate_resume(const struct current *saved);
 int propagate_event_add(struct event *event, const struct timeval *timeout);
 int propagate_event_del(struct event *event);
 
-/* Who runs the loop of a base: only its thread may change its events without a lock. */
-enum base_owner { BASE_IDLE, BASE_RUN_HERE, BASE_RUN_ELSEWHERE };
-
-/* A loop that is being run. On the stack of event_base_loop(). */
-struct running_loop {
-    struct event_base *base;
-    struct running_loop *outer;          /* of the same thread */
-    LIST_ENTRY(running_loop) everywhere; /* of all threads */
-};
-
-extern _Thread_local struct running_loop *loops_here;
-
-/* For a base that is not the one whose loop this thread is in. */
-enum base_owner propagate_owner_of_other(const struct event_base *base);
-
-static inline enum base_owner propagate_owner(const struct event_base *base)
-{
-    return loops_here && loops_here->base == base ? BASE_RUN_HERE : propagate_owner_of_other(base);
-}
-
-/* Whether this thread runs the loop of any. */
-bool propagate_runs_loop(void);
+/* The one base of a program in libevent's older style, or NULL. */
+struct event_base *propagate_global_base(void);

@@ -20,13 +20,26 @@ static struct wrapped_callback *begin(size_t size, const struct operation_class 
     return wrapped;
 }
 
+void *wrapped_callback_allocate(size_t size, const struct operation_class *class, struct event_base *base)
+{
+    return begin(size, class, base);
+}
+
+void wrapped_callback_begin(struct wrapped_callback *wrapped, const void *place)
+{
+    struct base_home *home = wrapped->base ? base_home_get(wrapped->base) : NULL;
+
+    if (current_state.context)
+        operation_begin_at(&wrapped->operation, wrapped->class, place,
+                           home ? &home->operations : &operation_home_shared);
+}
+
 void *wrapped_callback_new(size_t size, const struct operation_class *class, struct event_base *base, const void *place)
 {
     struct wrapped_callback *wrapped = begin(size, class, base);
-    bool is_of_this_thread = base && propagate_owner(base) == BASE_RUN_HERE;
 
-    if (wrapped && current_state.context)
-        operation_begin(&wrapped->operation, class, place, is_of_this_thread ? 0 : OPERATION_ELSEWHERE);
+    if (wrapped)
+        wrapped_callback_begin(wrapped, place);
     return wrapped;
 }
 
@@ -180,9 +193,6 @@ struct wrapped_callback *wrapped_callback_take_all(const void *object, const str
 
 static const struct operation_class retired_class = {.kind = "retired"};
 
-/* The base that this thread is freeing: its loop runs nothing any more. */
-static _Thread_local const struct event_base *base_being_freed;
-
 static void release_retired(evutil_socket_t fd, short what, void *arg)
 {
     struct wrapped_callback *wrapped = arg;
@@ -198,8 +208,9 @@ void wrapped_callback_retire(struct wrapped_callback *wrapped)
     /* Not at once, which would be in front of callbacks that libevent has put off until the loop's next turn. */
     static const struct timeval next_turn = {.tv_usec = 1};
     struct event_base *base = wrapped->base;
+    const struct base_home *home = base ? base_home_find(base) : NULL;
 
-    if (!base || base == base_being_freed) {
+    if (!base || (home && base_home_has_ended(home))) {
         wrapped_callback_unref(wrapped);
         return;
     }
@@ -213,7 +224,7 @@ void wrapped_callback_drop(struct wrapped_callback *wrapped)
 {
     if (!wrapped)
         return;
-    if (wrapped->base && propagate_owner(wrapped->base) == BASE_RUN_ELSEWHERE)
+    if (wrapped->base && base_runs_elsewhere(wrapped->base))
         wrapped_callback_retire(wrapped);
     else
         wrapped_callback_unref(wrapped);
@@ -231,10 +242,6 @@ void wrapped_callback_end_all(struct wrapped_callback *list, void (*end)(struct 
 
 void wrapped_callback_free_base(struct event_base *base, void (*free_base)(struct event_base *base))
 {
-    const struct event_base *outer = base_being_freed;
-
-    base_being_freed = base;
     free_base(base);
-    base_being_freed = outer;
     wrapped_callback_end_all(wrapped_callback_take_all(base, &retired_class), wrapped_callback_unref);
 }

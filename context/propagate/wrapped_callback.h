@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "context/propagate/base_home.h"
 #include "context/propagate/propagate.h"
 
 /* Embedded first in the record of each kind of callback. */
@@ -29,6 +30,10 @@ struct wrapped_callback {
  * to be given the user's callback as it is. */
 void *wrapped_callback_new(size_t size, const struct operation_class *class, struct event_base *base,
                            const void *place);
+
+/* The same in two steps, so that what describes it is there before anybody can look at it. */
+void *wrapped_callback_allocate(size_t size, const struct operation_class *class, struct event_base *base);
+void wrapped_callback_begin(struct wrapped_callback *wrapped, const void *place);
 
 /* A record without a callback, of which only the class and the base count. NULL where there is no memory. */
 struct wrapped_callback *wrapped_callback_new_note(const struct operation_class *class, struct event_base *base);

@@ -15,18 +15,26 @@ enum { SPARE_MAX = 256 };
 static _Thread_local SLIST_HEAD(, wrapped_event) spare;
 static _Thread_local unsigned spare_count;
 
-/* The record whose callback is being run for what was the last time when it began; the innermost. */
-static _Thread_local struct wrapped_event *firing;
-
 static void record_free(struct wrapped_event *wrapped)
 {
     /* Only a thread that runs a loop comes by again to free them. */
-    if (spare_count >= SPARE_MAX || propagate_owner(wrapped->base) != BASE_RUN_HERE) {
+    if (spare_count >= SPARE_MAX || LIST_EMPTY(&base_homes_here)) {
         free(wrapped);
         return;
     }
     SLIST_INSERT_HEAD(&spare, wrapped, next_spare);
     spare_count++;
+}
+
+static struct wrapped_event *record_allocate(void)
+{
+    struct wrapped_event *wrapped = SLIST_FIRST(&spare);
+
+    if (!wrapped)
+        return malloc(sizeof(*wrapped));
+    SLIST_REMOVE_HEAD(&spare, next_spare);
+    spare_count--;
+    return wrapped;
 }
 
 void wrapped_event_drain(void)
@@ -38,6 +46,31 @@ void wrapped_event_drain(void)
         free(wrapped);
     }
     spare_count = 0;
+}
+
+/* The one place where the state changes, and with it what lists a husk. */
+static void become(struct wrapped_event *wrapped, enum wrapped_event_state state)
+{
+    if (wrapped->state == WRAPPED_EVENT_HUSK && state != WRAPPED_EVENT_HUSK)
+        LIST_REMOVE(wrapped, husks);
+    if (state == WRAPPED_EVENT_HUSK && wrapped->state != WRAPPED_EVENT_HUSK)
+        LIST_INSERT_HEAD(&wrapped->home->husks, wrapped, husks);
+    wrapped->state = state;
+}
+
+/* Around what looks at or changes records of a home. Gives whether there is a lock to be given back. */
+static bool take_hold(struct base_home *home)
+{
+    if (operation_home_is_here(&home->operations))
+        return false;
+    operation_home_lock(&home->operations);
+    return true;
+}
+
+static void let_loose(struct base_home *home, bool has_lock)
+{
+    if (has_lock)
+        operation_home_unlock(&home->operations);
 }
 
 /* ---- In words ---- */
@@ -64,11 +97,16 @@ static const char *what_in_words(const struct event *event)
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    const struct event *event = container_of(operation, const struct wrapped_event, operation)->event;
-    short events = event_get_events(event);
+    const struct wrapped_event *wrapped = container_of(operation, const struct wrapped_event, operation);
+    const struct event *event = wrapped->event;
     struct timeval when;
     int used = 0;
 
+    if (wrapped->state != WRAPPED_EVENT_ARMED) {
+        (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s, its callback runs", operation->info.kind);
+        return;
+    }
+    short events = event_get_events(event);
     if (events & EV_SIGNAL)
         used = snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "signal %d", event_get_signal(event));
     else if (events & (EV_READ | EV_WRITE | EV_CLOSED))
@@ -81,13 +119,16 @@ static void describe(const struct operation *operation, char *buffer)
                        us_until(&when) > 0 ? (long long)(us_until(&when) / 1000) : 0);
 }
 
-/* Timers are many, and reading a clock would be a good part of what following one costs. */
+/* Timers are many, and reading a clock would be a good part of what following one costs. A base's clock is that of
+ * time_steady_us(). */
 static int64_t timer_since_us(const struct operation *operation)
 {
     const struct wrapped_event *wrapped = container_of(operation, const struct wrapped_event, operation);
     struct timeval when;
-    int64_t left_us = event_pending(wrapped->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
 
+    if (wrapped->state != WRAPPED_EVENT_ARMED)
+        return in_us(&wrapped->due) - wrapped->timeout_us;
+    int64_t left_us = event_pending(wrapped->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
     return time_steady_us() - (wrapped->timeout_us - left_us);
 }
 
@@ -105,12 +146,58 @@ static const struct operation_class *class_of(const struct event *event)
 
 /* ---- Following ---- */
 
-/* Whether the callback may be called once more after the call that has just begun. */
-static bool is_still_to_run(const struct event *event)
+struct wrapped_event *wrapped_event_new(struct base_home *home, const struct event *event, const void *place)
 {
-    if (event->ev_events & EV_SIGNAL && event->ev_.ev_signal.ev_ncalls > 0)
-        return true;
-    return event->ev_events & EV_PERSIST && event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT | EV_SIGNAL, NULL);
+    struct wrapped_event *wrapped = record_allocate();
+
+    if (!wrapped)
+        return NULL;
+    wrapped->home = home;
+    wrapped->event = NULL;
+    wrapped->finalizer = NULL;
+    wrapped->running = 0;
+    wrapped->state = WRAPPED_EVENT_LAST; /* of no event yet: whoever looks finds nothing to describe */
+    wrapped->due = (struct timeval){0};
+    wrapped->timeout_us = 0;
+    operation_begin_at(&wrapped->operation, event ? class_of(event) : &once_class, place, &home->operations);
+    return wrapped;
+}
+
+static void run_wrapped(evutil_socket_t fd, short what, void *arg);
+
+void wrapped_event_install(struct wrapped_event *wrapped, struct event *event, const struct timeval *timeout)
+{
+    wrapped->event = event;
+    wrapped->timeout_us = timeout ? in_us(timeout) : 0;
+    wrapped->callback = wrapped_event_callback_of(event);
+    wrapped->arg = wrapped_event_arg_of(event);
+    wrapped_event_callback_of(event) = run_wrapped;
+    wrapped_event_arg_of(event) = wrapped;
+    become(wrapped, WRAPPED_EVENT_ARMED);
+}
+
+struct wrapped_event *wrapped_event_of(const struct event *event)
+{
+    return wrapped_event_callback_of(event) == run_wrapped ? wrapped_event_arg_of(event) : NULL;
+}
+
+struct wrapped_event *wrapped_event_again(struct base_home *home, struct event *event, const struct timeval *timeout,
+                                          const void *place)
+{
+    struct wrapped_event *wrapped = home->firing;
+
+    if (!wrapped || wrapped->state != WRAPPED_EVENT_LAST || wrapped->event != event ||
+        !operation_renew(&wrapped->operation, place))
+        return NULL;
+    wrapped_event_install(wrapped, event, timeout);
+    return wrapped;
+}
+
+void wrapped_event_once(struct wrapped_event *wrapped, event_callback_fn callback, void *arg)
+{
+    wrapped->callback = callback;
+    wrapped->arg = arg;
+    become(wrapped, WRAPPED_EVENT_ARMED);
 }
 
 static void restore(struct wrapped_event *wrapped)
@@ -119,179 +206,207 @@ static void restore(struct wrapped_event *wrapped)
 
     wrapped_event_callback_of(event) = wrapped->callback;
     wrapped_event_arg_of(event) = wrapped->arg;
-    wrapped->event = NULL;
 }
 
-static void let_go(struct wrapped_event *wrapped)
+struct wrapped_event *wrapped_event_detach(struct wrapped_event *wrapped)
 {
+    if (wrapped->event && wrapped->state != WRAPPED_EVENT_LAST)
+        restore(wrapped);
+    /* The callback that arms its event, deletes it and arms it again arms what it runs for all the while. */
+    become(wrapped, wrapped->home->firing == wrapped ? WRAPPED_EVENT_LAST : WRAPPED_EVENT_DROPPED);
+    return wrapped->running == 0 ? wrapped : NULL;
+}
+
+void wrapped_event_end(struct wrapped_event *wrapped)
+{
+    if (!wrapped)
+        return;
     operation_end(&wrapped->operation);
     record_free(wrapped);
+}
+
+/* ---- Husks ---- */
+
+void wrapped_event_hollow(struct wrapped_event *wrapped)
+{
+    become(wrapped, WRAPPED_EVENT_HUSK);
+    wrapped->running++;
+}
+
+void wrapped_event_run_finalizer(struct event *event, void *arg)
+{
+    struct wrapped_event *wrapped = arg;
+    event_finalize_callback_fn finalizer = wrapped->finalizer;
+    struct current saved;
+    void *own = wrapped->arg;
+
+    bool has_lock = take_hold(wrapped->home);
+    wrapped_event_arg_of(event) = own;
+    become(wrapped, WRAPPED_EVENT_DROPPED);
+    let_loose(wrapped->home, has_lock);
+    wrapped_event_end(wrapped);
+    propagate_suspend(&saved);
+    finalizer(event, own);
+    propagate_resume(&saved);
+}
+
+void wrapped_event_free_husks(struct base_home *home)
+{
+    while (!LIST_EMPTY(&home->husks)) {
+        struct wrapped_event *wrapped = LIST_FIRST(&home->husks);
+
+        become(wrapped, WRAPPED_EVENT_DROPPED);
+        wrapped_event_end(wrapped);
+    }
+}
+
+/* ---- Running ---- */
+
+/* What is a husk by now is left to its list: nobody knows whether its event is still there. */
+void wrapped_event_return(struct wrapped_event *wrapped)
+{
+    struct base_home *home = wrapped->home;
+    bool has_lock = take_hold(home);
+
+    if (home->firing == wrapped)
+        home->firing = NULL;
+    if (wrapped->state == WRAPPED_EVENT_HUSK && wrapped->running == 1) {
+        let_loose(home, has_lock);
+        operation_end(&wrapped->operation);
+        has_lock = take_hold(home);
+    }
+    bool is_over = --wrapped->running == 0;
+    bool is_free = is_over && (wrapped->state == WRAPPED_EVENT_LAST || wrapped->state == WRAPPED_EVENT_DROPPED);
+    let_loose(home, has_lock);
+    if (is_free)
+        wrapped_event_end(wrapped);
 }
 
 /* The callback may arm its event again, which makes it the event's record again. */
 static void run_last(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
 {
-    struct wrapped_event *outer = firing;
     struct current saved;
 
-    firing = wrapped;
-    wrapped->running++;
     operation_enter_last(&wrapped->operation, &saved);
     wrapped->callback(fd, what, wrapped->arg);
     operation_leave(&wrapped->operation, &saved);
-    firing = outer;
-    wrapped->fired = NULL;
-    if (--wrapped->running == 0 && (wrapped->dropped || !wrapped->event))
-        let_go(wrapped);
+    wrapped_event_return(wrapped);
+}
+
+static void run_once_more(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
+{
+    struct current saved;
+
+    operation_enter(&wrapped->operation, &saved);
+    wrapped->callback(fd, what, wrapped->arg);
+    operation_leave(&wrapped->operation, &saved);
+    wrapped_event_return(wrapped);
+}
+
+/* Called all the same: the loop had read the event before it was deleted, or it was added at the root since. */
+static void run_at_root(event_callback_fn callback, void *arg, evutil_socket_t fd, short what)
+{
+    struct current saved;
+
+    propagate_suspend(&saved);
+    callback(fd, what, arg);
+    propagate_resume(&saved);
+}
+
+/* Whether the callback may be called once more after the call that has just begun. */
+static bool is_still_to_run(const struct event *event)
+{
+    if (event->ev_events & EV_SIGNAL && event->ev_.ev_signal.ev_ncalls > 0)
+        return true;
+    return event->ev_events & EV_PERSIST && event_pending(event, EV_READ | EV_WRITE | EV_TIMEOUT | EV_SIGNAL, NULL);
+}
+
+/* As far as a base has no other thread: else the time may be another one by now. */
+static void note_due(struct wrapped_event *wrapped)
+{
+    /* libevent marks time-outs that many events have in common in the bits that are left. */
+    enum { MICROSECONDS = 0xfffff };
+
+    if (wrapped->home->is_guarded) {
+        int64_t now_us = time_steady_us();
+
+        wrapped->due = (struct timeval){.tv_sec = now_us / 1000000, .tv_usec = now_us % 1000000};
+        return;
+    }
+    wrapped->due = wrapped->event->ev_timeout;
+    wrapped->due.tv_usec &= MICROSECONDS;
 }
 
 static void run_wrapped(evutil_socket_t fd, short what, void *arg)
 {
     struct wrapped_event *wrapped = arg;
+    struct base_home *home = wrapped->home;
+    bool has_lock = take_hold(home);
 
-    if (is_still_to_run(wrapped->event) || wrapped->running > 0) {
-        struct current saved;
+    if (wrapped->state == WRAPPED_EVENT_HUSK) {
+        event_callback_fn callback = wrapped->callback;
+        void *own = wrapped->arg;
 
-        wrapped->running++;
-        operation_enter(&wrapped->operation, &saved);
-        wrapped->callback(fd, what, wrapped->arg);
-        operation_leave(&wrapped->operation, &saved);
-        if (--wrapped->running == 0 && wrapped->dropped)
-            let_go(wrapped);
-    } else {
-        /* Before the callback, which may free the memory of an event that waits for nothing any more. */
-        wrapped->fired = wrapped->event;
-        restore(wrapped);
-        run_last(wrapped, fd, what);
+        /* What is being finalized has its finalizer where the callback was, and this record as its argument. */
+        struct wrapped_event *ended = wrapped->finalizer ? NULL : wrapped_event_detach(wrapped);
+        let_loose(home, has_lock);
+        wrapped_event_end(ended);
+        run_at_root(callback, own, fd, what);
+        return;
     }
+    bool is_last = wrapped->running == 0 && !is_still_to_run(wrapped->event);
+    wrapped->running++;
+    if (is_last) {
+        /* Before the callback, which may free the memory of an event that waits for nothing any more. */
+        note_due(wrapped);
+        restore(wrapped);
+        become(wrapped, WRAPPED_EVENT_LAST);
+        home->firing = wrapped;
+    }
+    let_loose(home, has_lock);
+    if (is_last)
+        run_last(wrapped, fd, what);
+    else
+        run_once_more(wrapped, fd, what);
 }
 
 void wrapped_event_run_once(evutil_socket_t fd, short what, void *arg)
 {
-    run_last(arg, fd, what);
-}
-
-struct wrapped_event *wrapped_event_of(const struct event *event)
-{
-    return wrapped_event_callback_of(event) == run_wrapped ? wrapped_event_arg_of(event) : NULL;
-}
-
-static struct wrapped_event *begin(struct event_base *base, const struct operation_class *class, const void *place)
-{
-    struct wrapped_event *wrapped = SLIST_FIRST(&spare);
-    unsigned flags = (propagate_owner(base) == BASE_RUN_HERE ? 0 : OPERATION_ELSEWHERE) |
-                     (class == &timer_class ? OPERATION_UNTIMED : 0);
-
-    if (wrapped) {
-        SLIST_REMOVE_HEAD(&spare, next_spare);
-        spare_count--;
-    } else {
-        wrapped = malloc(sizeof(*wrapped));
-        if (!wrapped)
-            return NULL;
-    }
-    wrapped->base = base;
-    wrapped->event = NULL;
-    wrapped->running = 0;
-    wrapped->dropped = false;
-    wrapped->fired = NULL;
-    operation_begin(&wrapped->operation, class, place, flags);
-    return wrapped;
-}
-
-static struct wrapped_event *install(struct wrapped_event *wrapped, struct event *event, const struct timeval *timeout)
-{
-    wrapped->event = event;
-    wrapped->timeout_us = timeout ? in_us(timeout) : 0;
-    wrapped->callback = wrapped_event_callback_of(event);
-    wrapped->arg = wrapped_event_arg_of(event);
-    wrapped_event_callback_of(event) = run_wrapped;
-    wrapped_event_arg_of(event) = wrapped;
-    return wrapped;
-}
-
-struct wrapped_event *wrapped_event_again(struct event *event, const struct timeval *timeout, const void *place)
-{
-    struct wrapped_event *wrapped = firing;
-
-    if (!wrapped || wrapped->fired != event || !operation_renew(&wrapped->operation, place))
-        return NULL;
-    wrapped->dropped = false;
-    return install(wrapped, event, timeout);
-}
-
-struct wrapped_event *wrapped_event_new(struct event *event, const struct timeval *timeout, const void *place)
-{
-    struct wrapped_event *wrapped = begin(event->ev_base, class_of(event), place);
-
-    return wrapped ? install(wrapped, event, timeout) : NULL;
-}
-
-struct wrapped_event *wrapped_event_once_new(struct event_base *base, event_callback_fn callback, void *arg,
-                                             const void *place)
-{
-    struct wrapped_event *wrapped = begin(base, &once_class, place);
-
-    if (!wrapped)
-        return NULL;
-    wrapped->callback = callback;
-    wrapped->arg = arg;
-    return wrapped;
-}
-
-/* ---- Dropping ---- */
-
-static void drop_here(evutil_socket_t fd, short what, void *arg)
-{
     struct wrapped_event *wrapped = arg;
+    bool has_lock = take_hold(wrapped->home);
 
-    (void)fd;
-    (void)what;
-    if (wrapped->running > 0)
-        wrapped->dropped = true;
-    else
-        let_go(wrapped);
+    wrapped->running++;
+    become(wrapped, WRAPPED_EVENT_LAST);
+    let_loose(wrapped->home, has_lock);
+    run_last(wrapped, fd, what);
 }
 
-/* The record is its loop's thread's. */
-void wrapped_event_drop(struct wrapped_event *wrapped)
+/* ---- A base's end ---- */
+
+static bool is_of_event(const struct operation *operation)
 {
-    static const struct timeval at_once;
-
-    if (!wrapped)
-        return;
-    if (wrapped->event)
-        restore(wrapped);
-    if (propagate_owner(wrapped->base) == BASE_RUN_ELSEWHERE)
-        (void)REAL(event_base_once)(wrapped->base, -1, EV_TIMEOUT, drop_here, wrapped, &at_once);
-    else
-        drop_here(-1, 0, wrapped);
-}
-
-struct of_base {
-    const struct event_base *base;
-    struct wrapped_event *found;
-};
-
-static int find_of_base(const struct operation *operation, void *arg)
-{
-    struct of_base *search = arg;
     const struct operation_class *class = operation->class;
 
-    if (class != &timer_class && class != &fd_class && class != &signal_class && class != &once_class)
-        return 0;
-    struct wrapped_event *wrapped =
-        (struct wrapped_event *)container_of(operation, const struct wrapped_event, operation);
-    if (wrapped->base != search->base || wrapped->dropped)
-        return 0;
-    search->found = wrapped;
-    return 1;
+    return class == &timer_class || class == &fd_class || class == &signal_class || class == &once_class;
 }
 
-void wrapped_event_drop_all(const struct event_base *base)
+void wrapped_event_end_all(struct base_home *home)
 {
-    struct of_base search = {.base = base};
+    for (;;) {
+        struct wrapped_event *ended = NULL;
+        struct operation *operation;
 
-    while (operation_each(find_of_base, &search) > 0)
-        wrapped_event_drop(search.found);
+        operation_home_lock(&home->operations);
+        LIST_FOREACH (operation, &home->operations.pending, pending) {
+            if (!is_of_event(operation))
+                continue;
+            struct wrapped_event *wrapped = container_of(operation, struct wrapped_event, operation);
+            if (wrapped->state != WRAPPED_EVENT_DROPPED && (ended = wrapped_event_detach(wrapped)))
+                break;
+        }
+        operation_home_unlock(&home->operations);
+        if (!ended)
+            return;
+        wrapped_event_end(ended);
+    }
 }

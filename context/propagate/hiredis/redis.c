@@ -1,6 +1,7 @@
 /* hiredis's functions: commands run their callbacks in the context that they were sent in, and hiredis itself at the
  * root, so that what an adapter schedules for a connection is nobody's. */
 #include "context/propagate/hiredis/redis_channel.h"
+#include "context/propagate/hiredis/redis_turn.h"
 #include "context/propagate/linked.h"
 
 PROPAGATE_LINKED(redis);
@@ -47,7 +48,7 @@ static int send_ordinary(const struct sending *sending, const struct redis_comma
         return send_as_it_is(sending);
     int r = pass_on(sending, redis_call_answer, call);
     if (r != REDIS_LIBRARY_OK)
-        redis_call_end(call);
+        redis_call_end(call, sending->connection);
     return r;
 }
 
@@ -64,7 +65,7 @@ static int send_lasting(const struct sending *sending, const struct redis_comman
     call->connection = connection;
     int r = pass_on(sending, redis_call_answer_again, call);
     if (r != REDIS_LIBRARY_OK) {
-        redis_call_end(call);
+        redis_call_end(call, sending->connection);
         return r;
     }
     redis_connection_keep(connection, call);
@@ -188,7 +189,7 @@ PROPAGATE_EXPORT void redisAsyncHandleRead(struct redisAsyncContext *connection)
 {
     struct redis_turn turn;
 
-    redis_turn_begin(&turn);
+    redis_turn_begin(&turn, connection);
     REAL(redisAsyncHandleRead)(connection);
     redis_turn_end(&turn);
 }
@@ -197,7 +198,7 @@ PROPAGATE_EXPORT void redisAsyncHandleWrite(struct redisAsyncContext *connection
 {
     struct redis_turn turn;
 
-    redis_turn_begin(&turn);
+    redis_turn_begin(&turn, connection);
     REAL(redisAsyncHandleWrite)(connection);
     redis_turn_end(&turn);
 }
@@ -206,7 +207,7 @@ PROPAGATE_EXPORT void redisAsyncHandleTimeout(struct redisAsyncContext *connecti
 {
     struct redis_turn turn;
 
-    redis_turn_begin(&turn);
+    redis_turn_begin(&turn, connection);
     REAL(redisAsyncHandleTimeout)(connection);
     redis_turn_end(&turn);
 }
@@ -215,7 +216,7 @@ PROPAGATE_EXPORT void redisAsyncDisconnect(struct redisAsyncContext *connection)
 {
     struct redis_turn turn;
 
-    redis_turn_begin(&turn);
+    redis_turn_begin(&turn, connection);
     REAL(redisAsyncDisconnect)(connection);
     redis_turn_end(&turn);
 }
@@ -224,17 +225,9 @@ PROPAGATE_EXPORT void redisAsyncFree(struct redisAsyncContext *connection)
 {
     struct redis_turn turn;
 
-    redis_turn_begin(&turn);
+    redis_turn_begin(&turn, connection);
     REAL(redisAsyncFree)(connection);
     redis_turn_end(&turn);
-}
-
-/* hiredis's last word on a connection, whoever ends it. What belongs to it must be gone before its address can be
- * another one's. */
-PROPAGATE_EXPORT void redisFree(struct redisContext *connection)
-{
-    redis_connection_end(connection);
-    REAL(redisFree)(connection);
 }
 
 /* ---- A connection's own callbacks ---- */

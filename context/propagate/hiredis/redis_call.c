@@ -5,12 +5,7 @@
 
 #include "context/container.h"
 #include "context/propagate/hiredis/redis_connection.h"
-
-/* Calls that have ended during a turn. */
-static _Thread_local struct {
-    unsigned depth;
-    SLIST_HEAD(, redis_call) ended;
-} turns;
+#include "context/propagate/hiredis/redis_turn.h"
 
 static void describe(const struct operation *operation, char *buffer)
 {
@@ -30,41 +25,20 @@ struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct re
     size_t size = name->size < REDIS_CALL_NAME_SIZE ? name->size : REDIS_CALL_NAME_SIZE - 1;
     for (size_t i = 0; i < size; i++)
         call->name[i] = name->text[i] > ' ' && name->text[i] <= '~' ? name->text[i] : '?';
-    /* A connection may be handed to another thread, but hardly by one that runs a loop itself. */
+    /* A connection may be handed to another thread. */
     if (propagate_follows((const void *)(uintptr_t)fn))
-        operation_begin(&call->operation, &redis_class, place, propagate_runs_loop() ? 0 : OPERATION_ELSEWHERE);
+        operation_begin(&call->operation, &redis_class, place, OPERATION_ELSEWHERE);
     return call;
 }
 
-void redis_call_end(struct redis_call *call)
+void redis_call_end(struct redis_call *call, const struct redisAsyncContext *connection)
 {
     if (call->has_ended)
         return;
     call->has_ended = true;
     operation_end(&call->operation);
-    if (turns.depth == 0) {
+    if (!redis_turn_keep(call, connection))
         free(call);
-        return;
-    }
-    SLIST_INSERT_HEAD(&turns.ended, call, next);
-}
-
-void redis_turn_begin(struct redis_turn *turn)
-{
-    propagate_suspend(&turn->saved);
-    turns.depth++;
-}
-
-void redis_turn_end(const struct redis_turn *turn)
-{
-    if (--turns.depth == 0)
-        while (!SLIST_EMPTY(&turns.ended)) {
-            struct redis_call *call = SLIST_FIRST(&turns.ended);
-
-            SLIST_REMOVE_HEAD(&turns.ended, next);
-            free(call);
-        }
-    propagate_resume(&turn->saved);
 }
 
 /* ---- Replies ---- */
@@ -100,7 +74,7 @@ void redis_call_answer(struct redisAsyncContext *connection, void *reply, void *
         operation_end(&call->operation);
         redis_connection_keep(monitoring, call);
     } else {
-        redis_call_end(call);
+        redis_call_end(call, connection);
     }
 }
 

@@ -29,8 +29,8 @@ struct redis_call {
 /* A record for a command that is about to be sent, in the current context. NULL when there is no memory. */
 struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct redis_word *name, const void *place);
 
-/* Ends it, and releases its context. Its memory goes when hiredis has surely forgotten it. */
-void redis_call_end(struct redis_call *call);
+/* Ends it, and releases its context. `connection` is the one that it was sent on. */
+void redis_call_end(struct redis_call *call, const struct redisAsyncContext *connection);
 
 /* Calls the user's function, in its context. */
 void redis_call_run(struct redis_call *call, struct redisAsyncContext *connection, void *reply);
@@ -38,12 +38,3 @@ void redis_call_run(struct redis_call *call, struct redisAsyncContext *connectio
 /* What hiredis calls with a struct redis_call for commands that have one reply, and for those that last. */
 void redis_call_answer(struct redisAsyncContext *connection, void *reply, void *call);
 void redis_call_answer_again(struct redisAsyncContext *connection, void *reply, void *call);
-
-/* While hiredis handles what has happened on a connection, at the root. It may call a callback again that it has
- * forgotten otherwise, until it returns (0.14 does where a reply belongs to nobody). */
-struct redis_turn {
-    struct current saved;
-};
-
-void redis_turn_begin(struct redis_turn *turn);
-void redis_turn_end(const struct redis_turn *turn);

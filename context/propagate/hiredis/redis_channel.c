@@ -55,7 +55,7 @@ static int add(struct redis_connection *connection, bool is_pattern, const struc
 static void drop_call(struct redis_call *call)
 {
     if (call && --call->channels == 0 && call->running == 0)
-        redis_call_end(call);
+        redis_call_end(call, call->connection->key);
 }
 
 static void drop_channel(struct redis_connection *connection, struct channel *channel)
@@ -157,5 +157,5 @@ void redis_channels_answer(struct redisAsyncContext *key, void *reply, void *arg
     redis_call_run(call, key, reply);
     call->running--;
     if (call->running == 0 && call->channels == 0)
-        redis_call_end(call);
+        redis_call_end(call, key);
 }

@@ -7,6 +7,7 @@
 
 #include "context/fork_lock.h"
 #include "context/propagate/hiredis/redis_channel.h"
+#include "context/propagate/hiredis/redis_turn.h"
 
 /* ---- The table ---- */
 
@@ -28,13 +29,16 @@ static int compare(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
+/* Also of one that is being freed: its own callbacks may still come. */
 static struct redis_connection *find(const void *key)
 {
-    if (__atomic_load_n(&table.count, __ATOMIC_RELAXED) == 0)
-        return NULL;
+    struct redis_connection *connection = redis_turn_ending(key);
+
+    if (connection || __atomic_load_n(&table.count, __ATOMIC_RELAXED) == 0)
+        return connection;
     (void)pthread_mutex_lock(&table.lock);
     struct redis_connection **place = tfind(&(struct redis_connection){.key = key}, &table.tree, compare);
-    struct redis_connection *connection = place ? *place : NULL;
+    connection = place ? *place : NULL;
     (void)pthread_mutex_unlock(&table.lock);
     return connection;
 }
@@ -85,18 +89,23 @@ void redis_connection_keep(struct redis_connection *connection, struct redis_cal
     SLIST_INSERT_HEAD(&connection->kept, call, next);
 }
 
-void redis_connection_end(const void *key)
+struct redis_connection *redis_connection_take(const void *key)
 {
     struct redis_connection *connection = find(key);
 
     if (!connection)
-        return;
+        return NULL;
     (void)pthread_mutex_lock(&table.lock);
     (void)tdelete(connection, &table.tree, compare);
     __atomic_store_n(&table.count, table.count - 1, __ATOMIC_RELAXED);
     if (connection->monitors)
         __atomic_store_n(&table.monitoring, table.monitoring - 1, __ATOMIC_RELAXED);
     (void)pthread_mutex_unlock(&table.lock);
+    return connection;
+}
+
+void redis_connection_end(struct redis_connection *connection)
+{
     redis_channels_done(connection);
     for (enum redis_hook_kind kind = 0; kind < REDIS_HOOK_KINDS; kind++)
         redis_hook_end(connection->hooks[kind]);
@@ -104,7 +113,7 @@ void redis_connection_end(const void *key)
         struct redis_call *call = SLIST_FIRST(&connection->kept);
 
         SLIST_REMOVE_HEAD(&connection->kept, next);
-        redis_call_end(call);
+        redis_call_end(call, connection->key);
     }
     free(connection);
 }

@@ -13,7 +13,7 @@ struct redis_hook;
 
 /* In the hands of the thread that the connection is on. */
 struct redis_connection {
-    const void *key; /* hiredis's */
+    const struct redisAsyncContext *key; /* hiredis's */
     bool monitors;
     struct redis_hook *hooks[REDIS_HOOK_KINDS];
     void *channels;                /* see redis_channel.h */
@@ -32,8 +32,12 @@ void redis_connection_monitor(struct redis_connection *connection);
 /* Keeps a call until the connection's end, and ends it then. */
 void redis_connection_keep(struct redis_connection *connection, struct redis_call *call);
 
-/* hiredis has forgotten the connection: everything that belongs to it ends. */
-void redis_connection_end(const void *key);
+/* hiredis is about to forget the connection: takes its record out of the table before another one can have the address.
+ * NULL: there is none. */
+struct redis_connection *redis_connection_take(const void *key);
+
+/* hiredis has forgotten it: everything that belongs to it ends. */
+void redis_connection_end(struct redis_connection *connection);
 
 /* ---- Hooks ---- */
 

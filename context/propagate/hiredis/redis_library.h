@@ -8,7 +8,6 @@
 #include <stddef.h>
 
 struct redisAsyncContext;
-struct redisContext;
 
 enum { REDIS_LIBRARY_OK = 0, REDIS_LIBRARY_ERROR = -1 };
 
@@ -25,12 +24,12 @@ int redisAsyncCommandArgv(struct redisAsyncContext *connection, redis_reply_fn *
 int redisAsyncFormattedCommand(struct redisAsyncContext *connection, redis_reply_fn *fn, void *arg, const char *command,
                                size_t size);
 
+struct redisAsyncContext *redisAsyncConnectUnix(const char *path);
 void redisAsyncHandleRead(struct redisAsyncContext *connection);
 void redisAsyncHandleWrite(struct redisAsyncContext *connection);
 void redisAsyncHandleTimeout(struct redisAsyncContext *connection); /* since 1.0 */
 void redisAsyncDisconnect(struct redisAsyncContext *connection);
 void redisAsyncFree(struct redisAsyncContext *connection);
-void redisFree(struct redisContext *connection);
 
 int redisAsyncSetConnectCallback(struct redisAsyncContext *connection, redis_status_fn *fn);
 int redisAsyncSetConnectCallbackNC(struct redisAsyncContext *connection, redis_status_mutable_fn *fn); /* since 1.1 */

@@ -1,52 +1,27 @@
-/* event_base_loop: which thread runs which base. */
-#include <pthread.h>
+/* event_base_loop and its kin: which thread runs which base. */
+#include <event2/event_compat.h>
+#include <event2/event_struct.h>
+#include <event2/thread.h>
 
 #include "context/async/running_job.h"
-#include "context/fork_lock.h"
+#include "context/propagate/base_home.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/propagate.h"
 #include "context/propagate/wrapped_event.h"
 
 PROPAGATE_LINKED(loops);
 
-_Thread_local struct running_loop *loops_here;
-static LIST_HEAD(, running_loop) loops_everywhere;
-static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
-
-FORK_LOCK(loops_lock, FORK_LOCK_INNER);
-
-enum base_owner propagate_owner_of_other(const struct event_base *base)
-{
-    for (const struct running_loop *loop = loops_here; loop; loop = loop->outer)
-        if (loop->base == base)
-            return BASE_RUN_HERE;
-
-    const struct running_loop *elsewhere;
-    (void)pthread_mutex_lock(&loops_lock);
-    LIST_FOREACH (elsewhere, &loops_everywhere, everywhere)
-        if (elsewhere->base == base)
-            break;
-    (void)pthread_mutex_unlock(&loops_lock);
-    return elsewhere ? BASE_RUN_ELSEWHERE : BASE_IDLE;
-}
-
-bool propagate_runs_loop(void)
-{
-    return loops_here != NULL;
-}
-
 /* A loop runs at the root, also where a callback runs another one: what fires there is not the waiting code's. */
 PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
 {
-    struct running_loop loop = {.base = base, .outer = loops_here};
+    struct base_home *home = base ? base_home_get(base) : NULL;
     bool is_somebodys = running_job_get() != 0;
     struct running_job_kept kept;
     struct current saved;
 
-    loops_here = &loop;
-    (void)pthread_mutex_lock(&loops_lock);
-    LIST_INSERT_HEAD(&loops_everywhere, &loop, everywhere);
-    (void)pthread_mutex_unlock(&loops_lock);
+    /* libevent refuses to run a loop inside of itself. */
+    if (!home || !base_home_run(home))
+        return REAL(event_base_loop)(base, flags);
     propagate_suspend(&saved);
     if (is_somebodys)
         kept = running_job_keep();
@@ -54,11 +29,43 @@ PROPAGATE_EXPORT int event_base_loop(struct event_base *base, int flags)
     if (is_somebodys)
         running_job_go_on(&kept);
     propagate_resume(&saved);
-    loops_here = loop.outer;
-    (void)pthread_mutex_lock(&loops_lock);
-    LIST_REMOVE(&loop, everywhere);
-    (void)pthread_mutex_unlock(&loops_lock);
-    if (!loops_here)
+    base_home_rest(home);
+    if (LIST_EMPTY(&base_homes_here))
         wrapped_event_drain();
+    return r;
+}
+
+PROPAGATE_EXPORT int event_base_dispatch(struct event_base *base)
+{
+    return event_base_loop(base, 0);
+}
+
+PROPAGATE_EXPORT int event_loop(int flags)
+{
+    return event_base_loop(propagate_global_base(), flags);
+}
+
+PROPAGATE_EXPORT int event_dispatch(void)
+{
+    return event_base_loop(propagate_global_base(), 0);
+}
+
+struct event_base *propagate_global_base(void)
+{
+    struct event probe;
+
+    if (REAL(event_assign)(&probe, NULL, -1, 0, NULL, NULL) < 0)
+        return NULL;
+    REAL(event_debug_unassign)(&probe);
+    return probe.ev_base;
+}
+
+/* What libevent_pthreads calls, or who brings locks of his own. */
+PROPAGATE_EXPORT int evthread_set_lock_callbacks(const struct evthread_lock_callbacks *callbacks)
+{
+    int r = REAL(evthread_set_lock_callbacks)(callbacks);
+
+    if (r == 0 && callbacks)
+        __atomic_store_n(&base_locking_is_on, true, __ATOMIC_RELAXED);
     return r;
 }

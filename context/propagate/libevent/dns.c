@@ -5,7 +5,6 @@
 
 #include <event2/dns.h>
 #include <event2/dns_compat.h>
-#include <event2/event_struct.h>
 #include <event2/util.h>
 
 #include "context/container.h"
@@ -75,12 +74,13 @@ static struct lookup *lookup_new(struct evdns_base *resolver, const char *name, 
 
     if (note)
         wrapped_callback_unref(note);
-    struct lookup *lookup = base ? wrapped_callback_new(sizeof(*lookup), &lookup_class, base, place) : NULL;
+    struct lookup *lookup = base ? wrapped_callback_allocate(sizeof(*lookup), &lookup_class, base) : NULL;
     if (!lookup)
         return NULL;
     lookup->resolver = resolver;
     lookup->arg = arg;
     (void)snprintf(lookup->name, sizeof(lookup->name), "%s", name ? name : "");
+    wrapped_callback_begin(&lookup->wrapped, place);
     wrapped_callback_file(&lookup->wrapped, resolver);
     return lookup;
 }
@@ -171,34 +171,85 @@ PROPAGATE_EXPORT struct evdns_getaddrinfo_request *evdns_getaddrinfo(struct evdn
 /* ---- Resolvers ---- */
 
 /* For libevent, none is the one base of a program in the older style. */
-static struct event_base *base_or_global(struct event_base *base)
+static void note_base(struct evdns_base *resolver, struct event_base *base)
 {
-    struct event probe;
+    struct wrapped_callback *note =
+        resolver ? wrapped_callback_new_note(&resolver_class, base ? base : propagate_global_base()) : NULL;
 
-    if (base || REAL(event_assign)(&probe, NULL, -1, 0, NULL, NULL) < 0)
-        return base;
-    REAL(event_debug_unassign)(&probe);
-    return probe.ev_base;
+    if (note)
+        wrapped_callback_file(note, resolver);
 }
 
 PROPAGATE_EXPORT struct evdns_base *evdns_base_new(struct event_base *base, int flags)
 {
     struct evdns_base *resolver = REAL(evdns_base_new)(base, flags);
-    struct wrapped_callback *note = resolver ? wrapped_callback_new_note(&resolver_class, base_or_global(base)) : NULL;
 
-    if (note)
-        wrapped_callback_file(note, resolver);
+    note_base(resolver, base);
     return resolver;
 }
 
+/* Makes the one resolver of a program in the older style, by an inner call that need not come by here. */
+PROPAGATE_EXPORT int evdns_init(void)
+{
+    int r = REAL(evdns_init)();
+    struct evdns_base *resolver = REAL(evdns_get_global_base)();
+    struct wrapped_callback *note = r == 0 ? wrapped_callback_find(resolver, &resolver_class) : NULL;
+
+    if (note)
+        wrapped_callback_unref(note);
+    else if (r == 0)
+        note_base(resolver, NULL);
+    return r;
+}
+
 /* Those that are not to be told are forgotten. But libevent may have put off telling some the answer by now. */
-PROPAGATE_EXPORT void evdns_base_free(struct evdns_base *resolver, int tell)
+static void free_resolver(struct evdns_base *resolver, int tell, void (*free_it)(struct evdns_base *resolver, int tell))
 {
     struct wrapped_callback *lookups = wrapped_callback_take_all(resolver, &lookup_class);
     struct wrapped_callback *note = wrapped_callback_take(resolver, &resolver_class, NULL, NULL);
 
-    REAL(evdns_base_free)(resolver, tell);
+    free_it(resolver, tell);
     wrapped_callback_end_all(lookups, wrapped_callback_retire);
     if (note)
         wrapped_callback_unref(note);
+}
+
+PROPAGATE_EXPORT void evdns_base_free(struct evdns_base *resolver, int tell)
+{
+    free_resolver(resolver, tell, REAL(evdns_base_free));
+}
+
+static void shut_down(struct evdns_base *resolver, int tell)
+{
+    (void)resolver;
+    REAL(evdns_shutdown)(tell);
+}
+
+PROPAGATE_EXPORT void evdns_shutdown(int tell)
+{
+    free_resolver(REAL(evdns_get_global_base)(), tell, shut_down);
+}
+
+/* ---- Asking the one resolver ---- */
+
+PROPAGATE_EXPORT int evdns_resolve_ipv4(const char *name, int flags, evdns_callback_type callback, void *arg)
+{
+    return evdns_base_resolve_ipv4(REAL(evdns_get_global_base)(), name, flags, callback, arg) ? 0 : -1;
+}
+
+PROPAGATE_EXPORT int evdns_resolve_ipv6(const char *name, int flags, evdns_callback_type callback, void *arg)
+{
+    return evdns_base_resolve_ipv6(REAL(evdns_get_global_base)(), name, flags, callback, arg) ? 0 : -1;
+}
+
+PROPAGATE_EXPORT int evdns_resolve_reverse(const struct in_addr *address, int flags, evdns_callback_type callback,
+                                           void *arg)
+{
+    return evdns_base_resolve_reverse(REAL(evdns_get_global_base)(), address, flags, callback, arg) ? 0 : -1;
+}
+
+PROPAGATE_EXPORT int evdns_resolve_reverse_ipv6(const struct in6_addr *address, int flags, evdns_callback_type callback,
+                                                void *arg)
+{
+    return evdns_base_resolve_reverse_ipv6(REAL(evdns_get_global_base)(), address, flags, callback, arg) ? 0 : -1;
 }

@@ -1,8 +1,12 @@
 /* Buffers: their callbacks run in the context of the call that added them. */
+#include <stdlib.h>
+
 #include <event2/buffer.h>
 #include <event2/buffer_compat.h>
+#include <event2/bufferevent.h>
 
 #include "context/container.h"
+#include "context/propagate/libevent/bufferevent.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/wrapped_callback.h"
 
@@ -155,4 +159,90 @@ PROPAGATE_EXPORT void evbuffer_free(struct evbuffer *buffer)
         watcher->base = deferral->base;
     wrapped_callback_end_all(watchers, wrapped_callback_retire);
     wrapped_callback_unref(deferral);
+}
+
+/* ---- The buffers of a bufferevent ---- */
+
+/* libevent frees them by inner calls, when the last reference to the bufferevent is gone. Until the loop has called
+ * what was put off, the bufferevent is kept; then nothing calls the watchers any more. Filed under the base. */
+struct farewell {
+    struct wrapped_callback note;
+    struct bufferevent *bufferevent;
+    struct wrapped_callback *watchers[2]; /* of the input and the output */
+};
+
+static const struct operation_class farewell_class = {.kind = "buffer farewell"};
+
+static void end_watchers(struct evbuffer *buffer, struct wrapped_callback *watchers)
+{
+    while (watchers) {
+        struct watcher *watcher = container_of(watchers, struct watcher, wrapped);
+
+        watchers = watchers->next;
+        if (watcher->entry)
+            (void)REAL(evbuffer_remove_cb_entry)(buffer, watcher->entry);
+        else
+            (void)REAL(evbuffer_setcb)(buffer, NULL, NULL);
+        wrapped_callback_unref(&watcher->wrapped);
+    }
+}
+
+static void say_farewell(struct wrapped_callback *note)
+{
+    struct farewell *farewell = container_of(note, struct farewell, note);
+    struct bufferevent *bufferevent = farewell->bufferevent;
+
+    end_watchers(REAL(bufferevent_get_input)(bufferevent), farewell->watchers[0]);
+    end_watchers(REAL(bufferevent_get_output)(bufferevent), farewell->watchers[1]);
+    (void)REAL(bufferevent_decref)(bufferevent);
+    wrapped_callback_unref(note);
+}
+
+static void run_farewell(evutil_socket_t fd, short what, void *arg)
+{
+    struct wrapped_callback *note = arg;
+
+    (void)fd;
+    (void)what;
+    if (wrapped_callback_take_this(note, note->base))
+        say_farewell(note);
+}
+
+void buffers_forget(struct bufferevent *bufferevent)
+{
+    /* Behind what libevent has put off until the loop's next turn. */
+    static const struct timeval next_turn = {.tv_usec = 1};
+    struct evbuffer *buffers[] = {REAL(bufferevent_get_input)(bufferevent), REAL(bufferevent_get_output)(bufferevent)};
+    struct event_base *base = REAL(bufferevent_get_base)(bufferevent);
+    struct wrapped_callback *watchers[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        watchers[i] = wrapped_callback_take_all(buffers[i], &watcher_class);
+        wrapped_callback_end_all(wrapped_callback_take_all(buffers[i], &deferral_class), wrapped_callback_unref);
+    }
+    if (!watchers[0] && !watchers[1])
+        return;
+    struct farewell *farewell = wrapped_callback_allocate(sizeof(*farewell), &farewell_class, base);
+    if (!farewell) {
+        for (size_t i = 0; i < 2; i++)
+            end_watchers(buffers[i], watchers[i]);
+        return;
+    }
+    REAL(bufferevent_incref)(bufferevent);
+    farewell->bufferevent = bufferevent;
+    farewell->watchers[0] = watchers[0];
+    farewell->watchers[1] = watchers[1];
+    const struct base_home *home = base ? base_home_find(base) : NULL;
+    if (!base || (home && base_home_has_ended(home))) {
+        say_farewell(&farewell->note);
+        return;
+    }
+    wrapped_callback_file(&farewell->note, base);
+    /* If that fails for want of memory, it is said at the end of the base. */
+    (void)REAL(event_base_once)(base, -1, EV_TIMEOUT, run_farewell, &farewell->note, &next_turn);
+}
+
+void buffers_forget_base(const struct event_base *base)
+{
+    wrapped_callback_end_all(wrapped_callback_take_all(base, &farewell_class), say_farewell);
 }

@@ -1,6 +1,7 @@
 /* Filters: their functions run in the context of the bufferevent_filter_new() that they were given to. */
 #include <event2/bufferevent.h>
 
+#include "context/propagate/libevent/bufferevent.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/wrapped_callback.h"
 
@@ -82,12 +83,14 @@ PROPAGATE_EXPORT struct bufferevent *bufferevent_filter_new(struct bufferevent *
     struct filter *filter =
         underlying ? filter_new(underlying, input, output, free_user, user, OPERATION_PLACE()) : NULL;
 
-    if (!filter)
-        return REAL(bufferevent_filter_new)(underlying, input, output, options, free_user, user);
-
-    struct bufferevent *bufferevent = REAL(bufferevent_filter_new)(
-        underlying, input ? run_input : NULL, output ? run_output : NULL, options, run_free, filter);
-    if (!bufferevent)
+    /* The filter's own callbacks take the place of those that the bufferevent below has. */
+    struct wrapped_callback *replaced = underlying ? bufferevent_hold_callbacks(underlying) : NULL;
+    struct bufferevent *bufferevent =
+        filter ? REAL(bufferevent_filter_new)(underlying, input ? run_input : NULL, output ? run_output : NULL, options,
+                                              run_free, filter)
+               : REAL(bufferevent_filter_new)(underlying, input, output, options, free_user, user);
+    bufferevent_let_callbacks_go(replaced, underlying);
+    if (!bufferevent && filter)
         wrapped_callback_drop(&filter->wrapped);
     return bufferevent;
 }

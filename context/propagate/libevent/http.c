@@ -7,15 +7,18 @@
 
 #include "context/container.h"
 #include "context/macros.h"
+#include "context/propagate/libevent/bufferevent.h"
 #include "context/propagate/libevent/http_connection.h"
 #include "context/propagate/linked.h"
 
 PROPAGATE_LINKED(requests);
 
-/* A request on its way. Until it is over, its callbacks and their argument are weft's. */
+/* A request on its way, filed under its connection. Until it is over, its callbacks and their argument are weft's. */
 struct exchange {
     struct wrapped_callback wrapped;
+    const struct evhttp_connection *connection;
     struct evhttp_request *request; /* NULL: freed */
+    bool is_owned;                  /* by evhttp_request_own(): libevent does not free it */
     void (*done)(struct evhttp_request *request, void *arg);
     void (*chunk)(struct evhttp_request *request, void *arg);
     int (*header)(struct evhttp_request *request, void *arg);
@@ -55,6 +58,13 @@ static const char *name_of_method(enum evhttp_cmd_type command)
 
 static void exchange_end(struct exchange *exchange);
 
+/* libevent has freed the request of an exchange that has failed, unless it is the user's. */
+static void request_was_freed(struct exchange *exchange)
+{
+    if (!exchange->is_owned)
+        exchange->request = NULL;
+}
+
 static void run_done(struct evhttp_request *request, void *arg)
 {
     struct exchange *exchange = arg;
@@ -62,6 +72,8 @@ static void run_done(struct evhttp_request *request, void *arg)
 
     wrapped_callback_enter(&exchange->wrapped, &saved);
     exchange->done_follows = false;
+    if (!request)
+        request_was_freed(exchange);
     exchange_end(exchange);
     exchange->done(request, exchange->arg);
     wrapped_callback_leave(&exchange->wrapped, &saved);
@@ -95,6 +107,7 @@ static void run_error(enum evhttp_request_error error, void *arg)
     struct current saved;
 
     exchange->done_follows = error != EVREQ_HTTP_REQUEST_CANCEL;
+    request_was_freed(exchange);
     wrapped_callback_enter(&exchange->wrapped, &saved);
     exchange->error(error, exchange->arg);
     wrapped_callback_leave(&exchange->wrapped, &saved);
@@ -110,6 +123,7 @@ static struct exchange *exchange_of(const struct evhttp_request *request)
 static void take_over(struct exchange *exchange, struct evhttp_request *request)
 {
     exchange->request = request;
+    exchange->is_owned = request->flags & EVHTTP_USER_OWNED;
     exchange->done = request->cb;
     exchange->chunk = request->chunk_cb;
     exchange->header = request->header_cb;
@@ -136,6 +150,7 @@ static void exchange_end(struct exchange *exchange)
         request->error_cb = exchange->error;
         request->cb_arg = exchange->arg;
     }
+    (void)wrapped_callback_take_this(&exchange->wrapped, exchange->connection);
     wrapped_callback_drop(&exchange->wrapped);
 }
 
@@ -146,10 +161,11 @@ static struct exchange *exchange_new(struct evhttp_connection *connection, struc
         return NULL;
 
     struct exchange *exchange =
-        wrapped_callback_new(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection), place);
+        wrapped_callback_allocate(sizeof(*exchange), &exchange_class, REAL(evhttp_connection_get_base)(connection));
     if (!exchange)
         return NULL;
-    if (operation_is_pending(&exchange->wrapped.operation)) {
+    exchange->connection = connection;
+    if (current_state.context) {
         const char *method = name_of_method(command);
         char *host = NULL;
         ev_uint16_t port = 0;
@@ -162,7 +178,9 @@ static struct exchange *exchange_new(struct evhttp_connection *connection, struc
             (void)snprintf(exchange->target, sizeof(exchange->target), "%s %s by way of %s:%u", method, uri, host,
                            port);
     }
+    wrapped_callback_begin(&exchange->wrapped, place);
     take_over(exchange, request);
+    wrapped_callback_file(&exchange->wrapped, connection);
     return exchange;
 }
 
@@ -194,43 +212,68 @@ PROPAGATE_EXPORT void evhttp_cancel_request(struct evhttp_request *request)
     }
     (void)wrapped_callback_ref(&exchange->wrapped);
     REAL(evhttp_cancel_request)(request);
+    request_was_freed(exchange);
     exchange_end(exchange);
     wrapped_callback_unref(&exchange->wrapped);
 }
 
 /* ---- Freeing ---- */
 
-/* The connection that this thread is freeing, with the requests that wait for it. */
-static _Thread_local const struct evhttp_connection *connection_being_freed;
+PROPAGATE_EXPORT void evhttp_request_own(struct evhttp_request *request)
+{
+    struct exchange *exchange = exchange_of(request);
+
+    REAL(evhttp_request_own)(request);
+    if (exchange)
+        exchange->is_owned = true;
+}
 
 /* libevent frees a request before it reports its failure, so that this is not the end of it. */
 PROPAGATE_EXPORT void evhttp_request_free(struct evhttp_request *request)
 {
     struct exchange *exchange = exchange_of(request);
-    struct wrapped_callback *reply = http_reply_of(request);
 
-    if ((!exchange && !reply) || request->flags & EVHTTP_REQ_DEFER_FREE) {
+    if (request->flags & EVHTTP_REQ_DEFER_FREE) {
         REAL(evhttp_request_free)(request);
         return;
     }
     bool is_owner = request->flags & EVHTTP_USER_OWNED;
-    bool is_forgotten = request->evcon && request->evcon == connection_being_freed;
     if (exchange)
         exchange->request = NULL;
+    http_reply_forget(request);
     REAL(evhttp_request_free)(request);
-    if (exchange && (is_owner || is_forgotten))
+    if (exchange && is_owner)
         exchange_end(exchange);
-    wrapped_callback_drop(reply);
 }
 
+/* With the requests that wait for it, whose callbacks are not called. */
 PROPAGATE_EXPORT void evhttp_connection_free(struct evhttp_connection *connection)
 {
-    const struct evhttp_connection *outer = connection_being_freed;
-    struct wrapped_callback *closing = http_connection_forget(connection);
+    struct wrapped_callback *exchanges = wrapped_callback_take_all(connection, &exchange_class);
+    struct wrapped_callback *waiting = NULL;
 
-    connection_being_freed = connection;
+    while (exchanges) {
+        struct exchange *exchange = container_of(exchanges, struct exchange, wrapped);
+
+        exchanges = exchanges->next;
+        /* The end of one whose request libevent has freed is about to be told. */
+        if (!exchange->request || exchange->done_follows)
+            continue;
+        (void)wrapped_callback_ref(&exchange->wrapped);
+        exchange->wrapped.next = waiting;
+        waiting = &exchange->wrapped;
+    }
+    struct wrapped_callback *closing = http_connection_forget(connection);
+    bufferevent_forget(REAL(evhttp_connection_get_bufferevent)(connection));
     REAL(evhttp_connection_free)(connection);
-    connection_being_freed = outer;
+    while (waiting) {
+        struct exchange *exchange = container_of(waiting, struct exchange, wrapped);
+
+        waiting = waiting->next;
+        request_was_freed(exchange);
+        exchange_end(exchange);
+        wrapped_callback_unref(&exchange->wrapped);
+    }
     wrapped_callback_end_all(closing, wrapped_callback_drop);
 }
 

@@ -8,9 +8,9 @@
 struct evhttp_connection;
 struct evhttp_request;
 
-/* The wrapped callback of a request's evhttp_request_set_on_complete_cb(), or NULL. Dropped when the request is freed.
- */
-struct wrapped_callback *http_reply_of(const struct evhttp_request *request);
+/* Gives a request its own evhttp_request_set_on_complete_cb() back, which libevent will not call any more or is about
+ * to, and ends the record. */
+void http_reply_forget(struct evhttp_request *request);
 
 /* Takes a connection's wrapped callbacks from it. They are to be dropped when the connection has been freed. */
 struct wrapped_callback *http_connection_forget(const struct evhttp_connection *connection);

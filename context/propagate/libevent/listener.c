@@ -27,8 +27,9 @@ struct error_handler {
 
 static void describe(const struct operation *operation, char *buffer)
 {
-    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "listener on fd %d",
-                   container_of(operation, const struct acceptor, wrapped.operation)->fd);
+    (void)snprintf(
+        buffer, OPERATION_DESCRIPTION_SIZE, "listener on fd %d",
+        __atomic_load_n(&container_of(operation, const struct acceptor, wrapped.operation)->fd, __ATOMIC_RELAXED));
 }
 
 static const struct operation_class acceptor_class = {.kind = "listener", .describe = describe};
@@ -79,22 +80,22 @@ static struct acceptor *acceptor_new(struct event_base *base, evconnlistener_cb 
     if (!propagate_follows((void *)callback))
         return NULL;
 
-    struct acceptor *acceptor = wrapped_callback_new(sizeof(*acceptor), &acceptor_class, base, place);
+    struct acceptor *acceptor = wrapped_callback_allocate(sizeof(*acceptor), &acceptor_class, base);
     if (!acceptor)
         return NULL;
     acceptor->callback = callback;
     acceptor->arg = arg;
     acceptor->fd = fd;
+    wrapped_callback_begin(&acceptor->wrapped, place);
     return acceptor;
 }
 
-static struct evconnlistener *listen_for(struct acceptor *acceptor, struct event_base *base, unsigned flags,
-                                         int backlog)
+/* Files the acceptor under its listener, or drops it. evconnlistener_new_bind() may have come by here itself. */
+static struct evconnlistener *made(struct acceptor *acceptor, struct evconnlistener *listener)
 {
-    struct evconnlistener *listener =
-        REAL(evconnlistener_new)(base, run_acceptor, acceptor, flags, backlog, acceptor->fd);
-
-    if (listener)
+    if (!listener)
+        wrapped_callback_drop(&acceptor->wrapped);
+    else if (!acceptor->wrapped.object)
         wrapped_callback_file(&acceptor->wrapped, listener);
     return listener;
 }
@@ -102,20 +103,12 @@ static struct evconnlistener *listen_for(struct acceptor *acceptor, struct event
 PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new(struct event_base *base, evconnlistener_cb callback,
                                                            void *arg, unsigned flags, int backlog, evutil_socket_t fd)
 {
-    if (callback == run_acceptor) {
-        /* This is evconnlistener_new_bind() calling. */
-        ((struct acceptor *)arg)->fd = fd;
-        return listen_for(arg, base, flags, backlog);
-    }
+    struct acceptor *acceptor =
+        callback == run_acceptor ? NULL : acceptor_new(base, callback, arg, fd, OPERATION_PLACE());
 
-    struct acceptor *acceptor = acceptor_new(base, callback, arg, fd, OPERATION_PLACE());
     if (!acceptor)
         return REAL(evconnlistener_new)(base, callback, arg, flags, backlog, fd);
-
-    struct evconnlistener *listener = listen_for(acceptor, base, flags, backlog);
-    if (!listener)
-        wrapped_callback_drop(&acceptor->wrapped);
-    return listener;
+    return made(acceptor, REAL(evconnlistener_new)(base, run_acceptor, acceptor, flags, backlog, fd));
 }
 
 PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new_bind(struct event_base *base, evconnlistener_cb callback,
@@ -129,9 +122,9 @@ PROPAGATE_EXPORT struct evconnlistener *evconnlistener_new_bind(struct event_bas
 
     struct evconnlistener *listener =
         REAL(evconnlistener_new_bind)(base, run_acceptor, acceptor, flags, backlog, address, size);
-    if (!listener)
-        wrapped_callback_drop(&acceptor->wrapped);
-    return listener;
+    if (listener)
+        __atomic_store_n(&acceptor->fd, REAL(evconnlistener_get_fd)(listener), __ATOMIC_RELAXED);
+    return made(acceptor, listener);
 }
 
 /* ---- Changing ---- */
