@@ -15,6 +15,7 @@
 #include "daemon/log/log_output.h"
 #include "daemon/process.h"
 #include "daemon/scoreboard/scoreboard.h"
+#include "daemon/standard_descriptors.h"
 #include "daemon/supervisor/plugin_check.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/worker/worker.h"
@@ -120,8 +121,10 @@ int main(int argc, char **argv)
     struct arguments arguments = {0};
     struct config *config;
     char *message;
-    int status = parse_arguments(argc, argv, &arguments);
 
+    if (standard_descriptors_open() < 0)
+        return EX_OSERR;
+    int status = parse_arguments(argc, argv, &arguments);
     if (status >= 0)
         return status;
     /* What weftd itself schedules belongs to no job, whoever made it do so. */

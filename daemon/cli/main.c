@@ -8,6 +8,7 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/problem.h"
+#include "daemon/standard_descriptors.h"
 #include "queue/message/rejection.h"
 
 /* A command on its way from the command line. */
@@ -140,6 +141,8 @@ int main(int argc, char **argv)
 
     if (argc < 1)
         return EX_USAGE;
+    if (standard_descriptors_open() < 0)
+        return EX_OSERR;
     argv[0] = call.program;
     if (options_parse(options, options_global, true, argc, argv) < 0)
         return report_mistake(&call);
