@@ -7,6 +7,7 @@
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
 #include "daemon/scoreboard/job_slot.h"
+#include "daemon/scoreboard/log_buffer.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
 
@@ -14,6 +15,7 @@ struct worker_options {
     const struct config *config;
     struct log_output *output;
     struct scoreboard_slot *slot;
+    struct log_buffers *log_buffers;
     struct job_slot_table *job_slots;
     const struct tally *tally;
     const char *consumer; /* the name it reads the queues under */

@@ -9,6 +9,7 @@
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/log/log.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
@@ -100,7 +101,10 @@ int64_t attempt_timeout_ms(const struct weft_job *job)
 
 int64_t attempt_deadline_us(const struct weft_job *job)
 {
-    return job->started_us ? job->started_us + attempt_timeout_ms(job) * 1000 : 0;
+    /* Whoever reads the log so slowly that it keeps the worker does so on no job's time. */
+    int64_t lost_us = log_waited_us() - job->log_waited_us;
+
+    return job->started_us ? job->started_us + attempt_timeout_ms(job) * 1000 + lost_us : 0;
 }
 
 void attempt_set_error(struct weft_job *job, const char *format, ...)

@@ -84,12 +84,13 @@ struct weft_job {
     /* Up to here. */
 
     enum interruption interruption;
-    int64_t started_ms; /* Unix time */
-    int64_t started_us; /* CLOCK_MONOTONIC */
-    bool queued;        /* it had to wait for a thread before it could start, which has been told */
-    bool reported;      /* the outcome has been told */
-    atomic_bool shown;  /* for the receiver of the events: the report says how far it is */
-    void *job_slot;     /* for the receiver of the events */
+    int64_t started_ms;    /* Unix time */
+    int64_t started_us;    /* CLOCK_MONOTONIC */
+    int64_t log_waited_us; /* what log_waited_us() was then */
+    bool queued;           /* it had to wait for a thread before it could start, which has been told */
+    bool reported;         /* the outcome has been told */
+    atomic_bool shown;     /* for the receiver of the events: the report says how far it is */
+    void *job_slot;        /* for the receiver of the events */
     unsigned subtasks;
     unsigned subtasks_failed;
     char attempt_text[JOB_ATTEMPT_SIZE];

@@ -10,6 +10,7 @@
 #include "context/fork_guard.h"
 #include "context/frame.h"
 #include "context/log/job_log.h"
+#include "context/log/log.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
@@ -237,7 +238,14 @@ static void give_subtask_up_soon(struct runner *runner, struct weft_task *task, 
 static void time_out(struct timer *timer)
 {
     struct weft_job *job = (struct weft_job *)timer;
+    int64_t deadline_us = attempt_deadline_us(job);
 
+    /* It has moved while the log kept the worker. */
+    if (deadline_us > time_steady_us()) {
+        job->task->deadline_us = deadline_us;
+        (void)!loop_start_timer(job->runner->loop, timer, deadline_us);
+        return;
+    }
     note_interruption(job, INTERRUPTED_TIMEOUT);
     task_interrupt(job->task, -ETIME);
     give_up_soon(job, CALL_GRACE_US);
@@ -290,6 +298,7 @@ MACHINERY static int run_attempt(void *arg)
     int turn = job->type->blocking ? take_turn(job) : 0;
     job->started_ms = time_unix_ms();
     job->started_us = time_steady_us();
+    job->log_waited_us = log_waited_us();
     job->task->deadline_us = attempt_deadline_us(job);
     runner->events->started(job, runner->user);
     int result = loop_start_timer(runner->loop, &job->timeout, attempt_deadline_us(job));

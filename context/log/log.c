@@ -55,6 +55,20 @@ const char *log_level_name(enum weft_level level)
     return names[(unsigned)level > WEFT_ERROR ? WEFT_ERROR : level];
 }
 
+/* ---- Waiting ---- */
+
+static _Atomic int64_t waited_us;
+
+void log_note_wait(int64_t time_us)
+{
+    atomic_fetch_add_explicit(&waited_us, time_us, memory_order_relaxed);
+}
+
+int64_t log_waited_us(void)
+{
+    return atomic_load_explicit(&waited_us, memory_order_relaxed);
+}
+
 /* ---- Set-up ---- */
 
 static bool field_is_known(const char *name)

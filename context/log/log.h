@@ -65,6 +65,11 @@ void log_configure(const struct log_options *options);
 /* Whether lines of a level are written: for those that are costly to prepare. */
 bool log_takes(enum weft_level level);
 
+/* For sinks that keep whoever logs: notes how long, in microseconds, that was. Whoever reckons how long something has
+ * taken can then leave it out: log_waited_us() is the sum, of all threads of the process. */
+void log_note_wait(int64_t time_us);
+int64_t log_waited_us(void);
+
 const char *log_level_name(enum weft_level level); /* "debug", "info", "warn", "error" */
 
 /* Every line fits in so many bytes; long values are cut. */

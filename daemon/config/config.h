@@ -45,6 +45,7 @@ struct config_job {
     unsigned concurrency; /* jobs of the type that run at a time in a worker; 0: any number */
 };
 
+enum config_log_when_full { CONFIG_LOG_BLOCK, CONFIG_LOG_DROP };
 enum config_log_format { CONFIG_LOG_AUTO, CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct config {
@@ -107,6 +108,8 @@ struct config {
         enum config_log_format format;
         struct config_strings outputs; /* `auto`, `journal`, `stderr`, `stdout`, or a file's path; one or a list */
         struct config_strings fields;  /* names of metadata; `*` for all */
+        int64_t buffer;                /* bytes of lines that wait for an output, in each process */
+        enum config_log_when_full when_full;
     } log;
 
     struct {

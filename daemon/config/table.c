@@ -17,9 +17,10 @@
 #define MAPS(section_)         CONFIG_MAPS, .section = &(section_)
 #define NAMED_MAPS(section_)   CONFIG_NAMED_MAPS, .section = &(section_), .type = &config_type_name, .max = "128"
 
-/* Indexed by enum weft_level and enum config_log_format. */
+/* Indexed by enum weft_level, enum config_log_format and enum config_log_when_full. */
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"auto", "text", "json", NULL};
+static const char *const log_when_full[] = {"block", "drop", NULL};
 
 static const struct config_key redis_keys[] = {
     {"url", SCALAR(redis_url), IN_CONFIG(redis.url), .fallback = "redis://127.0.0.1:6379/0",
@@ -131,6 +132,10 @@ static const struct config_key log_keys[] = {
      .doc = "auto, journal, stderr, stdout or a file's path; or a list of them"},
     {"fields", SCALARS(wildcard, "names of metadata"), IN_CONFIG(log.fields), .max = "128",
      .doc = "the metadata that is shown on each line of a job; '*' shows all"},
+    {"buffer", SCALAR(size), IN_CONFIG(log.buffer), .fallback = "8MiB", BETWEEN("1MiB", "1GiB"),
+     .doc = "how much of the log waits for an output that does not take it, for each output of each process"},
+    {"when_full", SCALAR(choice), IN_CONFIG(log.when_full), .fallback = "drop", .choices = log_when_full,
+     .doc = "what happens to lines when that is full: drop counts them and says so, block lets jobs wait"},
     {0},
 };
 static const struct config_section log_section = {.keys = log_keys};

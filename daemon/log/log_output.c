@@ -1,17 +1,20 @@
 #include "daemon/log/log_output.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <weft/context.h>
 
 #include "context/async/running_job.h"
 #include "context/job_frame.h"
 #include "context/log/log_json.h"
 #include "context/log/log_text.h"
 #include "context/macros.h"
+#include "context/time.h"
 #include "daemon/log/journal.h"
 #include "daemon/log/log_destination.h"
 #include "daemon/metrics/histogram.h"
@@ -19,14 +22,32 @@
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
 #define FLUSH_PERIOD_US (100 * INT64_C(1000))
 
+/* An output that was full is tried again after so long; each time in vain that doubles. */
+#define RETRY_MIN_US (1000)
+#define RETRY_MAX_US (50 * 1000)
+
+/* How long whoever waits for an output does so before it tries again. */
+enum { WAIT_MS = 50 };
+
+/* Of the end of a process. */
+static const struct log_output_patience at_the_end = {.step_us = 1000 * 1000, .limit_us = 20 * 1000 * 1000};
+
+/* Of a process without a loop, which may end at any time, with each line. */
+static const struct log_output_patience for_a_line = {.step_us = 100 * 1000, .limit_us = 100 * 1000};
+
 struct log_output {
     const struct config *config;
-    struct scoreboard_slot *slot;     /* whose buffers collect the lines of this process; NULL: none yet */
-    struct scoreboard_slot *own_slot; /* one that this process has made for itself; NULL: none */
-    struct log_destination destinations[SCOREBOARD_OUTPUTS_MAX];
+    pid_t maker;                     /* the supervisor */
+    struct scoreboard_slot *slot;    /* where this process counts its lines; NULL: nowhere */
+    struct log_buffers *buffers;     /* where it collects them; NULL: nowhere yet */
+    struct log_buffers *own_buffers; /* those that it has made itself; NULL: none */
+    struct log_destination destinations[LOG_BUFFERS_MAX];
     size_t count;
+    bool may_wait;             /* for a full output, where the configuration says so */
+    bool ends_soon;            /* a process that was forked: nobody writes what it leaves */
     struct event *flush_event; /* NULL: every line is written at once */
     bool flush_pending;        /* under the lock */
+    int retry_us;              /* until the next try, since an output was full; 0: none was */
     int64_t flushed_us;        /* Unix time of the line that was written last; under the lock */
     pthread_t loop_thread;
     pthread_mutex_t lock;
@@ -51,72 +72,206 @@ static const struct log_label labels[] = {
 
 /* ---- Writing ---- */
 
-/* Writes the bytes of a buffer; where the output does not take them they stay, to be tried again. Gives 0 or a negative
- * errno. */
-static int write_buffer(struct scoreboard_buffer *buffer, int fd)
+static size_t format(const struct log_destination *destination, const struct log_record *record, char *place,
+                     size_t size)
 {
-    size_t begin = atomic_load(&buffer->begin), end = atomic_load(&buffer->end);
+    return destination->text ? log_format_text(record, destination->colour, place, size)
+                             : log_format_json(record, place, size);
+}
 
-    while (begin < end) {
-        ssize_t written = write(fd, buffer->bytes + begin, end - begin);
+static void count_lost(struct log_output *output, uint64_t lines)
+{
+    if (output->slot && lines > 0)
+        counter_add(&output->slot->log_lines_lost, lines);
+}
 
-        if (written < 0 && errno != EINTR) {
-            struct pollfd ready = {.fd = fd, .events = POLLOUT};
-            int error = errno;
+/* Gives what log_destination_write() does. */
+static int write_buffer(struct log_output *output, size_t number)
+{
+    struct log_destination *destination = &output->destinations[number];
+    const struct log_buffer *buffer = &output->buffers->buffers[number];
+    unsigned lost = destination->lost;
+    int r = log_destination_write(destination, buffer, output->buffers->id);
 
-            /* Waits for an output that somebody has made non-blocking. */
-            if (error != EAGAIN)
-                return -error;
-            if (poll(&ready, 1, -1) <= 0)
-                return -errno;
-        }
-        if (written > 0) {
-            begin += (size_t)written;
-            atomic_store(&buffer->begin, begin);
-        }
+    count_lost(output, destination->lost - lost);
+    if (r == 0)
+        destination->full = false;
+    /* One that is full is no error until lines are lost. */
+    if (r != -EAGAIN)
+        destination->error = r;
+    return r;
+}
+
+/* Tries again soon what an output has not taken. */
+static void schedule(struct log_output *output, int delay_us)
+{
+    if (output->flush_event && !output->flush_pending) {
+        output->flush_pending = true;
+        (void)event_add(output->flush_event, &(struct timeval){.tv_usec = delay_us});
     }
-    /* The end goes first: a process that dies between the two leaves an empty buffer, not old lines. */
-    atomic_store(&buffer->end, 0);
-    atomic_store(&buffer->begin, 0);
+}
+
+/* Gives whether all outputs have taken what there was. */
+static bool flush_locked(struct log_output *output)
+{
+    bool complete = true;
+
+    for (size_t i = 0; i < output->count && output->buffers; i++)
+        if (output->destinations[i].kind != LOG_TO_JOURNAL && !log_buffer_is_empty(&output->buffers->buffers[i]))
+            complete = write_buffer(output, i) == 0 && complete;
+    return complete;
+}
+
+/* ---- Telling ---- */
+
+static int tell_of_job(void *arg)
+{
+    const struct log_drop *drop = arg;
+
+    weft_log_with(WEFT_WARN, "log lines of this job were lost", WEFT_INT("lines", drop->lines));
     return 0;
 }
 
-static void flush_locked(struct log_output *output)
+/* Under each job whose lines are missing, that they are. */
+static void tell_of_jobs(const struct log_drops *drops)
 {
-    output->flush_pending = false;
-    for (size_t i = 0; i < output->count && output->slot; i++)
-        if (!output->destinations[i].journal)
-            output->destinations[i].error = write_buffer(&output->slot->outputs[i], output->destinations[i].fd);
+    for (size_t i = 0; i < drops->count; i++) {
+        const struct log_drop *drop = &drops->drops[i];
+        struct weft_context *context;
+
+        if (job_frame_new(&(struct job_values){.id = drop->values[LOG_DROP_ID],
+                                               .type = drop->values[LOG_DROP_TYPE],
+                                               .queue = drop->values[LOG_DROP_QUEUE],
+                                               .attempt = drop->values[LOG_DROP_ATTEMPT],
+                                               .root_id = drop->values[LOG_DROP_ROOT_ID]},
+                          NULL, NULL, &context) < 0)
+            continue;
+        (void)weft_run_in(context, tell_of_job, (void *)(uintptr_t)drop);
+        (void)weft_context_unref(context);
+    }
+    if (drops->others > 0)
+        weft_log_with(WEFT_WARN, "log lines of further jobs were lost", WEFT_INT("lines", drops->others));
+}
+
+/* On the journal, when nothing is left to say it on. */
+static void tell_journal(const char *message)
+{
+    (void)journal_send(&(struct log_record){
+        .level = WEFT_ERROR, .message = message, .message_size = strlen(message), .pid = getpid()});
+}
+
+static bool has_others(const struct log_output *output)
+{
+    for (size_t i = 0; i < output->count; i++)
+        if (!output->destinations[i].turn || !log_turn_is_gone(output->destinations[i].turn))
+            return true;
+    return false;
+}
+
+static void report_end(struct log_output *output, const struct log_destination *destination)
+{
+    char message[512];
+
+    if (!log_turn_is_to_tell(destination->turn))
+        return;
+    (void)snprintf(message, sizeof(message), "log output %s is gone: %s; its lines are lost from now on",
+                   destination->name, strerror(destination->error ? -destination->error : EPIPE));
+    if (has_others(output))
+        weft_error("%s", message);
+    else
+        tell_journal(message);
+}
+
+static void report_recovery(struct log_output *output, struct log_destination *destination)
+{
+    struct log_drops *drops = calloc(1, sizeof(*drops));
+
+    (void)pthread_mutex_lock(&output->lock);
+    unsigned lost = destination->lost;
+    destination->lost = 0;
+    if (drops && output->buffers)
+        log_drops_take(output->buffers->drops, drops);
+    (void)pthread_mutex_unlock(&output->lock);
+    weft_warn("log output %s can be written again; %u lines were lost meanwhile", destination->name, lost);
+    if (drops)
+        tell_of_jobs(drops);
+    free(drops);
 }
 
 /* An output that fails is told of on the others; on itself the line waits with the rest. Not under the lock. */
-static void report_problems(struct log_destination *destination)
+static void report_problem(struct log_output *output, struct log_destination *destination)
 {
-    if (destination->error == destination->logged_error)
-        return;
-    destination->logged_error = destination->error;
-    if (destination->error < 0) {
-        weft_error("log output %s cannot be written: %s; its lines are %s", destination->name,
-                   strerror(-destination->error), destination->journal ? "lost" : "kept and tried again");
+    int problem = destination->error < 0 ? destination->error : destination->full ? -ENOBUFS : 0;
+
+    if (destination->turn && log_turn_is_gone(destination->turn)) {
+        report_end(output, destination);
         return;
     }
-    weft_warn("log output %s can be written again; %u lines were lost meanwhile", destination->name, destination->lost);
-    destination->lost = 0;
+    if (problem == destination->logged_problem)
+        return;
+    destination->logged_problem = problem;
+    if (problem == -ENOBUFS)
+        weft_error("log output %s takes nothing and its buffer is full; its lines are lost", destination->name);
+    else if (problem < 0)
+        weft_error("log output %s cannot be written: %s; its lines are %s", destination->name, strerror(-problem),
+                   destination->kind == LOG_TO_JOURNAL ? "lost" : "kept and tried again");
+    else
+        report_recovery(output, destination);
 }
+
+/* ---- Flushing ---- */
 
 void log_output_flush(struct log_output *output)
 {
     (void)pthread_mutex_lock(&output->lock);
-    flush_locked(output);
+    bool complete = flush_locked(output);
+    if (complete)
+        output->retry_us = 0;
+    else
+        output->retry_us = output->retry_us == 0                 ? RETRY_MIN_US
+                           : 2 * output->retry_us < RETRY_MAX_US ? 2 * output->retry_us
+                                                                 : RETRY_MAX_US;
+    if (!complete)
+        schedule(output, output->retry_us);
     (void)pthread_mutex_unlock(&output->lock);
     for (size_t i = 0; i < output->count; i++)
-        report_problems(&output->destinations[i]);
+        report_problem(output, &output->destinations[i]);
 }
 
 void log_output_tend(void)
 {
     if (installed)
         log_output_flush(installed);
+}
+
+/* Writes and waits. Gives whether the output has taken all. */
+static bool drain(struct log_destination *destination, const struct log_buffer *buffer, uint32_t id,
+                  const struct log_output_patience *patience)
+{
+    int64_t began_us = time_steady_us(), progress_us = began_us;
+    size_t before = log_buffer_used(buffer);
+
+    for (;;) {
+        int r = log_destination_write(destination, buffer, id);
+        size_t left = log_buffer_used(buffer);
+        int64_t now_us = time_steady_us();
+
+        if (left == 0)
+            return true;
+        if (left < before)
+            progress_us = now_us;
+        before = left;
+        if (r != -EAGAIN || now_us - progress_us >= patience->step_us || now_us - began_us >= patience->limit_us)
+            return false;
+        log_destination_wait(destination, (int)(patience->step_us / 1000));
+    }
+}
+
+static void drain_own(struct log_output *output, const struct log_output_patience *patience)
+{
+    for (size_t i = 0; i < output->count && output->buffers; i++)
+        if (output->destinations[i].kind != LOG_TO_JOURNAL)
+            (void)drain(&output->destinations[i], &output->buffers->buffers[i], output->buffers->id, patience);
 }
 
 /* What was written into the buffers until now belongs to the old files. */
@@ -134,63 +289,139 @@ void log_output_reopen(struct log_output *output)
         if (r < 0)
             weft_error("the log file %s cannot be opened anew: %s; its lines go on into the old one",
                        output->destinations[i].name, strerror(-r));
-        else if (output->destinations[i].owned)
+        else if (output->destinations[i].named)
             weft_debug("the log file %s is opened anew", output->destinations[i].name);
     }
 }
 
-int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot)
+/* ---- What others have left ---- */
+
+/* What a worker could not say itself any more. */
+static void report_left(const struct log_buffers *buffers)
 {
-    int r = 0;
+    struct log_drops *drops = buffers->drops->lines > 0 ? malloc(sizeof(*drops)) : NULL;
 
-    for (size_t i = 0; i < output->count; i++) {
-        int written = write_buffer(&slot->outputs[i], output->destinations[i].fd);
+    if (!drops)
+        return;
+    log_drops_take(buffers->drops, drops);
+    weft_warn("%u log lines of a worker that has ended were lost", drops->lines);
+    tell_of_jobs(drops);
+    free(drops);
+}
 
-        if (written < 0)
-            r = written;
+bool log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
+                           const struct log_output_patience *patience)
+{
+    bool complete = true;
+
+    for (size_t i = 0; i < output->count && buffers; i++)
+        if (output->destinations[i].kind != LOG_TO_JOURNAL)
+            complete = drain(&output->destinations[i], &buffers->buffers[i], buffers->id, patience) && complete;
+    if (complete && buffers)
+        report_left(buffers);
+    return complete;
+}
+
+size_t log_output_discard_left(struct log_output *output, const struct log_buffers *buffers)
+{
+    size_t lines = 0;
+
+    for (size_t i = 0; i < output->count && buffers; i++) {
+        if (output->destinations[i].kind == LOG_TO_JOURNAL)
+            continue;
+        lines += log_buffer_discard(&buffers->buffers[i]);
+        log_turn_abandon(output->destinations[i].turn, buffers->id);
     }
-    return r;
+    count_lost(output, lines);
+    return lines;
 }
 
-static size_t format(const struct log_destination *destination, const struct log_record *record, char *place,
-                     size_t size)
-{
-    return destination->text ? log_format_text(record, destination->colour, place, size)
-                             : log_format_json(record, place, size);
-}
+/* ---- Lines ---- */
 
-/* The line is lost if `error` is one. */
-static void note_error(struct scoreboard_slot *slot, struct log_destination *destination, int error)
+/* Makes the line in the buffer; gives false where it has no room. */
+static bool put(const struct log_buffer *buffer, const struct log_destination *destination,
+                const struct log_record *record)
 {
-    destination->error = error;
-    if (error < 0) {
-        destination->lost++;
-        counter_add(&slot->log_lines_lost, 1);
+    for (int next_round = 0; next_round <= 1; next_round++) {
+        size_t room;
+        char *place = log_buffer_place(buffer, next_round, &room);
+        size_t size = room > 0 ? format(destination, record, place, room) : 0;
+
+        if (size > 0) {
+            log_buffer_publish(buffer, next_round, size);
+            return true;
+        }
     }
+    return false;
 }
 
-static void append(struct scoreboard_slot *slot, size_t number, struct log_destination *destination,
-                   const struct log_record *record)
+/* Whoever wants to lose nothing waits here until the output takes something; the supervisor, which says how weftd
+ * is, does not. Tells the watchdog, since no job is to blame for it. */
+static bool wait_for_room(struct log_output *output, size_t number, const struct log_record *record)
 {
-    struct scoreboard_buffer *buffer = &slot->outputs[number];
+    struct log_destination *destination = &output->destinations[number];
+    bool done = false;
 
-    if (destination->journal) {
-        note_error(slot, destination, journal_send(record));
+    if (!output->may_wait || output->config->log.when_full != CONFIG_LOG_BLOCK)
+        return false;
+    if (output->slot)
+        atomic_fetch_add(&output->slot->log_waits, 1);
+    for (int64_t since_us = time_steady_us(), now_us; !done && !log_turn_is_gone(destination->turn);
+         since_us = now_us) {
+        log_destination_wait(destination, WAIT_MS);
+        (void)write_buffer(output, number);
+        done = put(&output->buffers->buffers[number], destination, record);
+        now_us = time_steady_us();
+        log_note_wait(now_us - since_us);
+    }
+    if (output->slot)
+        atomic_fetch_sub(&output->slot->log_waits, 1);
+    return done;
+}
+
+static void lose(struct log_output *output, struct log_destination *destination, const struct log_record *record)
+{
+    destination->lost++;
+    count_lost(output, 1);
+    log_drops_add(output->buffers->drops, record);
+}
+
+static void append(struct log_output *output, size_t number, const struct log_record *record)
+{
+    struct log_destination *destination = &output->destinations[number];
+    const struct log_buffer *buffer = &output->buffers->buffers[number];
+
+    if (destination->kind == LOG_TO_JOURNAL) {
+        destination->error = journal_send(record);
+        if (destination->error < 0)
+            lose(output, destination, record);
         return;
     }
-
-    size_t end = atomic_load_explicit(&buffer->end, memory_order_relaxed);
-    size_t size = format(destination, record, buffer->bytes + end, SCOREBOARD_BUFFER_SIZE - end);
-
-    if (size == 0) {
-        note_error(slot, destination, write_buffer(buffer, destination->fd));
-        if (destination->error < 0)
-            return;
-        end = 0;
-        size = format(destination, record, buffer->bytes, SCOREBOARD_BUFFER_SIZE);
+    if (log_turn_is_gone(destination->turn)) {
+        count_lost(output, 1);
+        return;
     }
-    /* Published only when it is whole: the supervisor never finds half a line. */
-    atomic_store_explicit(&buffer->end, end + size, memory_order_release);
+    if (put(buffer, destination, record))
+        return;
+    (void)write_buffer(output, number);
+    if (put(buffer, destination, record) || wait_for_room(output, number, record))
+        return;
+    destination->full = true;
+    lose(output, destination, record);
+}
+
+/* Buffers that the supervisor makes have a number of their own. Other processes have one at most. */
+static int make_buffers(const struct log_output *output, struct log_buffers **ret_buffers)
+{
+    static uint32_t count;
+    uint32_t id = output->ends_soon ? 0 : ++count;
+
+    return log_buffers_new(output->count, (size_t)output->config->log.buffer, id, ret_buffers);
+}
+
+int log_output_new_buffers(const struct log_output *output, struct log_buffers **ret_buffers)
+{
+    return make_buffers(output, ret_buffers);
 }
 
 /* The logger's sink. */
@@ -201,20 +432,20 @@ static void take_line(const struct log_record *record, void *user)
     uintptr_t logged_error = running_job_leave();
 
     (void)pthread_mutex_lock(&output->lock);
-    /* In a process that was forked since: a slot of its own. */
-    if (!output->slot && scoreboard_slot_new(0, &output->own_slot) == 0)
-        output->slot = output->own_slot;
-    for (size_t i = 0; i < output->count && output->slot; i++)
-        append(output->slot, i, &output->destinations[i], record);
+    /* In the supervisor, and in a process that was forked since: buffers of its own. */
+    if (!output->buffers && make_buffers(output, &output->own_buffers) == 0)
+        output->buffers = output->own_buffers;
+    for (size_t i = 0; i < output->count && output->buffers; i++)
+        append(output, i, record);
     if (output->slot)
         counter_add(&output->slot->log_lines[record->level], 1);
     if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread) ||
         record->time_us - output->flushed_us >= FLUSH_PERIOD_US) {
-        flush_locked(output);
         output->flushed_us = record->time_us;
-    } else if (!output->flush_pending) {
-        output->flush_pending = true;
-        (void)event_add(output->flush_event, &(struct timeval){0});
+        if (!flush_locked(output) && output->ends_soon)
+            drain_own(output, &for_a_line);
+    } else if (output->retry_us == 0) {
+        schedule(output, 0);
     }
     (void)pthread_mutex_unlock(&output->lock);
     running_job_return(logged_error);
@@ -222,9 +453,14 @@ static void take_line(const struct log_record *record, void *user)
 
 static void flush_in_turn(evutil_socket_t fd, short what, void *arg)
 {
+    struct log_output *output = arg;
+
     (void)fd;
     (void)what;
-    log_output_flush(arg);
+    (void)pthread_mutex_lock(&output->lock);
+    output->flush_pending = false;
+    (void)pthread_mutex_unlock(&output->lock);
+    log_output_flush(output);
 }
 
 /* ---- Forks ---- */
@@ -240,8 +476,12 @@ static void leave_slot(void)
     /* Another thread, which is not here, may have held it. */
     (void)pthread_mutex_init(&output->lock, NULL);
     output->slot = NULL;
-    output->own_slot = scoreboard_slot_free(output->own_slot);
+    output->buffers = NULL;
+    output->own_buffers = log_buffers_free(output->own_buffers);
     output->flush_event = NULL;
+    output->flush_pending = false;
+    output->ends_soon = true;
+    output->may_wait = false;
 }
 
 static void watch_forks(void)
@@ -261,6 +501,7 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
         return -ENOMEM;
     output->config = config;
     output->slot = slot;
+    output->maker = getpid();
     (void)pthread_mutex_init(&output->lock, NULL);
     int r = log_destinations_open(config, output->destinations, &output->count, ret_message);
     const struct config_strings *fields = &config->log.fields;
@@ -305,14 +546,18 @@ void log_output_install(struct log_output *output)
 
 /* What the supervisor has installed may be another one, of the next configuration, and its lines are not ours to write.
  */
-int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base)
+int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct log_buffers *buffers,
+                    struct event_base *base)
 {
     output->flush_event = evtimer_new(base, flush_in_turn, output);
     if (!output->flush_event)
         return -ENOMEM;
     install(output);
     output->slot = slot;
-    output->own_slot = scoreboard_slot_free(output->own_slot);
+    output->buffers = buffers;
+    output->own_buffers = log_buffers_free(output->own_buffers);
+    output->ends_soon = false;
+    output->may_wait = true;
     output->loop_thread = pthread_self();
     return 0;
 }
@@ -336,12 +581,15 @@ struct log_output *log_output_free(struct log_output *output)
         log_output_flush(output);
         installed = NULL;
     }
+    /* What a worker leaves is the supervisor's to write, if there is one. */
+    if (output->buffers && (output->buffers == output->own_buffers || getppid() != output->maker))
+        drain_own(output, &at_the_end);
     if (output->flush_event)
         event_free(output->flush_event);
     for (size_t i = 0; i < output->count; i++)
         log_destination_close(&output->destinations[i]);
     (void)pthread_mutex_destroy(&output->lock);
-    (void)scoreboard_slot_free(output->own_slot);
+    (void)log_buffers_free(output->own_buffers);
     free(output->fields);
     free(output);
     return NULL;

@@ -1,6 +1,7 @@
 /*
- * Where log lines go: terminals, pipes and files. Lines are collected in the scoreboard and written once a turn of the
- * loop; since the scoreboard outlives a process that crashes, the supervisor writes what was left.
+ * Where log lines go: terminals, pipes and files. Lines are collected in buffers in shared memory and written once a
+ * turn of the loop, as far as the outputs take them; since the buffers outlive a process that crashes, the supervisor
+ * writes what was left.
  */
 #pragma once
 
@@ -8,11 +9,12 @@
 
 #include "context/macros.h"
 #include "daemon/config/config.h"
+#include "daemon/scoreboard/log_buffer.h"
 #include "daemon/scoreboard/scoreboard.h"
 
 struct log_output;
 
-/* Opens the outputs of the configuration. `slot`, in whose buffers lines are collected, and `config` must outlive it.
+/* Opens the outputs of the configuration. `slot`, in which lines are counted, and `config` must outlive it.
  * On failure `*ret_message` is a sentence for the user, to be freed. Errors: negative errno. */
 int log_output_new(const struct config *config, struct scoreboard_slot *slot, struct log_output **ret_output,
                    char **ret_message) MUST_CHECK;
@@ -20,11 +22,16 @@ int log_output_new(const struct config *config, struct scoreboard_slot *slot, st
 /* Sends the log of this process there, in the place of what was installed before. Lines are written at once. */
 void log_output_install(struct log_output *output);
 
-/* In a worker, after the fork: lines go to the buffers of `slot` and are written from the loop of `base`. Errors:
- * -ENOMEM. */
-int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct event_base *base) MUST_CHECK;
+/* Makes buffers for a worker that is about to be forked, to be given to log_output_move() there and to
+ * log_output_write_left() here. To be freed with log_buffers_free(). Errors: -ENOMEM. */
+int log_output_new_buffers(const struct log_output *output, struct log_buffers **ret_buffers) MUST_CHECK;
 
-/* Writes what is in the buffers. May block as long as the output does. */
+/* In a worker, after the fork: lines go to `buffers`, are counted in `slot`, and are written from the loop of `base`.
+ * Where the configuration says so, whoever logs waits while a buffer is full. Errors: -ENOMEM. */
+int log_output_move(struct log_output *output, struct scoreboard_slot *slot, struct log_buffers *buffers,
+                    struct event_base *base) MUST_CHECK;
+
+/* Writes what is in the buffers, as far as the outputs take it; does not wait. Says what is wrong with them. */
 void log_output_flush(struct log_output *output);
 
 /* The same for what is installed. */
@@ -34,9 +41,19 @@ void log_output_tend(void);
  * said, and goes on as it was. Descriptors keep their numbers. */
 void log_output_reopen(struct log_output *output);
 
-/* Writes what a process that is gone has left in its slot. What an output does not take stays there; gives 0 or the
- * negative errno of that. */
-int log_output_flush_slot(struct log_output *output, struct scoreboard_slot *slot);
+/* How long somebody waits for an output; microseconds. */
+struct log_output_patience {
+    int64_t step_us;  /* until it takes something, again and again */
+    int64_t limit_us; /* in all */
+};
+
+/* Writes what a process that is gone has left in its buffers, as far as the outputs take it in time. Gives whether that
+ * was all. */
+bool log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
+                           const struct log_output_patience *patience);
+
+/* Gives up what is still in there; counts it as lost, and gives the number of lines. */
+size_t log_output_discard_left(struct log_output *output, const struct log_buffers *buffers);
 
 /* Whether `fd` is one of the outputs, or may be the way to the journal; NULL: of what is installed, if anything. */
 bool log_output_has(const struct log_output *output, int fd);

@@ -11,18 +11,7 @@
 #include "context/macros.h"
 #include "daemon/crash/crash.h"
 
-/* Log outputs at the most; each process has a buffer for each of them. */
-#define SCOREBOARD_OUTPUTS_MAX 4
-#define SCOREBOARD_BUFFER_SIZE (1024 * 1024)
-
 #define SCOREBOARD_PROBLEM_SIZE 512
-
-/* Bytes of a log output that have not been written yet: from `begin` to `end`. */
-struct scoreboard_buffer {
-    atomic_size_t begin;
-    atomic_size_t end;
-    char bytes[SCOREBOARD_BUFFER_SIZE];
-};
 
 /* One process's part. */
 struct scoreboard_slot {
@@ -33,6 +22,7 @@ struct scoreboard_slot {
     atomic_uint_fast64_t in_flight;
     atomic_uint_fast64_t log_lines[4]; /* by enum weft_level */
     atomic_uint_fast64_t log_lines_lost;
+    atomic_int log_waits; /* threads that wait for an output that is full */
     atomic_long contexts; /* frames that are in use */
     atomic_long tasks;
     atomic_long offload_threads;
@@ -52,7 +42,6 @@ struct scoreboard_slot {
     atomic_long live_jobs;
 
     struct crash_record crash;
-    struct scoreboard_buffer outputs[SCOREBOARD_OUTPUTS_MAX];
 };
 
 /* Maps an empty slot with `more` bytes behind it, to be shared with children that are forked from then on. Errors:

@@ -99,9 +99,12 @@ static bool look_at_stall(struct worker_process *worker, int64_t still_us)
 static bool is_overdue(const struct worker_process *worker, const struct job_slot *job_slot, int64_t now_us, bool still)
 {
     int64_t deadline_us = atomic_load(&job_slot->deadline_us), heard_us = atomic_load(&job_slot->heard_us);
+
+    if (heard_us > 0 && heard_us < worker->watchdog.waited_us)
+        heard_us = worker->watchdog.waited_us;
     uintptr_t identity = atomic_load(&job_slot->running_job);
 
-    if (deadline_us == 0 || identity == 0 || now_us - deadline_us < OVERDUE_GRACE_US)
+    if (deadline_us == 0 || identity == 0 || now_us - deadline_us - worker->watchdog.waited_for_us < OVERDUE_GRACE_US)
         return false;
     if (worker->watchdog.run.job == identity && worker->watchdog.run.seen_us >= OVERDUE_GRACE_US)
         return true;
@@ -154,9 +157,18 @@ static void look_at_memory(struct worker_process *worker)
 static void look_at(const struct watchdog *watchdog, struct worker_process *worker, int64_t now_us, int64_t since_us)
 {
     int64_t heartbeat_us = atomic_load(&worker->slot->heartbeat_us);
-    int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
+    bool waits = atomic_load(&worker->slot->log_waits) > 0;
+
+    /* Whoever reads the log keeps it, and with "block" is meant to: time that is nobody's here either. */
+    if (waits) {
+        worker->watchdog.waited_us = now_us;
+        worker->watchdog.waited_for_us += since_us;
+    }
+    int64_t resumed_us =
+        worker->watchdog.waited_us > watchdog->resumed_us ? worker->watchdog.waited_us : watchdog->resumed_us;
+    int64_t heard_us = heartbeat_us > resumed_us ? heartbeat_us : resumed_us;
     int64_t still_us = heartbeat_us > 0 ? now_us - heard_us : 0;
-    bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < watchdog->resumed_us;
+    bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < resumed_us;
 
     if (worker->watchdog.fault != WORKER_NO_FAULT) {
         if (!worker->killed && now_us - worker->watchdog.aborted_us >= ABORT_GRACE_US) {
@@ -210,6 +222,8 @@ bool watchdog_is_in_control(const struct watchdog *watchdog, const struct worker
         int64_t heartbeat_us = worker_process_runs(worker) ? atomic_load(&worker->slot->heartbeat_us) : 0;
         int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
 
+        if (heard_us < worker->watchdog.waited_us)
+            heard_us = worker->watchdog.waited_us;
         /* Longer than a worker is let stand still, and than its end then takes. */
         int64_t limit_us = worker->generation->config->lease_ms * 1000 + 10 * SECOND_US;
 

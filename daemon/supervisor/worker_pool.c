@@ -178,14 +178,45 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 
 /* ---- Ending ---- */
 
+/* How long the supervisor, which has others to look after, waits for an output that takes such lines: in all, and from
+ * one bit to the next. */
+#define LEFT_STEP_US  (5 * 1000)
+#define LEFT_LIMIT_US (30 * 1000)
+
+/* At the end, when nothing else is left to do. */
+#define LAST_STEP_US  INT64_C(1000000)
+#define LAST_LIMIT_US (20 * INT64_C(1000000))
+
+static void give_up_lines(const struct worker_process *worker)
+{
+    size_t lines = log_output_discard_left(worker->generation->output, worker->log_buffers);
+
+    if (lines > 0)
+        weft_log_with(WEFT_ERROR, "log lines of a worker that has ended were lost: no output took them",
+                      WEFT_INT("worker", worker->number), WEFT_INT("worker_pid", worker->pid),
+                      WEFT_INT("lines", lines));
+}
+
+/* Of workers that are gone, the lines of so many may wait for an output that takes nothing: however often workers die
+ * and configurations come, no more of what belonged to them is kept. */
+enum { LEFT_MAX = 8 };
+
 /* Lines that an output does not take now are kept until it does, and the maintenance until it has given back the jobs.
  */
 static void bury(struct worker_pool *pool)
 {
+    size_t left = 0;
+
     for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
+        const struct log_output_patience patience = {.step_us = LEFT_STEP_US, .limit_us = LEFT_LIMIT_US};
+
         next = TAILQ_NEXT(worker, entry);
-        if (worker->state == WORKER_ENDED && log_output_flush_slot(worker->generation->output, worker->slot) == 0 &&
-            maintenance_is_idle(worker->generation->maintenance))
+        if (worker->state != WORKER_ENDED)
+            continue;
+        if (!log_output_write_left(worker->generation->output, worker->log_buffers, &patience) && ++left <= LEFT_MAX)
+            continue;
+        give_up_lines(worker);
+        if (maintenance_is_idle(worker->generation->maintenance))
             remove_worker(pool, worker);
     }
 }
@@ -226,7 +257,7 @@ bool worker_pool_process_ended(struct worker_pool *pool, pid_t pid, int status)
     pool->totals.live_contexts += atomic_load(&slot->live_contexts);
     pool->totals.live_tasks += atomic_load(&slot->live_tasks);
     pool->totals.live_jobs += atomic_load(&slot->live_jobs);
-    (void)log_output_flush_slot(worker->generation->output, worker->slot);
+    (void)log_output_write_left(worker->generation->output, worker->log_buffers, &(struct log_output_patience){0});
     pool->events->ended(worker, expected, pool->user);
     if (!expected && !pool->stopping && !worker->recycle)
         start_successor(pool, worker);
@@ -350,7 +381,16 @@ bool worker_pool_has_remains(const struct worker_pool *pool)
 
 void worker_pool_done(struct worker_pool *pool)
 {
-    while (TAILQ_FIRST(&pool->workers))
-        remove_worker(pool, TAILQ_FIRST(&pool->workers));
+    struct log_output_patience patience = {.step_us = LAST_STEP_US, .limit_us = LAST_LIMIT_US};
+
+    while (TAILQ_FIRST(&pool->workers)) {
+        struct worker_process *worker = TAILQ_FIRST(&pool->workers);
+
+        if (!log_output_write_left(worker->generation->output, worker->log_buffers, &patience)) {
+            patience = (struct log_output_patience){0};
+            give_up_lines(worker);
+        }
+        remove_worker(pool, worker);
+    }
     pool->generation = generation_unref(pool->generation);
 }

@@ -50,6 +50,7 @@ static int run_worker(struct worker_process *worker, struct event_base *base, pi
         .config = generation->config,
         .output = generation->output,
         .slot = worker->slot,
+        .log_buffers = worker->log_buffers,
         .job_slots = &worker->job_slots,
         .tally = &worker->tally,
         .consumer = worker->consumer,
@@ -98,6 +99,8 @@ int worker_process_start(struct worker_process *worker, struct event_base *base,
         job_slot_table_init(&worker->job_slots, scoreboard_slot_more(worker->slot), capacity);
         tally_init(&worker->tally, (char *)scoreboard_slot_more(worker->slot) + job_slots_size, config);
     }
+    if (!worker->log_buffers && (r = log_output_new_buffers(worker->generation->output, &worker->log_buffers)) < 0)
+        return r;
     pid_t pid = process_fork();
     if (pid == 0) {
         service_leave();
@@ -162,6 +165,7 @@ struct worker_process *worker_process_free(struct worker_process *worker)
     if (!worker)
         return NULL;
     (void)scoreboard_slot_free(worker->slot);
+    (void)log_buffers_free(worker->log_buffers);
     (void)generation_unref(worker->generation);
     free(worker);
     return NULL;

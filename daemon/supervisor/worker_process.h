@@ -12,6 +12,7 @@
 
 #include "context/macros.h"
 #include "daemon/scoreboard/job_slot.h"
+#include "daemon/scoreboard/log_buffer.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
 #include "daemon/supervisor/generation.h"
@@ -55,7 +56,9 @@ struct watchdog_state {
     uintptr_t culprit;  /* the identity of the job that is to blame for the fault; 0: nobody */
     int64_t aborted_us; /* when it was told to abort; 0: not yet */
     struct child_run run;
-    bool was_large; /* at the last look */
+    bool was_large;        /* at the last look */
+    int64_t waited_us;     /* when it was last seen to wait for a log output; 0: never */
+    int64_t waited_for_us; /* for how long in all */
 };
 
 struct worker_process {
@@ -65,6 +68,7 @@ struct worker_process {
     size_t number; /* from 1; whoever takes its place gets the same */
     struct generation *generation;
     struct scoreboard_slot *slot;
+    struct log_buffers *log_buffers;
     struct job_slot_table job_slots; /* in the slot */
     struct tally tally;              /* likewise */
     struct worker_process *replaces; /* is to retire once this one is ready; NULL: nobody */

@@ -237,7 +237,8 @@ static int start(struct worker *worker)
     const struct worker_options *options = worker->options;
 
     worker->base = new_base();
-    int r = worker->base ? log_output_move(options->output, options->slot, worker->base) : -ENOMEM;
+    int r =
+        worker->base ? log_output_move(options->output, options->slot, options->log_buffers, worker->base) : -ENOMEM;
     if (r == 0)
         r = weft_loop_new(worker->base, &worker->loop);
     if (r == 0)

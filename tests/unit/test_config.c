@@ -46,6 +46,8 @@ static void what_is_not_said_has_its_default(void **state)
     assert_int_equal(config->log.outputs.count, 1);
     config_support_assert_string(&config->log.outputs.items[0], "auto", 0, 0);
     assert_int_equal(config->log.fields.count, 0);
+    assert_int_equal(config->log.buffer, 8 * 1024 * 1024);
+    assert_int_equal(config->log.when_full, CONFIG_LOG_DROP);
     config_free(config);
 }
 
@@ -82,7 +84,7 @@ static void every_value_is_taken_over(void **state)
                                                 "limits: {payload: 64MiB}\n"
                                                 "defaults: {attempts: 1, timeout: 7d,\n"
                                                 "           backoff: {base: 10ms, max: 20ms, jitter: 1}}\n"
-                                                "log: {level: debug, format: json}\n"
+                                                "log: {level: debug, format: json, buffer: 2MiB, when_full: block}\n"
                                                 "redis: {prefix: other}\n");
 
     (void)state;
@@ -103,6 +105,8 @@ static void every_value_is_taken_over(void **state)
     assert_true(config->defaults.backoff.jitter == 1);
     assert_int_equal(config->log.level, WEFT_DEBUG);
     assert_int_equal(config->log.format, CONFIG_LOG_JSON);
+    assert_int_equal(config->log.buffer, 2 * 1024 * 1024);
+    assert_int_equal(config->log.when_full, CONFIG_LOG_BLOCK);
     assert_string_equal(config->redis.prefix, "other");
     config_free(config);
 }
