@@ -275,7 +275,7 @@ def test_a_log_output_that_is_full_is_told_of_on_the_others(redis, start_weftd):
              "supervisor and worker have told")
     assert {line["msg"] for line in weftd.lines() if line["msg"].startswith("log output")} == {
         "log output /dev/full cannot be written: No space left on device; its lines are kept and tried again"}
-    assert weftd.messages(job) == ["job started", "Hello, Ada!", "job done"]
+    assert [line["msg"] for line in weftd.job_lines(job) if line["level"] == "info"] == ["job started", "Hello, Ada!", "job done"]
 
 
 def test_jobs_of_a_worker_that_a_handler_ended_are_run_again(redis, compile_plugin, tmp_path):
