@@ -284,7 +284,7 @@ static int take_turn(struct weft_job *job)
         weft_debug("waiting for a thread: all of the pool are taken");
         runner->events->queued(job, runner->user);
     }
-    return offload_take_turn();
+    return offload_take_turn(NULL);
 }
 
 /* The task of an attempt, in the job's context from its first line to its last. The time of one that blocks begins when

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <ucontext.h>
@@ -401,16 +402,28 @@ static void give_turn(struct offload_pool *pool)
     grant_turns(pool);
 }
 
-static int wait_for_turn(struct offload_pool *pool, struct weft_task *task)
+static void describe_turn(const struct operation *operation, char *buffer)
+{
+    (void)operation;
+    (void)snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "thread: all of the pool are taken");
+}
+
+static const struct operation_class turn_class = {.kind = "thread", .describe = describe_turn};
+
+static int wait_for_turn(struct offload_pool *pool, struct weft_task *task, const void *place)
 {
     struct turn turn = {.task = task, .previous = pool->last};
+    struct operation operation = {0};
 
     if (pool->last)
         pool->last->next = &turn;
     else
         pool->first = &turn;
     pool->last = &turn;
+    if (current_state.context)
+        operation_begin(&operation, &turn_class, place, OPERATION_BORROWS);
     int r = task_wait();
+    operation_end(&operation);
     if (!turn.granted)
         unlink_turn(pool, &turn);
     else if (r < 0)
@@ -425,7 +438,7 @@ bool offload_is_crowded(void)
     return pool->first || !has_room(pool);
 }
 
-int offload_take_turn(void)
+int offload_take_turn(const void *place)
 {
     struct weft_task *task = weft_task_current();
     struct offload_pool *pool = task->loop->offloads;
@@ -433,7 +446,7 @@ int offload_take_turn(void)
     if (task->interruption < 0)
         return task->interruption;
     if (offload_is_crowded())
-        return wait_for_turn(pool, task);
+        return wait_for_turn(pool, task, place);
     pool->taken++;
     return 0;
 }
@@ -446,7 +459,7 @@ void offload_give_turn(void)
 /* ---- Calls ---- */
 
 /* Where no more threads can be started, the call waits for one of those that are there. */
-static int submit(struct offload_pool *pool, struct offload_call *call)
+static int submit(struct offload_pool *pool, struct offload_call *call, const void *place)
 {
     while (!hand_to_idle(pool, call)) {
         int r = start_thread(pool, call);
@@ -457,7 +470,7 @@ static int submit(struct offload_pool *pool, struct offload_call *call)
         if (pool->outstanding == atomic_load(&pool->abandoned))
             return r;
         pool->ceiling = pool->taken;
-        r = offload_take_turn();
+        r = offload_take_turn(place);
         if (r < 0)
             return r;
     }
@@ -529,7 +542,7 @@ int offload_run(int (*fn)(void *arg), void *arg, const void *place, int *ret_res
     struct offload_call call = {.fn = fn, .arg = arg, .context = current_state.context, .task = task};
     struct operation operation = {0};
 
-    int r = submit(pool, &call);
+    int r = submit(pool, &call, place);
     if (r < 0)
         return r;
     task->call = &call;
@@ -548,8 +561,9 @@ int weft_offload(int (*fn)(void *arg), void *arg, int *ret_result)
         return task_result(-EDEADLK);
     if (!fn)
         return task_result(-EINVAL);
-    int r = offload_take_turn();
-    return task_result(r < 0 ? r : offload_run(fn, arg, OPERATION_PLACE(), ret_result));
+    const void *place = OPERATION_PLACE();
+    int r = offload_take_turn(place);
+    return task_result(r < 0 ? r : offload_run(fn, arg, place, ret_result));
 }
 
 bool offload_is_under_way(const struct weft_task *task)

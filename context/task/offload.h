@@ -56,9 +56,10 @@ unsigned offload_count_abandoned(struct offload_pool *pool);
 /* Whether offload_take_turn() would have to wait. */
 bool offload_is_crowded(void);
 
-/* Waits until one of the pool's threads may be had, first come first served. Gives 0, and offload_run() or
- * offload_give_turn() must follow before the task waits for anything else; or what interrupts the task. */
-int offload_take_turn(void) WEFT_MUST_CHECK;
+/* Waits until one of the pool's threads may be had, first come first served; `place` is where that is asked for, NULL:
+ * not known. Gives 0, and offload_run() or offload_give_turn() must follow before the task waits for anything else; or
+ * what interrupts the task. */
+int offload_take_turn(const void *place) WEFT_MUST_CHECK;
 void offload_give_turn(void);
 
 /* Runs fn(arg) on a thread, for a task that has its turn, which this uses up. As weft_offload(); `place` is where that

@@ -100,6 +100,19 @@ def test_threads_are_named_and_keep_their_job_alive(redis, weftd, job_type):
     wait_for(lambda: job not in ps(weftd), "the job is gone")
 
 
+def test_a_call_that_waits_for_a_thread_is_shown_as_waiting_for_one(redis, start_weftd, waits):
+    weftd = start_weftd(**waits, offload={"threads": 1})
+    first, second = redis.enqueue("offloads"), redis.enqueue("offloads")
+    shown = {job: wait_for_operation(weftd, job, "thread")[1] for job in (first, second)}
+    # Which of the two came first does not matter.
+    assert sorted(operation["what"] for operation in shown.values()) == ["thread", "thread: all of the pool are taken"]
+    assert all(operation["at"].startswith("offloads (waits.c:") for operation in shown.values())
+    assert "awaits thread: all of the pool are taken" in text(weftd)
+    release(redis)
+    for job in (first, second):
+        redis.wait_for_state(job, "done")
+
+
 def test_a_timer_of_plain_libevent_keeps_its_job_alive_until_it_is_deleted(redis, weftd):
     job = redis.enqueue("ticks")
     redis.wait_for_state(job, "done")
