@@ -18,18 +18,18 @@
 /* What an attempt takes besides its payload: itself, its record, its frame, its task. */
 enum { ATTEMPT_BYTES = 2048 };
 
-long runner_jobs_alive(const struct runner *runner)
+long attempt_count_alive(const struct runner *runner)
 {
     return atomic_load_explicit(&runner->jobs_alive, memory_order_relaxed);
 }
 
 static size_t bytes_alive(const struct runner *runner)
 {
-    return (size_t)runner_jobs_alive(runner) * ATTEMPT_BYTES +
+    return (size_t)attempt_count_alive(runner) * ATTEMPT_BYTES +
            atomic_load_explicit(&runner->payloads_alive, memory_order_relaxed);
 }
 
-size_t runner_take_peak_bytes(struct runner *runner)
+size_t attempt_take_peak_bytes(struct runner *runner)
 {
     return atomic_exchange_explicit(&runner->peak_bytes, bytes_alive(runner), memory_order_relaxed);
 }

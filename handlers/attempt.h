@@ -125,3 +125,10 @@ char *attempt_copy_progress(struct weft_job *job);
 
 /* Sets the reason of a failure, in the words of printf. */
 void attempt_set_error(struct weft_job *job, const char *format, ...) WEFT_PRINTF(2, 3);
+
+/* Attempts that exist: running, or kept by what they started. From any thread. */
+long attempt_count_alive(const struct runner *runner);
+
+/* The most bytes that these took up in the heap since the last call, roughly: of what their handlers have allocated
+ * nothing is known. */
+size_t attempt_take_peak_bytes(struct runner *runner);

@@ -1,4 +1,6 @@
-/* weft_enqueue(): a job that enqueues another hands its identity, its trace and its metadata on. */
+/* A job that enqueues another hands its identity, its trace and its metadata on. */
+#include "handlers/enqueue.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>

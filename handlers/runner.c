@@ -15,6 +15,7 @@
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
+#include "handlers/enqueue.h"
 
 /* How long a call may go on after its job was interrupted: by a time-out, a cancellation or a loss; and by a shutdown,
  * after which the process has little time left. */

@@ -97,15 +97,5 @@ bool runner_lose(struct runner *runner, const char *queue, const char *entry);
  * are returned to their queue, uncharged. Calls on threads that go on for another second are given up. */
 void runner_shut_down(struct runner *runner);
 
-/* The runner that weft_enqueue() uses on this thread; set by runner_init(). */
-void enqueue_set_runner(struct runner *runner);
-
 /* A number from 0 to below 1. Not for secrets. */
 double runner_random(struct runner *runner);
-
-/* Attempts that exist: running, or kept by what they started. From any thread. */
-long runner_jobs_alive(const struct runner *runner);
-
-/* The most bytes that these took up in the heap since the last call, roughly: of what their handlers have allocated
- * nothing is known. */
-size_t runner_take_peak_bytes(struct runner *runner);

@@ -1,5 +1,6 @@
 #include "daemon/cli/commands.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,7 @@ void command_print_overview(void)
 
 void command_print_help(const struct command *command, const char *name)
 {
+    assert(command->synopsis && command->summary);
     printf("Usage: weft %s%s%s%s\n%s.\n", name, command->run ? " [OPTION...]" : "", *command->synopsis ? " " : "",
            command->synopsis, command->summary);
     if (!command->run) {

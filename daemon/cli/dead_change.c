@@ -10,7 +10,6 @@
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
-#include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
 
 /* Letters a script, which holds up Redis for as long. */
@@ -70,7 +69,7 @@ static int retry(struct session *session, const struct queue_keys *keys, const c
 {
     const char *arguments[] = {first, last, CHUNK};
     SESSION_REPLY *reply =
-        script_call(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments, ELEMENTS(arguments));
+        session_call_script(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments, ELEMENTS(arguments));
 
     if (!reply)
         return EX_UNAVAILABLE;
@@ -176,7 +175,7 @@ int dead_delete_run(const struct invocation *invocation)
         return status;
     const char *entry = letter.entry;
     SESSION_REPLY *reply =
-        script_call(invocation->session, REDIS_REPLY_INTEGER, &queue_script_erase, letter.keys, &entry, 1);
+        session_call_script(invocation->session, REDIS_REPLY_INTEGER, &queue_script_erase, letter.keys, &entry, 1);
 
     if (!reply)
         return EX_UNAVAILABLE;

@@ -1,5 +1,6 @@
 #include "daemon/cli/job_cancel.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include "context/macros.h"
 #include "context/time.h"
 #include "daemon/cli/job_id.h"
-#include "daemon/cli/script.h"
 #include "daemon/cli/stream.h"
 #include "queue/consumer/control.h"
 
@@ -56,8 +56,8 @@ static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_m
     snprintf(noted_for, sizeof(noted_for), "%" PRId64, CANCEL_NOTED_MS);
     snprintf(keep_done, sizeof(keep_done), "%" PRId64, options->keep_done_ms);
     snprintf(keep_done_max, sizeof(keep_done_max), "%" PRId64, options->keep_done_max);
-    SESSION_REPLY *reply = script_call(job_cancel->session, REDIS_REPLY_ARRAY, &queue_script_cancel, job_cancel->keys,
-                                       arguments, ELEMENTS(arguments));
+    SESSION_REPLY *reply = session_call_script(job_cancel->session, REDIS_REPLY_ARRAY, &queue_script_cancel,
+                                               job_cancel->keys, arguments, ELEMENTS(arguments));
     if (!reply)
         return EX_UNAVAILABLE;
     *ret_state = (struct job_state){
@@ -162,6 +162,8 @@ static int wait_for_worker(const struct job_cancel *job_cancel, struct job_state
 int job_cancel_cancel(struct job_cancel *job_cancel, enum job_cancel_end *ret_end, struct job_state *ret_state)
 {
     bool withdrawn = false;
+
+    assert(job_cancel->entry[0] == '\0');
     int status = request(job_cancel, ret_state);
 
     if (status == EX_OK && !is_waiting(ret_state->where) && ret_state->where != JOB_CANCEL_RUNNING)

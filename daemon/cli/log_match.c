@@ -1,5 +1,6 @@
 #include "daemon/cli/log_match.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,8 @@ bool log_match_line(const char *line, size_t size, const char *id, int64_t *ret_
 {
     char needle[NEEDLE_SIZE];
     int needle_size = snprintf(needle, sizeof(needle), "_id\":\"%s\"", id);
+
+    assert(needle_size < NEEDLE_SIZE);
 
     /* That the ID stands behind one of the two keys can be seen without parsing; only then is it worth while. */
     if (!memmem(line, size, needle, (size_t)needle_size))

@@ -6,20 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "context/macros.h"
 #include "daemon/cli/log_match.h"
 
 /* Some of jansson's functions take objects that they do not change as if they did. */
 static json_t *unconst(const json_t *value)
 {
     return (json_t *)(uintptr_t)value;
-}
-
-static int take_time(struct log_record_copy *copy, const json_t *value)
-{
-    if (!json_is_string(value))
-        return -EINVAL;
-    return log_match_time(json_string_value(value), json_string_length(value), &copy->record.time_us);
 }
 
 static int take_level(struct log_record_copy *copy, const json_t *value)
@@ -35,28 +27,7 @@ static int take_level(struct log_record_copy *copy, const json_t *value)
     return -EINVAL;
 }
 
-static int take_message(struct log_record_copy *copy, const json_t *value)
-{
-    if (!json_is_string(value))
-        return -EINVAL;
-    copy->record.message = json_string_value(value);
-    copy->record.message_size = json_string_length(value);
-    return 0;
-}
-
-static int take_node(struct log_record_copy *copy, const json_t *value)
-{
-    copy->record.node = json_string_value(value);
-    return 0;
-}
-
-static int take_pid(struct log_record_copy *copy, const json_t *value)
-{
-    copy->record.pid = (int)json_integer_value(value);
-    return 0;
-}
-
-static int take_context(struct log_record_copy *copy, const json_t *object)
+static void take_context(struct log_record_copy *copy, const json_t *object)
 {
     const char *key;
     json_t *value;
@@ -70,7 +41,6 @@ static int take_context(struct log_record_copy *copy, const json_t *object)
             .size = json_string_length(value),
         };
     }
-    return 0;
 }
 
 static int take_data(struct log_record_copy *copy, const json_t *object)
@@ -115,22 +85,32 @@ static void take_label(struct log_record_copy *copy, const char *key, const json
     copy->labels[copy->record.label_count++] = label;
 }
 
-/* What is not a label. */
-static const struct part {
-    const char *key;
-    int (*take)(struct log_record_copy *copy, const json_t *value);
-} parts[] = {
-    {"ts", take_time}, {"level", take_level}, {"msg", take_message}, {"node", take_node},
-    {"pid", take_pid}, {"ctx", take_context}, {"data", take_data},
-};
-
+/* What is none of the line's own keys is a label. */
 static int take(struct log_record_copy *copy, const char *key, const json_t *value)
 {
-    for (size_t i = 0; i < ELEMENTS(parts); i++) {
-        if (strcmp(parts[i].key, key) == 0)
-            return parts[i].take(copy, value);
+    struct log_record *record = &copy->record;
+
+    if (strcmp(key, "level") == 0)
+        return take_level(copy, value);
+    if (strcmp(key, "data") == 0)
+        return take_data(copy, value);
+    if (strcmp(key, "ts") == 0)
+        return json_is_string(value)
+                   ? log_match_time(json_string_value(value), json_string_length(value), &record->time_us)
+                   : -EINVAL;
+    if (strcmp(key, "msg") == 0) {
+        record->message = json_string_value(value);
+        record->message_size = json_string_length(value);
+        return record->message ? 0 : -EINVAL;
     }
-    take_label(copy, key, value);
+    if (strcmp(key, "node") == 0)
+        record->node = json_string_value(value);
+    else if (strcmp(key, "pid") == 0)
+        record->pid = (int)json_integer_value(value);
+    else if (strcmp(key, "ctx") == 0)
+        take_context(copy, value);
+    else
+        take_label(copy, key, value);
     return 0;
 }
 

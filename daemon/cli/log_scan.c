@@ -1,5 +1,6 @@
 #include "daemon/cli/log_scan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,7 @@ int log_scan_read(struct log_scan *scan, int (*visit)(const struct log_found *fo
 {
     int r = 0;
 
+    assert(scan->buffer && scan->id[0] && scan->used < PIECE_SIZE);
     while (r == 0) {
         ssize_t got =
             pread(scan->fd, scan->buffer + scan->used, PIECE_SIZE - scan->used, scan->offset + (off_t)scan->used);

@@ -1,5 +1,6 @@
 #include "daemon/cli/options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 
@@ -26,6 +27,7 @@ struct grammar {
 
 static void add_row(struct grammar *grammar, const struct option_row *row)
 {
+    assert(grammar->count < OPTION_ROWS_MAX);
     grammar->long_options[grammar->count] = (struct option){
         .name = row->name,
         .has_arg = row->argument ? required_argument : no_argument,
@@ -41,7 +43,7 @@ static void add_row(struct grammar *grammar, const struct option_row *row)
 
 static void add_rows(struct grammar *grammar, const struct option_row *rows)
 {
-    for (; rows && rows->name && grammar->count < OPTION_ROWS_MAX; rows++)
+    for (; rows && rows->name; rows++)
         add_row(grammar, rows);
 }
 
@@ -62,6 +64,7 @@ int options_parse(struct options *options, const struct option_row *rows, bool s
     struct grammar grammar = {0};
     int found;
 
+    assert(argc > 0);
     if (stop)
         grammar.letters[grammar.letters_size++] = '+';
     add_rows(&grammar, rows);

@@ -1,5 +1,6 @@
 #include "daemon/cli/print.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -107,6 +108,7 @@ json_t *print_make_json(const char *bytes, size_t size)
 /* jansson takes names as C strings of UTF-8. */
 int print_add_json(json_t *object, const char *name, size_t name_size, json_t *value)
 {
+    assert(json_is_object(object));
     CLEANUP_FREE char *key = NULL;
     size_t key_size;
     FILE *stream = open_memstream(&key, &key_size);

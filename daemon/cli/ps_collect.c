@@ -15,7 +15,6 @@
 #include "daemon/cli/problem.h"
 #include "daemon/cli/ps_answer.h"
 #include "daemon/cli/ps_show.h"
-#include "daemon/cli/script.h"
 #include "queue/consumer/control.h"
 #include "queue/consumer_name.h"
 #include "queue/message/rejection.h"
@@ -68,8 +67,9 @@ static int ask_all(struct collection *collection)
     (void)snprintf(kept, sizeof(kept), "%d", INQUIRY_KEPT_MS);
     (void)snprintf(max, sizeof(max), "%d", INQUIRIES_MAX);
     for (size_t queue = 0; queue < collection->session->queue_count; queue++) {
-        collection->consumers[queue] = script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_inquire,
-                                                   &collection->session->queues[queue], arguments, 3);
+        collection->consumers[queue] =
+            session_call_script(collection->session, REDIS_REPLY_ARRAY, &queue_script_inquire,
+                                &collection->session->queues[queue], arguments, 3);
         if (!collection->consumers[queue])
             return EX_UNAVAILABLE;
     }
@@ -155,8 +155,8 @@ static int substitute(struct collection *collection, size_t queue, const char *c
         const char *const arguments[] = {consumer, max, first};
 
         (void)snprintf(max, sizeof(max), "%zu", left);
-        SESSION_REPLY *reply = script_call(collection->session, REDIS_REPLY_ARRAY, &queue_script_holdings, keys,
-                                           arguments, ELEMENTS(arguments));
+        SESSION_REPLY *reply = session_call_script(collection->session, REDIS_REPLY_ARRAY, &queue_script_holdings, keys,
+                                                   arguments, ELEMENTS(arguments));
         if (!reply)
             return EX_UNAVAILABLE;
         int r = ps_answer_substitute(&silence, reply, collection->jobs);

@@ -1,5 +1,6 @@
 #include "daemon/cli/session.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include "daemon/cli/problem.h"
 #include "queue/message/rejection.h"
 #include "queue/redis/handshake.h"
+#include "queue/redis/call.h"
 
 #define CONNECT_SECONDS 5
 #define ANSWER_SECONDS  10
@@ -55,6 +57,7 @@ static redisReply *check_reply(const struct session *session, int type, const ch
 /* A connection that Redis has closed is no reason to be killed, as a closed stdout is. */
 static redisReply *ask_formatted(struct session *session, int type, const char *code, const char *format, va_list args)
 {
+    assert(session->context);
     sighandler_t before = signal(SIGPIPE, SIG_IGN);
     redisReply *reply = redisvCommand(session->context, format, args);
     int error = errno;
@@ -85,12 +88,31 @@ redisReply *session_ask_or(struct session *session, int type, const char *code, 
 
 redisReply *session_ask_words(struct session *session, int type, int count, const char **words, const size_t *sizes)
 {
+    assert(session->context && count > 0);
     sighandler_t before = signal(SIGPIPE, SIG_IGN);
     redisReply *reply = redisCommandArgv(session->context, count, words, sizes);
     int error = errno;
 
     (void)signal(SIGPIPE, before);
     return check_reply(session, type, NULL, reply, error);
+}
+
+redisReply *session_call_script(struct session *session, int type, const struct queue_script *script,
+                                const struct queue_keys *keys, const char *const *arguments, size_t count)
+{
+    struct command command = {0};
+    redisReply *reply = NULL;
+
+    command_start_script(&command, script, QUEUE_KEY_COUNT);
+    command_add_queue(&command, keys);
+    for (size_t i = 0; i < count; i++)
+        command_add_text(&command, arguments[i]);
+    if (command.failed)
+        (void)problem_report_memory();
+    else
+        reply = session_ask_words(session, type, (int)command.count, command.bytes, command.sizes);
+    command_done(&command);
+    return reply;
 }
 
 /* ---- Queues ---- */
@@ -171,6 +193,7 @@ static int perform_handshake(struct session *session)
 
 int session_open(struct session *session, const struct config *config, const char *queue)
 {
+    assert(config->queue_count > 0);
     *session = (struct session){.config = config};
     int status = choose_queues(session, queue);
 

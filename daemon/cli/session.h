@@ -11,6 +11,7 @@
 #include "context/macros.h"
 #include "daemon/config/config.h"
 #include "queue/keys.h"
+#include "queue/scripts/scripts.h"
 
 struct session {
     const struct config *config;
@@ -37,6 +38,10 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 
 /* As session_ask(), and an error whose first word is `code` is given as it is. */
 redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...) MUST_CHECK;
+
+/* Runs a script of queue/scripts/ for one queue with `count` arguments, likewise. */
+redisReply *session_call_script(struct session *session, int type, const struct queue_script *script,
+                                const struct queue_keys *keys, const char *const *arguments, size_t count) MUST_CHECK;
 
 static inline void session_free_reply(redisReply **reply)
 {

@@ -1,5 +1,6 @@
 #include "daemon/cli/stream.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,7 @@ static bool visit_page(struct walk *walk, const redisReply *reply)
 enum stream_result stream_walk(struct session *session, const char *key, enum stream_order order, size_t limit,
                                bool (*visit)(const struct stream_entry *entry, void *user), void *user)
 {
+    assert(key && visit);
     struct walk walk = {.left = limit, .page = PAGE_FIRST, .visit = visit, .user = user};
 
     strcpy(walk.next, order == STREAM_NEWEST_FIRST ? "+" : "-");

@@ -1,5 +1,6 @@
 #include "daemon/cli/table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ int table_add(struct table *table, const char *bytes, size_t size)
     size_t cell_size;
     FILE *stream;
 
+    assert(table->column_count > 0);
     if (table->cell_count == table->cells_capacity) {
         size_t capacity = table->cells_capacity ? 2 * table->cells_capacity : 64;
         char **cells = reallocarray(table->cells, capacity, sizeof(*cells));
@@ -87,6 +89,7 @@ void table_print(const struct table *table)
 {
     size_t widths[TABLE_COLUMNS_MAX] = {0};
 
+    assert(table->column_count <= TABLE_COLUMNS_MAX && table->cell_count % table->column_count == 0);
     for (size_t i = 0; i < table->column_count; i++)
         widen(&widths[i], table->titles[i]);
     for (size_t i = 0; i < table->cell_count; i++)

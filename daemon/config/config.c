@@ -1,5 +1,6 @@
 #include "daemon/config/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -65,6 +66,8 @@ static int find_folder(struct config_reader *reader)
 static int fill(struct config_reader *reader)
 {
     yaml_document_t document;
+
+    assert(reader->config && !reader->message);
     int r = config_document_load(reader, &document);
 
     if (r < 0)

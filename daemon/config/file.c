@@ -1,7 +1,9 @@
 #include "daemon/config/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 
 #include "context/cleanup.h"
 
@@ -30,6 +32,7 @@ int config_file_read(const char *path, size_t max, char **ret_text, size_t *ret_
     size_t size = 0;
     int r;
 
+    assert(max < SIZE_MAX);
     if (fd < 0)
         return -errno;
     /* One byte more than allowed shows that there is too much, and leaves room for the NUL. */

@@ -1,5 +1,6 @@
 #include "daemon/config/reader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ size_t config_reader_enter(struct config_reader *reader, const char *key)
 
 void config_reader_leave(struct config_reader *reader, size_t outer)
 {
+    assert(outer <= strlen(reader->key_path));
     reader->key_path[outer] = '\0';
 }
 
@@ -51,6 +53,7 @@ char *config_reader_resolve(const struct config_reader *reader, const char *path
 {
     char *resolved;
 
+    assert(reader->folder);
     if (path[0] == '/')
         return strdup(path);
     return asprintf(&resolved, "%s/%s", reader->folder, path) < 0 ? NULL : resolved;

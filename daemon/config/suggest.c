@@ -1,5 +1,6 @@
 #include "daemon/config/suggest.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static unsigned measure_distance(const char *from, size_t from_size, const char 
 {
     unsigned rows[3][KEY_SIZE_MAX + 1];
 
+    assert(from_size <= KEY_SIZE_MAX && to_size <= KEY_SIZE_MAX);
     for (size_t j = 0; j <= to_size; j++)
         rows[0][j] = (unsigned)j;
     for (size_t i = 1; i <= from_size; i++) {

@@ -1,5 +1,6 @@
 #include "daemon/config/text.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -10,6 +11,7 @@
 
 void config_text_add(struct config_text *text, const char *format, ...)
 {
+    assert(text->size < sizeof(text->text));
     size_t room = sizeof(text->text) - text->size;
     va_list args;
     va_start(args, format);
@@ -39,6 +41,7 @@ void config_text_add_quoted(struct config_text *text, const char *value, size_t 
 
 void config_text_add_listed(struct config_text *text, const char *name, size_t index, size_t count, const char *last)
 {
+    assert(index < count);
     if (index > 0 && index == count - 1)
         config_text_add(text, " %s ", last);
     else if (index > 0)

@@ -1,5 +1,6 @@
 #include "daemon/config/value.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -26,11 +27,14 @@ static int read_quantity(struct config_reader *reader, const struct config_key *
                          void *field)
 {
     int (*parse)(const char *text, size_t size, int64_t *ret_value) = key->type->parse;
-    int64_t min, max, value;
+    int64_t min = 0, max = 0, value;
+    int r = parse(key->min, strlen(key->min), &min);
 
     (void)reader;
-    if (parse(key->min, strlen(key->min), &min) < 0 || parse(key->max, strlen(key->max), &max) < 0 ||
-        parse(scalar->text, scalar->size, &value) < 0 || value < min || value > max)
+    if (r == 0)
+        r = parse(key->max, strlen(key->max), &max);
+    assert(r == 0 && min <= max);
+    if (parse(scalar->text, scalar->size, &value) < 0 || value < min || value > max)
         return -EINVAL;
     *(int64_t *)field = value;
     return 0;
@@ -137,6 +141,8 @@ static void describe_flag(const struct config_key *key, struct config_text *text
 void config_string_replace(void *field, char *text)
 {
     char *earlier;
+
+    assert(text);
 
     /* A field may be a `const char *`, which must not be read or written as a `char *`. */
     memcpy(&earlier, field, sizeof(earlier));

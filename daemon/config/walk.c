@@ -1,5 +1,6 @@
 #include "daemon/config/walk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,7 @@ static int grow(void *items_field, size_t *count, size_t item_size, void **ret_i
 {
     char *items;
 
+    assert(item_size > 0);
     memcpy(&items, items_field, sizeof(items));
     items = reallocarray(items, *count + 1, item_size);
     if (!items)
@@ -283,6 +285,7 @@ static int walk_key(struct config_reader *reader, const struct config_key *key, 
     size_t outer;
     int r;
 
+    assert(value ? shape->read != NULL : shape->fall_back != NULL);
     if (!value && key->required)
         return config_reader_fail(reader, mark, "\"%s\" needs the key \"%s\": %s", reader->key_path, key->name,
                                   key->doc);
@@ -297,6 +300,7 @@ static int walk_key(struct config_reader *reader, const struct config_key *key, 
 static int walk_section(struct config_reader *reader, const struct config_section *section, struct config_mark mark,
                         const yaml_node_t *map, void *base)
 {
+    assert(section->keys && base);
     int r = map ? config_keys_check(reader, section, map) : 0;
 
     for (const struct config_key *key = section->keys; key->name && r == 0; key++)
@@ -308,6 +312,7 @@ static int walk_section(struct config_reader *reader, const struct config_sectio
 
 int config_walk(struct config_reader *reader)
 {
+    assert(reader->config && reader->document && reader->folder);
     return walk_section(reader, &config_table, (struct config_mark){1, 1},
                         yaml_document_get_root_node(reader->document), reader->config);
 }

@@ -162,7 +162,8 @@ static void heartbeat(evutil_socket_t fd, short what, void *arg)
     child_tend();
     if (++worker->beats % BEATS_PER_LOOK == 0) {
         job_slot_table_trim(worker->options->job_slots);
-        heap_look(&worker->heap, runner_take_peak_bytes(&worker->dispatch.runner) + coroutine_pool_bytes(worker->loop->coroutines));
+        heap_look(&worker->heap,
+                  attempt_take_peak_bytes(&worker->dispatch.runner) + coroutine_pool_bytes(worker->loop->coroutines));
     }
     log_output_flush(worker->options->output);
 }
@@ -309,7 +310,7 @@ static void finish(struct worker *worker)
         worker->loop = weft_loop_free(worker->loop);
     atomic_store(&slot->live_contexts, weft_contexts_alive());
     atomic_store(&slot->live_tasks, weft_tasks_alive());
-    atomic_store(&slot->live_jobs, runner_jobs_alive(&worker->dispatch.runner));
+    atomic_store(&slot->live_jobs, attempt_count_alive(&worker->dispatch.runner));
     if (worker->loop && offload_is_in_use(worker->loop->offloads))
         end_under_threads(worker);
     job_types_done(&worker->types);

@@ -214,7 +214,7 @@ static inline void run_job(const struct run *run)
     event_base_free(base);
     assert_int_equal(told.ended, 1);
     assert_int_equal(told.forgotten, 1);
-    assert_int_equal(runner_jobs_alive(&runner), 0);
+    assert_int_equal(attempt_count_alive(&runner), 0);
 }
 
 #define RUN(...) run_job(&(struct run){.handlers = {__VA_ARGS__}})
