@@ -1,6 +1,7 @@
 /*
  * The scoreboard: memory that the supervisor shares with its workers. What a worker has written there survives the
- * worker. Each process has a slot of its own, mapped before the fork, so that there may be any number of them.
+ * worker. Each process has a slot of its own, mapped before the fork, so that there may be any number of them. Only the
+ * process that a slot is for writes it; the supervisor reads those of its workers.
  */
 #pragma once
 
