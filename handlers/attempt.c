@@ -40,7 +40,7 @@ static void attempt_free(void *owner)
     struct weft_job *job = owner;
     struct runner *runner = job->runner;
 
-    assert(!job->deferred && !job->task);
+    assert(!job->task);
     active_jobs_remove(&runner->active_jobs, job);
     atomic_fetch_sub_explicit(&runner->payloads_alive, job->payload_size, memory_order_relaxed);
     /* One without its record never started. */

@@ -22,6 +22,27 @@ static void deferred_functions_run_last_first_also_after_a_failure(void **state)
     assert_string_equal(trace, "body two one");
 }
 
+static int defers_late(void *job)
+{
+    int r = weft_sleep_ms(20);
+
+    EXPECT_EQUAL(weft_defer(job, note_deferred, weft_strdup(job, "late")), 0);
+    return r;
+}
+
+static int spawns_what_defers_late(struct weft_job *job)
+{
+    return weft_spawn("late", defers_late, job) ? 0 : -errno;
+}
+
+static void what_a_subtask_defers_after_the_chain_is_not_called(void **state)
+{
+    (void)state;
+    RUN({"spawns", spawns_what_defers_late});
+    assert_int_equal(told.outcome, JOB_DONE);
+    assert_string_equal(trace, "");
+}
+
 static int good(void *arg)
 {
     (void)arg;
@@ -113,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EXPECT_TEST(deferred_functions_run_last_first_also_after_a_failure),
+        EXPECT_TEST(what_a_subtask_defers_after_the_chain_is_not_called),
         EXPECT_TEST(subtasks_are_counted_also_when_they_are_late),
         EXPECT_TEST(a_handler_finds_its_job_and_what_metadata_cannot_forge),
         EXPECT_TEST(a_child_job_gets_family_and_metadata_as_the_context_has_it),
