@@ -71,8 +71,16 @@ struct base_home *base_home_get(struct event_base *base)
 
 void base_home_free(struct base_home *home)
 {
+    struct base_home *other;
+
     if (!home)
         return;
+    /* A child that was forked from within the loop frees the base, and never returns to that loop. */
+    LIST_FOREACH (other, &base_homes_here, here)
+        if (other == home) {
+            LIST_REMOVE(home, here);
+            break;
+        }
     (void)pthread_mutex_lock(&table.lock);
     LIST_REMOVE(home, in_table);
     (void)pthread_mutex_unlock(&table.lock);
