@@ -23,6 +23,12 @@ void exposition_add(struct evbuffer *buffer, const char *name, const char *label
     (void)evbuffer_add_printf(buffer, "%" PRIu64 "\n", value);
 }
 
+void exposition_single(struct evbuffer *buffer, const char *name, const char *type, const char *help, uint64_t value)
+{
+    exposition_begin(buffer, name, type, help);
+    exposition_add(buffer, name, "", value);
+}
+
 void exposition_add_real(struct evbuffer *buffer, const char *name, const char *labels, double value)
 {
     add_name(buffer, name, labels);

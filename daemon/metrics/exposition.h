@@ -16,6 +16,9 @@ void exposition_begin(struct evbuffer *buffer, const char *name, const char *typ
 void exposition_add(struct evbuffer *buffer, const char *name, const char *labels, uint64_t value);
 void exposition_add_real(struct evbuffer *buffer, const char *name, const char *labels, double value);
 
+/* A family of one sample without labels. */
+void exposition_single(struct evbuffer *buffer, const char *name, const char *type, const char *help, uint64_t value);
+
 /* The samples of a histogram, in seconds. */
 void exposition_add_histogram(struct evbuffer *buffer, const char *name, const char *labels,
                               const struct histogram *histogram);

@@ -218,8 +218,7 @@ static void write_lines(const struct metrics *metrics, const struct worker_pool 
     }
     TAILQ_FOREACH (worker, &pool->workers, entry)
         lost += counts(worker) ? counter_get(&worker->slot->log_lines_lost) : 0;
-    exposition_begin(buffer, "weft_log_lines_lost_total", "counter", "Log lines that an output did not take.");
-    exposition_add(buffer, "weft_log_lines_lost_total", "", lost);
+    exposition_single(buffer, "weft_log_lines_lost_total", "counter", "Log lines that an output did not take.", lost);
 }
 
 static void write_workers(const struct metrics *metrics, const struct worker_pool *pool, struct evbuffer *buffer)
@@ -244,17 +243,13 @@ static void write_workers(const struct metrics *metrics, const struct worker_poo
     exposition_add(buffer, "weft_workers", "state=\"starting\"", starting);
     exposition_add(buffer, "weft_workers", "state=\"ready\"", ready);
     exposition_add(buffer, "weft_workers", "state=\"retiring\"", retiring);
-    exposition_begin(buffer, "weft_context_frames", "gauge", "Context frames that are in use.");
-    exposition_add(buffer, "weft_context_frames", "", contexts);
-    exposition_begin(buffer, "weft_tasks", "gauge", "Tasks, each in a fiber of its own: chains and subtasks.");
-    exposition_add(buffer, "weft_tasks", "", tasks);
-    exposition_begin(buffer, "weft_offload_threads", "gauge", "Threads for what blocks.");
-    exposition_add(buffer, "weft_offload_threads", "", threads);
-    exposition_begin(buffer, "weft_offload_abandoned", "gauge",
-                     "Calls on such threads that were given up, after their job's time-out, and have not returned.");
-    exposition_add(buffer, "weft_offload_abandoned", "", abandoned);
-    exposition_begin(buffer, "weft_offload_abandoned_total", "counter", "Calls that were given up.");
-    exposition_add(buffer, "weft_offload_abandoned_total", "", abandoned_total);
+    exposition_single(buffer, "weft_context_frames", "gauge", "Context frames that are in use.", contexts);
+    exposition_single(buffer, "weft_tasks", "gauge", "Tasks, each in a fiber of its own: chains and subtasks.", tasks);
+    exposition_single(buffer, "weft_offload_threads", "gauge", "Threads for what blocks.", threads);
+    exposition_single(buffer, "weft_offload_abandoned", "gauge",
+                      "Calls on such threads that were given up, after their job's time-out, and have not returned.",
+                      abandoned);
+    exposition_single(buffer, "weft_offload_abandoned_total", "counter", "Calls that were given up.", abandoned_total);
 }
 
 void metrics_write(const struct metrics *metrics, const struct worker_pool *pool, const struct scoreboard_slot *slot,
@@ -289,8 +284,7 @@ void metrics_write(const struct metrics *metrics, const struct worker_pool *pool
         exposition_add(buffer, "weft_worker_crashes_total", labels, metrics->crashes[i]);
     }
     write_lines(metrics, pool, slot, buffer);
-    exposition_begin(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.");
-    exposition_add(buffer, "weft_redis_up", "", redis_answers);
+    exposition_single(buffer, "weft_redis_up", "gauge", "Whether Redis answers as it should.", redis_answers);
     exposition_begin(buffer, "weft_redis_round_trip_seconds", "histogram",
                      "How long Redis took to say how full the queues are, once a second.");
     exposition_add_histogram(buffer, "weft_redis_round_trip_seconds", "", &metrics->round_trips);

@@ -23,7 +23,7 @@
 enum { JOBS_MAX = 500, OPERATIONS_MAX = 32, ANSWER_MAX = 256 * 1024, STACK_SIZE = 2048 };
 
 struct snapshot_job {
-    const struct weft_job *identity; /* not to be followed: the job may be gone by now */
+    const void *identity; /* not to be followed: the job may be gone by now */
     json_t *object;
     json_t *operations; /* in the object; the newest first */
     int64_t pending;    /* operations that there are */
@@ -96,29 +96,39 @@ static void put_time(struct snapshot *snapshot, json_t *object, const char *name
 
 /* ---- Jobs ---- */
 
-/* One that is just being freed, by another thread, has no context any more. */
-static int visit_job(const struct weft_job *job, void *arg)
+/* Begins what is told of a job, with what its record has; NULL: it is not asked about, or there is no room. */
+static struct snapshot_job *add_job(struct snapshot *snapshot, const void *identity, const struct job *record,
+                                    const char *state)
 {
-    struct snapshot *snapshot = arg;
-
     const struct snapshot_question *question = snapshot->question;
-    const struct job *record = job->record;
 
-    if (strcmp(record->queue, question->queue) != 0 || (question->id && strcmp(record->id, question->id) != 0) ||
-        seed_count_frames(job->seed) == 0)
-        return 0;
+    if (strcmp(record->queue, question->queue) != 0 || (question->id && strcmp(record->id, question->id) != 0))
+        return NULL;
     if (snapshot->count == JOBS_MAX) {
         snapshot->left_out++;
-        return 0;
+        return NULL;
     }
     struct snapshot_job *entry = &snapshot->jobs[snapshot->count];
-    *entry = (struct snapshot_job){.identity = job, .object = json_object(), .operations = json_array()};
+    *entry = (struct snapshot_job){.identity = identity, .object = json_object(), .operations = json_array()};
     snapshot->by_identity[snapshot->count++] = entry;
     put_text(snapshot, entry->object, "id", record->id);
     put_text(snapshot, entry->object, "type", record->type);
     put_text(snapshot, entry->object, "queue", record->queue);
-    put_text(snapshot, entry->object, "state", job->reported ? "outlived" : "running");
+    put_text(snapshot, entry->object, "state", state);
     put_number(snapshot, entry->object, "attempt", record->attempt);
+    return entry;
+}
+
+/* One that is just being freed, by another thread, has no context any more. */
+static int visit_job(const struct weft_job *job, void *arg)
+{
+    struct snapshot *snapshot = arg;
+    bool has_context = seed_count_frames(job->seed) > 0;
+    struct snapshot_job *entry =
+        has_context ? add_job(snapshot, job, job->record, job->reported ? "outlived" : "running") : NULL;
+
+    if (!entry)
+        return 0;
     if (job->started_us > 0)
         put_time(snapshot, entry->object, "started_at", job->started_us);
     put_number(snapshot, entry->object, "contexts", seed_count_frames(job->seed));
@@ -127,45 +137,23 @@ static int visit_job(const struct weft_job *job, void *arg)
 }
 
 /* What it awaits is told as an operation is. */
-static json_t *describe_waiting(struct snapshot *snapshot, json_t *object, const struct waiting_job *job)
+static void visit_waiting(struct snapshot *snapshot, const struct waiting_job *job)
 {
-    json_t *operation = json_object();
+    struct snapshot_job *entry = add_job(snapshot, job, job->record, "waiting");
 
-    put_text(snapshot, object, "id", job->record->id);
-    put_text(snapshot, object, "type", job->record->type);
-    put_text(snapshot, object, "queue", job->record->queue);
-    put_text(snapshot, object, "state", "waiting");
-    put_number(snapshot, object, "attempt", job->record->attempt);
-    put_number(snapshot, object, "for_ms", (snapshot->now_us - job->since_us) / 1000);
-    put_number(snapshot, object, "contexts", 0);
+    if (!entry)
+        return;
+    json_t *operation = json_object();
+    put_number(snapshot, entry->object, "for_ms", (snapshot->now_us - job->since_us) / 1000);
+    put_number(snapshot, entry->object, "contexts", 0);
     put_number(snapshot, operation, "id", 0);
     put_number(snapshot, operation, "trigger", 0);
     put_text(snapshot, operation, "kind", "turn");
     put_text(snapshot, operation, "what", "its turn: as many jobs as may run already do");
     put_time(snapshot, operation, "since", job->since_us);
-    return operation;
-}
-
-static void visit_waiting(struct snapshot *snapshot)
-{
-    const struct snapshot_question *question = snapshot->question;
-
-    for (const struct waiting_job *job = question->waiting ? question->waiting->first : NULL; job; job = job->next) {
-        if (strcmp(job->record->queue, question->queue) != 0 ||
-            (question->id && strcmp(job->record->id, question->id) != 0))
-            continue;
-        if (snapshot->count == JOBS_MAX) {
-            snapshot->left_out++;
-            continue;
-        }
-        struct snapshot_job *entry = &snapshot->jobs[snapshot->count];
-        *entry =
-            (struct snapshot_job){.identity = (const void *)job, .object = json_object(), .operations = json_array()};
-        snapshot->by_identity[snapshot->count++] = entry;
-        if (json_array_append_new(entry->operations, describe_waiting(snapshot, entry->object, job)) < 0)
-            snapshot->failed = true;
-        put(snapshot, entry->object, "operations", entry->operations);
-    }
+    if (json_array_append_new(entry->operations, operation) < 0)
+        snapshot->failed = true;
+    put(snapshot, entry->object, "operations", entry->operations);
 }
 
 static int compare_identities(const void *one, const void *other)
@@ -302,7 +290,8 @@ char *snapshot_take(struct active_jobs *active_jobs, const struct snapshot_quest
     snapshot->question = question;
     snapshot->now_us = time_steady_us();
     (void)active_jobs_each(active_jobs, visit_job, snapshot);
-    visit_waiting(snapshot);
+    for (const struct waiting_job *job = question->waiting ? question->waiting->first : NULL; job; job = job->next)
+        visit_waiting(snapshot, job);
     qsort(snapshot->by_identity, snapshot->count, sizeof(snapshot->by_identity[0]), compare_identities);
     (void)operation_each(count_operation, snapshot);
     (void)operation_each(visit_operation, snapshot);
