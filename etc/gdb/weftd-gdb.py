@@ -17,9 +17,10 @@ import gdb.unwinder
 LOOP = "loop_of_thread"  # struct weft_loop *, of the thread
 RUNNER = "runner_of_thread"  # struct runner *, of the thread
 CURRENT = "current_state"  # struct current, of the thread
-OPERATIONS = "pending_here"  # struct operations, of the thread: the newest first
+OPERATIONS = "operation_home_of_thread"  # struct operation_home, of the thread: the newest first
+HOMES = "homes"  # the other ones, of event bases and of all threads
 OUTERMOST = "run_function"  # of a fiber's stack, as far as anybody wants to see it
-BORROWS = 2  # OPERATION_BORROWS: the operation is a wait
+BORROWS = "OPERATION_HOLDS_NOTHING"  # enum operation_hold: the operation is a wait
 STATES = {"TASK_READY": "ready", "TASK_RUNNING": "running", "TASK_WAITING": "waiting", "TASK_ENDED": "ended"}
 
 
@@ -71,7 +72,7 @@ class Operation:
         self.place = int(info["place"])
         self.since_us = int(info["since_us"])
         self.context = info["context"]
-        self.is_wait = bool(int(operation["flags"]) & BORROWS) and self.kind not in ("task", "job")
+        self.is_wait = str(operation["hold"]) == BORROWS and self.kind not in ("task", "job")
 
 
 class Job:
@@ -106,8 +107,11 @@ def current_context():
 
 
 def operations():
-    """Those of the selected thread, the oldest first."""
-    return [Operation(item.dereference()) for item in follow(gdb.parse_and_eval(OPERATIONS)["lh_first"], "pending", "le_next")][::-1]
+    """Those of the selected thread, of event bases and of all threads, the oldest first."""
+    others = gdb.lookup_static_symbol(HOMES).value()["lh_first"]
+    homes = [gdb.parse_and_eval(OPERATIONS), *(home.dereference() for home in follow(others, "homes", "le_next"))]
+    found = [Operation(item.dereference()) for home in homes for item in follow(home["pending"]["lh_first"], "pending", "le_next")]
+    return sorted(found, key=lambda operation: operation.number)
 
 
 # ---- Values ----
