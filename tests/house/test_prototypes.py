@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("context", "queue", "handlers", "daemon")
 
 # Functions that a room calls and a room below it defines, which it must not include.
-FROM_BELOW = {"propagate_close", "propagate_owner_of_other", "propagate_runs_loop"}
+FROM_BELOW = {"propagate_close", "propagate_global_base"}
 # Headers of other libraries' functions, which the wrappers define.
 OF_LIBRARIES = {"context/propagate/hiredis/redis_library.h"}
 

@@ -6,6 +6,7 @@
 
 #include "context/container.h"
 #include "context/propagate/libevent/bufferevent.h"
+#include "context/propagate/libevent/evbuffer.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/wrapped_callback.h"
 

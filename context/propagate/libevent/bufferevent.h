@@ -16,10 +16,3 @@ void bufferevent_let_callbacks_go(struct wrapped_callback *held, const struct bu
 
 /* The bufferevent is about to be freed. */
 void bufferevent_forget(struct bufferevent *bufferevent);
-
-/* The same for the callbacks of its two buffers. Those that libevent has put off are still called; the bufferevent
- * itself goes when the loop has done so. */
-void buffers_forget(struct bufferevent *bufferevent);
-
-/* A base is about to be freed: its loop calls nothing any more. */
-void buffers_forget_base(const struct event_base *base);

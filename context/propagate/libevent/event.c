@@ -1,7 +1,7 @@
 /* Events: event_add() and everything else that schedules one, or sees to it that it is not called any more. */
 #include <event2/event_compat.h>
 
-#include "context/propagate/libevent/bufferevent.h"
+#include "context/propagate/libevent/evbuffer.h"
 #include "context/propagate/linked.h"
 #include "context/propagate/wrapped_callback.h"
 #include "context/propagate/wrapped_event.h"
