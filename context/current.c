@@ -12,6 +12,7 @@
 #include "context/current.h"
 #include "context/fork_lock.h"
 #include "context/frame.h"
+#include "context/hash.h"
 #include "context/machinery.h"
 #include "context/name.h"
 #include "context/propagate/linked.h"
@@ -91,7 +92,7 @@ const char *(weft_get)(const char *name)
 
 /* What a thread remembers of the names that are written in the code, by their addresses. A literal's bytes do not
  * change while it is loaded, and what a frame with the same serial holds does not either. */
-enum { LITERALS = 32 };
+enum { LITERAL_BITS = 5, LITERALS = 1 << LITERAL_BITS };
 
 struct literals {
     struct {
@@ -174,7 +175,7 @@ const char *weft_get_literal_(const char *name)
 
     if (!context)
         return NULL;
-    size_t place = ((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15)) >> 59;
+    size_t place = hash_pointer(name, LITERAL_BITS);
     if (__atomic_load_n(&literals.remembered[place].name, __ATOMIC_RELAXED) != name ||
         literals.remembered[place].serial != context->serial)
         return look_up_literal(name, context->serial, place);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "context/hash.h"
+
 #define STATE_FIELD 3 /* of /proc/PID/stat, counted from 1 */
 #define START_FIELD 22
 
@@ -96,24 +98,15 @@ static bool lives(const struct process *process)
     return process->start == 0 || process->start == start;
 }
 
-/* FNV-1a. */
-static uint32_t add_to_hash(uint32_t hash, const void *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ ((const unsigned char *)bytes)[i]) * UINT32_C(16777619);
-    return hash;
-}
-
 uint32_t consumer_host(void)
 {
-    uint32_t hash = UINT32_C(2166136261);
     struct stat space; /* of PIDs */
     char boot[64];
 
     if (read_file("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)) < 0 || stat("/proc/self/ns/pid", &space) < 0)
         return 0;
-    hash = add_to_hash(hash, boot, strlen(boot));
-    hash = add_to_hash(hash, &space.st_ino, sizeof(space.st_ino));
+    uint32_t hash = hash_add_32(HASH_32, boot, strlen(boot));
+    hash = hash_add_32(hash, &space.st_ino, sizeof(space.st_ino));
     return hash ? hash : 1;
 }
 

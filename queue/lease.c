@@ -10,6 +10,7 @@
 #include <weft/log.h>
 
 #include "context/container.h"
+#include "context/hash.h"
 #include "context/time.h"
 #include "queue/redis/call.h"
 
@@ -42,17 +43,15 @@ struct lease {
 
 /* ---- Names in the set of workers ---- */
 
-/* FNV-1a of each name, added up: the order of the queues does not matter. */
+/* Of each name, added up: the order of the queues does not matter. */
 static uint64_t hash_queues(const struct queue_options *options)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < options->queue_count; i++) {
-        uint64_t hash = UINT64_C(14695981039346656037);
+        const char *name = options->queues[i].name;
 
-        for (const char *at = options->queues[i].name; *at; at++)
-            hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
-        sum += hash;
+        sum += hash_add_64(HASH_64, name, strlen(name));
     }
     return sum;
 }

@@ -10,12 +10,13 @@
 #include "context/async/running_job.h"
 #include "context/fork_guard.h"
 #include "context/fork_lock.h"
+#include "context/hash.h"
 #include "context/time.h"
 
 /* ---- Homes ---- */
 
 /* Homes come and go with event bases, and a lock that a fork must find free has to stay: so they share some. */
-enum { HOME_LOCKS = 8 };
+enum { HOME_LOCK_BITS = 3, HOME_LOCKS = 1 << HOME_LOCK_BITS };
 
 static pthread_mutex_t home_locks[HOME_LOCKS] = {[0 ... HOME_LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
@@ -38,7 +39,7 @@ __attribute__((constructor)) static void prepare_homes(void)
 void operation_home_init(struct operation_home *home)
 {
     *home = (struct operation_home){
-        .lock = &home_locks[((uintptr_t)home * UINT64_C(0x9e3779b97f4a7c15)) >> 61],
+        .lock = &home_locks[hash_pointer(home, HOME_LOCK_BITS)],
     };
     (void)pthread_mutex_lock(&homes_lock);
     LIST_INSERT_HEAD(&homes, home, homes);

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "context/hash.h"
 #include "context/log/log_line.h"
 #include "context/macros.h"
 
@@ -36,13 +37,11 @@ static const char *const text_palette[] = {
     "\x1b[38;5;162m", "\x1b[38;5;166m", "\x1b[38;5;170m", "\x1b[38;5;173m",
 };
 
-/* The same job has the same colour in every process. FNV-1a. */
+/* The same job has the same colour in every process. */
 static const char *text_choose_colour(const char *text, size_t size)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t hash = hash_add_32(HASH_32, text, size);
 
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (uint8_t)text[i]) * 16777619u;
     return text_palette[(hash ^ hash >> 16) % ELEMENTS(text_palette)];
 }
 

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "context/fork_lock.h"
+#include "context/hash.h"
 
 /* ---- The table ---- */
 
-enum { ROWS = 64 };
+enum { ROW_BITS = 6, ROWS = 1 << ROW_BITS };
 
 static struct {
     pthread_mutex_t lock;
@@ -22,16 +23,11 @@ bool base_locking_is_on;
 _Thread_local struct base_homes base_homes_here;
 _Thread_local struct base_home *base_home_latest;
 
-static size_t row_of(const struct event_base *base)
-{
-    return ((uintptr_t)base * UINT64_C(0x9e3779b97f4a7c15)) >> 58;
-}
-
 static struct base_home *look_for(const struct event_base *base)
 {
     struct base_home *home;
 
-    LIST_FOREACH (home, &table.rows[row_of(base)], in_table)
+    LIST_FOREACH (home, &table.rows[hash_pointer(base, ROW_BITS)], in_table)
         if (home->base == base)
             break;
     return home;
@@ -60,7 +56,7 @@ struct base_home *base_home_get(struct event_base *base)
     (void)pthread_mutex_lock(&table.lock);
     found = look_for(base);
     if (!found)
-        LIST_INSERT_HEAD(&table.rows[row_of(base)], home, in_table);
+        LIST_INSERT_HEAD(&table.rows[hash_pointer(base, ROW_BITS)], home, in_table);
     (void)pthread_mutex_unlock(&table.lock);
     if (!found)
         return home;

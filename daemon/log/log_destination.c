@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "context/hash.h"
 #include "daemon/log/journal.h"
 
 /* Those that <linux/magic.h> of some systems does not have. */
@@ -103,15 +104,6 @@ static void open_once_more(struct log_destination *destination)
     }
 }
 
-static uint64_t hash_name(const char *name)
-{
-    uint64_t hash = 14695981039346656037U;
-
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 1099511628211U;
-    return hash;
-}
-
 /* Finds out what is behind the descriptor. */
 static int look_behind(struct log_destination *destination)
 {
@@ -124,8 +116,9 @@ static int look_behind(struct log_destination *destination)
         open_once_more(destination);
     /* A file that is rotated stays the same output. */
     bool by_name = destination->named && S_ISREG(status.st_mode);
-    int r = log_turn_new(by_name ? UINT64_MAX : status.st_dev, by_name ? hash_name(destination->name) : status.st_ino,
-                         &destination->turn);
+    int r = by_name ? log_turn_new(UINT64_MAX, hash_add_64(HASH_64, destination->name, strlen(destination->name)),
+                                   &destination->turn)
+                    : log_turn_new(status.st_dev, status.st_ino, &destination->turn);
     if (r == 0 && destination->named)
         log_turn_set_gone(destination->turn, false);
     return r;
