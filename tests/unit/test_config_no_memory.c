@@ -7,82 +7,10 @@
 
 #include <cmocka.h>
 
-#include <stdbool.h>
-
 #include "config_support.h"
+#include "tests/support/failing_memory.h"
 
 #define ALLOCATIONS_MAX 500
-
-/* So many more succeed; negative: all. The linker has weft's calls, and not libyaml's, come here. */
-static int allocations_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_reallocarray(void *old, size_t count, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t size);
-int __real_vasprintf(char **ret_text, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_reallocarray(void *old, size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t size);
-int __wrap_vasprintf(char **ret_text, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
-int __wrap_asprintf(char **ret_text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static bool fails(void)
-{
-    if (allocations_left == 0)
-        return true;
-    if (allocations_left > 0)
-        allocations_left--;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_reallocarray(void *old, size_t count, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(old, count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t size)
-{
-    return fails() ? NULL : __real_strndup(text, size);
-}
-
-/* What glibc leaves in `*ret_text` on failure is undefined; this is the worst of it. */
-int __wrap_vasprintf(char **ret_text, const char *format, va_list args)
-{
-    if (!fails())
-        return __real_vasprintf(ret_text, format, args);
-    *ret_text = (char *)UINTPTR_MAX;
-    return -1;
-}
-
-int __wrap_asprintf(char **ret_text, const char *format, ...)
-{
-    va_list args;
-    int size;
-
-    va_start(args, format);
-    size = __wrap_vasprintf(ret_text, format, args);
-    va_end(args);
-    return size;
-}
 
 /* Loads the file with its first, second, ... allocation failing, until memory is not what it fails for. */
 static void fail_each(int expected)

@@ -2,50 +2,8 @@
 #include <stdlib.h>
 
 #include "context/frame.h"
+#include "tests/support/failing_memory.h"
 #include "tests/support/loop_support.h"
-
-/* ---- Allocations that fail ---- */
-
-/* So many more succeed; negative: all. The linker has weft's calls come here. */
-static int allocations_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-
-static bool fails(void)
-{
-    if (allocations_left == 0)
-        return true;
-    if (allocations_left > 0)
-        allocations_left--;
-    return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 /* Calls `step` with its first, second, ... allocation failing, until it succeeds; gives how often it failed. */
 static int fail_each(int (*step)(void *arg), void *arg)

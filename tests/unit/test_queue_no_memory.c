@@ -1,49 +1,6 @@
 /* A job that meets an allocation that fails is run and settled all the same. Each one on its way is failed in turn. */
+#include "tests/support/failing_memory.h"
 #include "tests/unit/queue_support.h"
-
-/* So many more succeed, and then one fails; negative: all succeed. The linker has weft's calls come here. */
-static int allocations_left = -1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_reallocarray(void *old, size_t count, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_reallocarray(void *old, size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-
-static bool fails(void)
-{
-    return allocations_left >= 0 && allocations_left-- == 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
-
-void *__wrap_reallocarray(void *old, size_t count, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(old, count, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails() ? NULL : __real_strdup(text);
-}
 
 /* What cannot be settled is to come again. */
 static void try_to_do_job(struct queues *queues, struct job *job)
@@ -58,6 +15,7 @@ static void try_to_do_job(struct queues *queues, struct job *job)
  */
 static int fail_each(void **state, const char *message)
 {
+    only_one_fails = true;
     for (int failures = 0; failures < 100; failures++) {
         struct queues *queues = queues_begin(state, 1);
 
