@@ -153,6 +153,14 @@ static void look_at_memory(struct worker_process *worker)
 
 /* ---- */
 
+/* Until when it is no fault that nothing was heard: this process had been stopped, or the worker had waited for the
+ * log.
+ */
+static int64_t excused_until_us(const struct watchdog *watchdog, const struct worker_process *worker)
+{
+    return worker->watchdog.waited_us > watchdog->resumed_us ? worker->watchdog.waited_us : watchdog->resumed_us;
+}
+
 /* Whoever stood still with the supervisor, when the whole host did, cannot be blamed for it. */
 static void look_at(const struct watchdog *watchdog, struct worker_process *worker, int64_t now_us, int64_t since_us)
 {
@@ -164,11 +172,10 @@ static void look_at(const struct watchdog *watchdog, struct worker_process *work
         worker->watchdog.waited_us = now_us;
         worker->watchdog.waited_for_us += since_us;
     }
-    int64_t resumed_us =
-        worker->watchdog.waited_us > watchdog->resumed_us ? worker->watchdog.waited_us : watchdog->resumed_us;
-    int64_t heard_us = heartbeat_us > resumed_us ? heartbeat_us : resumed_us;
+    int64_t excused_us = excused_until_us(watchdog, worker);
+    int64_t heard_us = heartbeat_us > excused_us ? heartbeat_us : excused_us;
     int64_t still_us = heartbeat_us > 0 ? now_us - heard_us : 0;
-    bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < resumed_us;
+    bool still = still_us > STILL_US || heartbeat_us == 0 || heartbeat_us < excused_us;
 
     if (worker->watchdog.fault != WORKER_NO_FAULT) {
         if (!worker->killed && now_us - worker->watchdog.aborted_us >= ABORT_GRACE_US) {
@@ -220,10 +227,9 @@ bool watchdog_is_in_control(const struct watchdog *watchdog, const struct worker
 
     TAILQ_FOREACH (worker, &pool->workers, entry) {
         int64_t heartbeat_us = worker_process_runs(worker) ? atomic_load(&worker->slot->heartbeat_us) : 0;
-        int64_t heard_us = heartbeat_us > watchdog->resumed_us ? heartbeat_us : watchdog->resumed_us;
+        int64_t excused_us = excused_until_us(watchdog, worker);
+        int64_t heard_us = heartbeat_us > excused_us ? heartbeat_us : excused_us;
 
-        if (heard_us < worker->watchdog.waited_us)
-            heard_us = worker->watchdog.waited_us;
         /* Longer than a worker is let stand still, and than its end then takes. */
         int64_t limit_us = worker->generation->config->lease_ms * 1000 + 10 * SECOND_US;
 
