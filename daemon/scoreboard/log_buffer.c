@@ -48,7 +48,7 @@ int log_buffers_new(size_t count, size_t size, uint32_t id, struct log_buffers *
             .bytes = (char *)buffers->memory + head + i * size,
             .size = size,
         };
-        atomic_init(&buffers->buffers[i].ring->turn, SIZE_MAX);
+        atomic_init(&buffers->buffers[i].ring->wrap, SIZE_MAX);
     }
     *ret_buffers = buffers;
     return 0;
@@ -101,9 +101,9 @@ void log_buffer_publish(const struct log_buffer *buffer, bool next_round, size_t
     size_t start = next_round ? round_end(buffer, end) : end;
 
     if (next_round)
-        atomic_store_explicit(&buffer->ring->turn, end, memory_order_relaxed);
-    else if (atomic_load_explicit(&buffer->ring->turn, memory_order_relaxed) == end)
-        atomic_store_explicit(&buffer->ring->turn, SIZE_MAX, memory_order_relaxed);
+        atomic_store_explicit(&buffer->ring->wrap, end, memory_order_relaxed);
+    else if (atomic_load_explicit(&buffer->ring->wrap, memory_order_relaxed) == end)
+        atomic_store_explicit(&buffer->ring->wrap, SIZE_MAX, memory_order_relaxed);
     /* Only now, so that nobody finds half a line. */
     atomic_store_explicit(&buffer->ring->end, start + size, memory_order_release);
 }
@@ -113,9 +113,9 @@ void log_buffer_publish(const struct log_buffer *buffer, bool next_round, size_t
 const char *log_buffer_peek(const struct log_buffer *buffer, size_t *ret_size)
 {
     struct span span = look(buffer);
-    size_t turn = atomic_load_explicit(&buffer->ring->turn, memory_order_relaxed);
+    size_t wrap = atomic_load_explicit(&buffer->ring->wrap, memory_order_relaxed);
 
-    if (turn == span.begin && span.begin < span.end) {
+    if (wrap == span.begin && span.begin < span.end) {
         span.begin = round_end(buffer, span.begin);
         if (span.begin > span.end)
             span.begin = span.end;
@@ -123,8 +123,8 @@ const char *log_buffer_peek(const struct log_buffer *buffer, size_t *ret_size)
     }
     size_t until = round_end(buffer, span.begin);
 
-    if (turn > span.begin && turn < until)
-        until = turn;
+    if (wrap > span.begin && wrap < until)
+        until = wrap;
     *ret_size = (span.end < until ? span.end : until) - span.begin;
     return buffer->bytes + span.begin % buffer->size;
 }
@@ -133,7 +133,7 @@ static void reset(const struct log_buffer *buffer, size_t end)
 {
     if (end > 2 * RESIDENT_SIZE && buffer->size > RESIDENT_SIZE)
         (void)madvise(buffer->bytes + RESIDENT_SIZE, buffer->size - RESIDENT_SIZE, MADV_REMOVE);
-    atomic_store(&buffer->ring->turn, SIZE_MAX);
+    atomic_store(&buffer->ring->wrap, SIZE_MAX);
     /* The end goes first: a process that dies between the two leaves an empty buffer, not old lines. */
     atomic_store(&buffer->ring->end, 0);
     atomic_store(&buffer->ring->begin, 0);

@@ -23,7 +23,7 @@
 struct log_ring {
     atomic_size_t begin; /* of what is not written yet */
     atomic_size_t end;
-    atomic_size_t turn; /* within these: where the bytes of this round end, if before the end of the memory */
+    atomic_size_t wrap; /* within these: where the bytes of this round end, if before the end of the memory */
 };
 
 /* One of them as a process sees it. */

@@ -151,7 +151,7 @@ static void a_ring_that_was_scribbled_over_shows_nothing_outside_of_it(void **st
 
         atomic_store(&buffer->ring->begin, values[i % COUNT]);
         atomic_store(&buffer->ring->end, values[i / COUNT % COUNT]);
-        atomic_store(&buffer->ring->turn, values[i / COUNT / COUNT]);
+        atomic_store(&buffer->ring->wrap, values[i / COUNT / COUNT]);
         const char *bytes = log_buffer_peek(buffer, &size);
         assert_true(bytes >= buffer->bytes && bytes + size <= buffer->bytes + buffer->size);
         (void)log_buffer_discard(buffer);
