@@ -1,11 +1,13 @@
 """`weft cancel` reaches a job wherever it is."""
 
 import json
+import os
 import signal
 import subprocess
 
 import pytest
 
+from proxy import Proxy
 from weft import PATIENCE, ROOT, WEFT, key, run, wait_for
 
 
@@ -125,6 +127,35 @@ def test_a_job_that_succeeds_all_the_same_is_done(redis, weftd):
     weftd.wait_for_line("asleep", job)
     assert_refused(cancel(weftd, job), f'job "{job}" in queue default is done and could not be stopped before')
     assert redis.report(job)["state"] == "done"
+    assert redis.client.exists(key("default", "cancel")) == 0
+
+
+@pytest.mark.parametrize("job_type", ["sleeper", "stubborn"])
+def test_a_job_that_ends_while_its_entry_is_looked_for_has_been_stopped_by_this(redis, weftd, tmp_path, job_type):
+    """It is noted for its worker; the entry is found; by the next look the worker has met the note and ended the job."""
+    job = redis.enqueue(job_type, id="mine")
+    weftd.wait_for_line("asleep", job)
+    worker, = weftd.worker_pids()
+    found = []
+
+    def before(command):
+        if command.name == "XRANGE":
+            found.append(command)
+        elif found and command.name.startswith("EVAL"):
+            os.kill(worker, signal.SIGCONT)
+            redis.wait_for_state(job, "cancelled", "done")
+
+    proxy = Proxy(tmp_path / "p.sock", redis.socket, before=before).start()
+    config = tmp_path / "by-proxy.yaml"
+    config.write_text(f"redis: {{url: {proxy.url}}}\n")
+    os.kill(worker, signal.SIGSTOP)
+    done = run(WEFT, "-c", config, "cancel", job)
+    proxy.stop()
+    assert found
+    if job_type == "sleeper":
+        assert_cancelled(redis, job, done, " while it was running")
+    else:
+        assert_refused(done, f'job "{job}" in queue default is done and could not be stopped before')
     assert redis.client.exists(key("default", "cancel")) == 0
 
 
