@@ -121,8 +121,9 @@ int weft_call_later(uint64_t milliseconds, void (*fn)(void *arg), void *arg)
 
 /* ---- From other threads ---- */
 
-/* In place of the last callback of a box that takes none. */
-static struct callback not_yet, no_more;
+/* In place of the last callback of a box that takes none: the process's before it was ever opened, one that its loop
+ * has closed, and the process's when another loop may have it. */
+static struct callback not_yet, no_more, vacant;
 
 /* Never freed, so that whoever posts to the process's loop need not know whether it is still there. */
 static struct post_box of_process = {.last = &not_yet, .fd = -1};
@@ -147,7 +148,7 @@ int weft_post(struct weft_loop *loop, void (*fn)(void *arg), void *arg)
 
     struct callback *last = atomic_load_explicit(&box->last, memory_order_relaxed);
     do {
-        if (last == &not_yet || last == &no_more) {
+        if (last == &not_yet || last == &no_more || last == &vacant) {
             callback_free(callback);
             return task_result(last == &not_yet ? -EPERM : -ESHUTDOWN);
         }
@@ -201,7 +202,7 @@ static bool take_box_of_process(void)
         return false;
     if (atomic_compare_exchange_strong(&of_process.last, &last, NULL))
         return true;
-    return last == &no_more && atomic_compare_exchange_strong(&of_process.last, &last, NULL);
+    return last == &vacant && atomic_compare_exchange_strong(&of_process.last, &last, NULL);
 }
 
 int post_box_open(struct event_base *base, struct weft_loop *loop, struct post_box **ret_box)
@@ -262,10 +263,12 @@ struct post_box *post_box_free(struct post_box *box)
     if (box->event)
         event_free(box->event);
     box->event = NULL;
-    if (box != &of_process) {
-        (void)close(box->fd);
-        free(box);
+    if (box == &of_process) {
+        atomic_store(&box->last, &vacant);
+        return NULL;
     }
+    (void)close(box->fd);
+    free(box);
     return NULL;
 }
 
