@@ -12,8 +12,8 @@
 
 #include "daemon/cli/problem.h"
 #include "queue/message/rejection.h"
-#include "queue/redis/handshake.h"
 #include "queue/redis/call.h"
+#include "queue/redis/handshake.h"
 
 #define CONNECT_SECONDS 5
 #define ANSWER_SECONDS  10

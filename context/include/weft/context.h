@@ -86,8 +86,8 @@ struct weft_scope {
 /* Begins a scope. */
 WEFT_API void weft_scope_begin(struct weft_scope *scope);
 
-/* The same, in a captured context (NULL: at the root): what runs until the end of the scope runs there. For callbacks of
- * libraries that weft does not follow, and whose arguments weft_run_in() and weft_call() would have to be handed
+/* The same, in a captured context (NULL: at the root): what runs until the end of the scope runs there. For callbacks
+ * of libraries that weft does not follow, and whose arguments weft_run_in() and weft_call() would have to be handed
  * through. */
 WEFT_API void weft_scope_begin_in(struct weft_scope *scope, struct weft_context *context);
 
