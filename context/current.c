@@ -94,12 +94,14 @@ const char *(weft_get)(const char *name)
  * change while it is loaded, and what a frame with the same serial holds does not either. */
 enum { LITERAL_BITS = 5, LITERALS = 1 << LITERAL_BITS };
 
+struct literal {
+    const char *name; /* NULL: nothing. Another thread may set it to that */
+    uint64_t serial;
+    const char *value;
+};
+
 struct literals {
-    struct {
-        const char *name; /* NULL: nothing. Another thread may set it to that */
-        uint64_t serial;
-        const char *value;
-    } remembered[LITERALS];
+    struct literal remembered[LITERALS];
     bool is_listed;
     LIST_ENTRY(literals) everywhere;
 };
@@ -157,29 +159,32 @@ void current_forget_literals(void)
     (void)pthread_mutex_unlock(&literals_lock);
 }
 
-static const char *look_up_literal(const char *name, uint64_t serial, size_t place)
+/* Apart, so that what is remembered is given without a frame of its own. */
+__attribute__((noinline, cold)) static const char *look_up_literal(struct literal *literal, const char *name,
+                                                                   uint64_t serial)
 {
     const char *value = (weft_get)(name);
 
     if (!list())
         return value;
-    literals.remembered[place].serial = serial;
-    literals.remembered[place].value = value;
-    __atomic_store_n(&literals.remembered[place].name, name, __ATOMIC_RELAXED);
+    literal->serial = serial;
+    literal->value = value;
+    __atomic_store_n(&literal->name, name, __ATOMIC_RELAXED);
     return value;
 }
 
-const char *weft_get_literal_(const char *name)
+/* Its few instructions are to be in as few lines of the cache as they fit. */
+__attribute__((aligned(64))) const char *weft_get_literal_(const char *name)
 {
     const struct weft_context *context = current_state.context;
 
     if (!context)
         return NULL;
-    size_t place = hash_pointer(name, LITERAL_BITS);
-    if (__atomic_load_n(&literals.remembered[place].name, __ATOMIC_RELAXED) != name ||
-        literals.remembered[place].serial != context->serial)
-        return look_up_literal(name, context->serial, place);
-    return literals.remembered[place].value;
+    struct literal *literal = &literals.remembered[hash_pointer(name, LITERAL_BITS)];
+    uint64_t serial = context->serial;
+    if (__builtin_expect(__atomic_load_n(&literal->name, __ATOMIC_RELAXED) != name || literal->serial != serial, 0))
+        return look_up_literal(literal, name, serial);
+    return literal->value;
 }
 
 const void *weft_get_bytes(const char *name, size_t *ret_size)

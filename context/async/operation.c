@@ -21,7 +21,7 @@ enum { HOME_LOCK_BITS = 3, HOME_LOCKS = 1 << HOME_LOCK_BITS };
 static pthread_mutex_t home_locks[HOME_LOCKS] = {[0 ... HOME_LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
 
 /* All homes but those of threads. */
-static LIST_HEAD(, operation_home) homes = LIST_HEAD_INITIALIZER(homes);
+static LIST_HEAD(, operation_home) operation_homes = LIST_HEAD_INITIALIZER(operation_homes);
 static pthread_mutex_t homes_lock = PTHREAD_MUTEX_INITIALIZER;
 
 _Thread_local struct operation_home operation_home_of_thread;
@@ -42,7 +42,7 @@ void operation_home_init(struct operation_home *home)
         .lock = &home_locks[hash_pointer(home, HOME_LOCK_BITS)],
     };
     (void)pthread_mutex_lock(&homes_lock);
-    LIST_INSERT_HEAD(&homes, home, homes);
+    LIST_INSERT_HEAD(&operation_homes, home, homes);
     (void)pthread_mutex_unlock(&homes_lock);
 }
 
@@ -89,36 +89,46 @@ static bool is_kept(const struct operation_home *home)
     return __atomic_load_n(&home->thread, __ATOMIC_RELAXED) != NULL;
 }
 
-static void move_in(struct operation *operation, struct operation_home *home)
+/* What needs a lock is apart: most need none. */
+__attribute__((noinline, cold)) static void move_in_locked(struct operation *operation, struct operation_home *home)
 {
-    bool is_here = operation_home_is_here(home);
-
-    if (!is_here) {
+    operation_home_lock(home);
+    /* Its thread does not ask for the lock. What others begin meanwhile is everybody's. */
+    if (is_kept(home)) {
+        operation_home_unlock(home);
+        home = &operation_home_shared;
         operation_home_lock(home);
-        /* Its thread does not ask for the lock. What others begin meanwhile is everybody's. */
-        if (is_kept(home)) {
-            operation_home_unlock(home);
-            home = &operation_home_shared;
-            operation_home_lock(home);
-        }
     }
     operation->home = home;
     LIST_INSERT_HEAD(&home->pending, operation, pending);
-    if (!is_here)
-        operation_home_unlock(home);
+    operation_home_unlock(home);
 }
 
-static void move_out(struct operation *operation)
+static inline void move_in(struct operation *operation, struct operation_home *home)
+{
+    if (__builtin_expect(!operation_home_is_here(home), 0)) {
+        move_in_locked(operation, home);
+        return;
+    }
+    operation->home = home;
+    LIST_INSERT_HEAD(&home->pending, operation, pending);
+}
+
+__attribute__((noinline, cold)) static void move_out_locked(struct operation *operation)
 {
     struct operation_home *home = operation->home;
 
-    if (operation_home_is_here(home)) {
-        LIST_REMOVE(operation, pending);
-        return;
-    }
     operation_home_lock(home);
     LIST_REMOVE(operation, pending);
     operation_home_unlock(home);
+}
+
+static inline void move_out(struct operation *operation)
+{
+    if (__builtin_expect(!operation_home_is_here(operation->home), 0))
+        move_out_locked(operation);
+    else
+        LIST_REMOVE(operation, pending);
 }
 
 /* ---- Numbers and times ---- */
@@ -156,7 +166,7 @@ int operation_each(int (*visit)(const struct operation *operation, void *arg), v
     int r = each_in(&operation_home_of_thread, visit, arg);
 
     (void)pthread_mutex_lock(&homes_lock);
-    LIST_FOREACH (home, &homes, homes) {
+    LIST_FOREACH (home, &operation_homes, homes) {
         if (r != 0)
             break;
         operation_home_lock(home);
@@ -171,8 +181,8 @@ int operation_each(int (*visit)(const struct operation *operation, void *arg), v
 /* ---- An operation's life ---- */
 
 /* The one place where the hold changes. Gives the context that it was of. */
-static struct weft_context *operation_hold(struct operation *operation, enum operation_hold hold,
-                                           struct weft_context *context)
+static inline struct weft_context *operation_hold(struct operation *operation, enum operation_hold hold,
+                                                  struct weft_context *context)
 {
     struct weft_context *before = operation->info.context;
 
@@ -181,9 +191,10 @@ static struct weft_context *operation_hold(struct operation *operation, enum ope
     return before;
 }
 
-static void begin_in(struct operation *operation, const struct operation_class *class, const void *place,
-                     struct operation_home *home, enum operation_hold hold, struct weft_context *context,
-                     const char *name)
+__attribute__((always_inline)) static inline void begin_in(struct operation *operation,
+                                                           const struct operation_class *class, const void *place,
+                                                           struct operation_home *home, enum operation_hold hold,
+                                                           struct weft_context *context, const char *name)
 {
     struct operation *running = current_state.operation;
     struct async_parent *async_parent = NULL;

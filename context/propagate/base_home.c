@@ -35,8 +35,12 @@ static struct base_home *look_for(const struct event_base *base)
 
 struct base_home *base_home_find(const struct event_base *base)
 {
+    struct base_home *home = base_home_here(base);
+
+    if (home)
+        return home;
     (void)pthread_mutex_lock(&table.lock);
-    struct base_home *home = look_for(base);
+    home = look_for(base);
     (void)pthread_mutex_unlock(&table.lock);
     return home;
 }
@@ -67,16 +71,8 @@ struct base_home *base_home_get(struct event_base *base)
 
 void base_home_free(struct base_home *home)
 {
-    struct base_home *other;
-
     if (!home)
         return;
-    /* A child that was forked from within the loop frees the base, and never returns to that loop. */
-    LIST_FOREACH (other, &base_homes_here, here)
-        if (other == home) {
-            LIST_REMOVE(home, here);
-            break;
-        }
     (void)pthread_mutex_lock(&table.lock);
     LIST_REMOVE(home, in_table);
     (void)pthread_mutex_unlock(&table.lock);
@@ -118,20 +114,25 @@ bool base_home_run(struct base_home *home)
     return is_idle;
 }
 
-void base_home_rest(struct base_home *home)
+/* This thread is not in the loop any more. */
+static void leave(struct base_home *home, enum base_state state)
 {
-    LIST_REMOVE(home, here);
+    if (base_home_here(home->base) == home)
+        LIST_REMOVE(home, here);
     base_home_latest = LIST_FIRST(&base_homes_here);
     operation_home_lock(&home->operations);
-    change_state(home, BASE_IDLE);
+    change_state(home, state);
     operation_home_unlock(&home->operations);
+}
+
+void base_home_rest(struct base_home *home)
+{
+    leave(home, BASE_IDLE);
 }
 
 void base_home_end(struct base_home *home)
 {
-    operation_home_lock(&home->operations);
-    change_state(home, BASE_ENDED);
-    operation_home_unlock(&home->operations);
+    leave(home, BASE_ENDED);
 }
 
 struct base_home *base_home_here_of_other(const struct event_base *base)

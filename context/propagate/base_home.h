@@ -55,7 +55,8 @@ bool base_home_run(struct base_home *home);
 /* The loop has returned. */
 void base_home_rest(struct base_home *home);
 
-/* The base is about to be freed: nothing can be handed to its loop any more. */
+/* The base is about to be freed: nothing can be handed to its loop any more. That loop may be running, in a child
+ * process that was forked by a callback and will not return to it. */
 void base_home_end(struct base_home *home);
 
 /* Homes whose loops this thread is in, the latest first, and the one that was asked for last. A fiber that waits inside

@@ -1,10 +1,12 @@
 #include "context/propagate/wrapped_event.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
 
 #include "context/container.h"
+#include "context/fork_lock.h"
 #include "context/time.h"
 
 /* ---- Records ---- */
@@ -48,28 +50,53 @@ void wrapped_event_drain(void)
     spare_count = 0;
 }
 
-/* The one place where the state changes, and with it what lists a husk. */
-static void become(struct wrapped_event *wrapped, enum wrapped_event_state state)
+/* Husks whose bases are gone. Their events may be gone as well, or be added to another base. */
+static struct {
+    pthread_mutex_t lock;
+    LIST_HEAD(, wrapped_event) husks;
+} orphans = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+FORK_LOCK(orphans.lock, FORK_LOCK_INNER);
+
+static void unlist_husk(struct wrapped_event *wrapped)
+{
+    if (wrapped->home) {
+        LIST_REMOVE(wrapped, husks);
+        return;
+    }
+    (void)pthread_mutex_lock(&orphans.lock);
+    LIST_REMOVE(wrapped, husks);
+    (void)pthread_mutex_unlock(&orphans.lock);
+}
+
+__attribute__((noinline, cold)) static void list_husk(struct wrapped_event *wrapped, enum wrapped_event_state state)
 {
     if (wrapped->state == WRAPPED_EVENT_HUSK && state != WRAPPED_EVENT_HUSK)
-        LIST_REMOVE(wrapped, husks);
+        unlist_husk(wrapped);
     if (state == WRAPPED_EVENT_HUSK && wrapped->state != WRAPPED_EVENT_HUSK)
         LIST_INSERT_HEAD(&wrapped->home->husks, wrapped, husks);
+}
+
+/* The one place where the state changes, and with it what lists a husk. */
+static inline void become(struct wrapped_event *wrapped, enum wrapped_event_state state)
+{
+    if (__builtin_expect(wrapped->state == WRAPPED_EVENT_HUSK || state == WRAPPED_EVENT_HUSK, 0))
+        list_husk(wrapped, state);
     wrapped->state = state;
 }
 
 /* Around what looks at or changes records of a home. Gives whether there is a lock to be given back. */
-static bool take_hold(struct base_home *home)
+static inline bool take_hold(struct base_home *home)
 {
-    if (operation_home_is_here(&home->operations))
+    if (__builtin_expect(operation_home_is_here(&home->operations), 1))
         return false;
     operation_home_lock(&home->operations);
     return true;
 }
 
-static void let_loose(struct base_home *home, bool has_lock)
+static inline void let_loose(struct base_home *home, bool has_lock)
 {
-    if (has_lock)
+    if (__builtin_expect(has_lock, 0))
         operation_home_unlock(&home->operations);
 }
 
@@ -114,20 +141,23 @@ static void describe(const struct operation *operation, char *buffer)
             snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "fd %d, %s", (int)event_get_fd(event), what_in_words(event));
     else
         used = snprintf(buffer, OPERATION_DESCRIPTION_SIZE, "%s", operation->info.kind);
-    if (event_pending(event, EV_TIMEOUT, &when))
+    if (wrapped->timeout_us >= 0 && event_pending(event, EV_TIMEOUT, &when))
         (void)snprintf(buffer + used, OPERATION_DESCRIPTION_SIZE - (size_t)used, ", %lld ms left",
                        us_until(&when) > 0 ? (long long)(us_until(&when) / 1000) : 0);
 }
 
 /* Timers are many, and reading a clock would be a good part of what following one costs. A base's clock is that of
- * time_steady_us(). */
+ * time_steady_us(). What has no time-out has just been activated,
+ * and what is dropped is about to end. */
 static int64_t timer_since_us(const struct operation *operation)
 {
     const struct wrapped_event *wrapped = container_of(operation, const struct wrapped_event, operation);
     struct timeval when;
 
-    if (wrapped->state != WRAPPED_EVENT_ARMED)
+    if (wrapped->timeout_us >= 0 && wrapped->state == WRAPPED_EVENT_LAST)
         return in_us(&wrapped->due) - wrapped->timeout_us;
+    if (wrapped->timeout_us < 0 || wrapped->state != WRAPPED_EVENT_ARMED)
+        return time_steady_us();
     int64_t left_us = event_pending(wrapped->event, EV_TIMEOUT, &when) ? us_until(&when) : 0;
     return time_steady_us() - (wrapped->timeout_us - left_us);
 }
@@ -157,8 +187,7 @@ struct wrapped_event *wrapped_event_new(struct base_home *home, const struct eve
     wrapped->finalizer = NULL;
     wrapped->running = 0;
     wrapped->state = WRAPPED_EVENT_LAST; /* of no event yet: whoever looks finds nothing to describe */
-    wrapped->due = (struct timeval){0};
-    wrapped->timeout_us = 0;
+    wrapped->timeout_us = -1;
     operation_begin_at(&wrapped->operation, event ? class_of(event) : &once_class, place, &home->operations);
     return wrapped;
 }
@@ -168,7 +197,7 @@ static void run_wrapped(evutil_socket_t fd, short what, void *arg);
 void wrapped_event_install(struct wrapped_event *wrapped, struct event *event, const struct timeval *timeout)
 {
     wrapped->event = event;
-    wrapped->timeout_us = timeout ? in_us(timeout) : 0;
+    wrapped->timeout_us = timeout ? in_us(timeout) : -1;
     wrapped->callback = wrapped_event_callback_of(event);
     wrapped->arg = wrapped_event_arg_of(event);
     wrapped_event_callback_of(event) = run_wrapped;
@@ -213,7 +242,8 @@ struct wrapped_event *wrapped_event_detach(struct wrapped_event *wrapped)
     if (wrapped->event && wrapped->state != WRAPPED_EVENT_LAST)
         restore(wrapped);
     /* The callback that arms its event, deletes it and arms it again arms what it runs for all the while. */
-    become(wrapped, wrapped->home->firing == wrapped ? WRAPPED_EVENT_LAST : WRAPPED_EVENT_DROPPED);
+    bool is_firing = wrapped->home && wrapped->home->firing == wrapped;
+    become(wrapped, is_firing ? WRAPPED_EVENT_LAST : WRAPPED_EVENT_DROPPED);
     return wrapped->running == 0 ? wrapped : NULL;
 }
 
@@ -250,40 +280,58 @@ void wrapped_event_run_finalizer(struct event *event, void *arg)
     propagate_resume(&saved);
 }
 
-void wrapped_event_free_husks(struct base_home *home)
+void wrapped_event_orphan(struct base_home *home)
 {
+    (void)pthread_mutex_lock(&orphans.lock);
     while (!LIST_EMPTY(&home->husks)) {
         struct wrapped_event *wrapped = LIST_FIRST(&home->husks);
 
-        become(wrapped, WRAPPED_EVENT_DROPPED);
-        wrapped_event_end(wrapped);
+        LIST_REMOVE(wrapped, husks);
+        wrapped->home = NULL;
+        LIST_INSERT_HEAD(&orphans.husks, wrapped, husks);
     }
+    (void)pthread_mutex_unlock(&orphans.lock);
 }
 
 /* ---- Running ---- */
 
 /* What is a husk by now is left to its list: nobody knows whether its event is still there. */
-void wrapped_event_return(struct wrapped_event *wrapped)
+__attribute__((noinline, cold)) static void return_locked(struct wrapped_event *wrapped)
 {
     struct base_home *home = wrapped->home;
-    bool has_lock = take_hold(home);
 
+    operation_home_lock(&home->operations);
     if (home->firing == wrapped)
         home->firing = NULL;
     if (wrapped->state == WRAPPED_EVENT_HUSK && wrapped->running == 1) {
-        let_loose(home, has_lock);
+        operation_home_unlock(&home->operations);
         operation_end(&wrapped->operation);
-        has_lock = take_hold(home);
+        operation_home_lock(&home->operations);
     }
     bool is_over = --wrapped->running == 0;
     bool is_free = is_over && (wrapped->state == WRAPPED_EVENT_LAST || wrapped->state == WRAPPED_EVENT_DROPPED);
-    let_loose(home, has_lock);
+    operation_home_unlock(&home->operations);
     if (is_free)
         wrapped_event_end(wrapped);
 }
 
+void wrapped_event_return(struct wrapped_event *wrapped)
+{
+    struct base_home *home = wrapped->home;
+
+    if (__builtin_expect(!operation_home_is_here(&home->operations), 0)) {
+        return_locked(wrapped);
+        return;
+    }
+    /* There are no husks where no other thread may come. */
+    if (home->firing == wrapped)
+        home->firing = NULL;
+    if (--wrapped->running == 0 && wrapped->state != WRAPPED_EVENT_ARMED)
+        wrapped_event_end(wrapped);
+}
+
 /* The callback may arm its event again, which makes it the event's record again. */
-static void run_last(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
+static inline void run_last(struct wrapped_event *wrapped, evutil_socket_t fd, short what)
 {
     struct current saved;
 
@@ -340,10 +388,11 @@ static void note_due(struct wrapped_event *wrapped)
 static void run_wrapped(evutil_socket_t fd, short what, void *arg)
 {
     struct wrapped_event *wrapped = arg;
-    struct base_home *home = wrapped->home;
+    /* An orphan's event has been added to another base, which runs it now. */
+    struct base_home *home = wrapped->home ? wrapped->home : base_home_get(wrapped->event->ev_base);
     bool has_lock = take_hold(home);
 
-    if (wrapped->state == WRAPPED_EVENT_HUSK) {
+    if (__builtin_expect(wrapped->state == WRAPPED_EVENT_HUSK, 0)) {
         event_callback_fn callback = wrapped->callback;
         void *own = wrapped->arg;
 

@@ -27,7 +27,7 @@ enum wrapped_event_state {
 struct wrapped_event {
     struct operation operation;
     union {
-        struct base_home *home;
+        struct base_home *home;                /* NULL: a husk whose base is gone */
         SLIST_ENTRY(wrapped_event) next_spare; /* while the record is free */
     };
     /* NULL: a call of event_base_once(). Of WRAPPED_EVENT_LAST it may have been freed. */
@@ -35,7 +35,7 @@ struct wrapped_event {
     event_callback_fn callback;
     void *arg;
     event_finalize_callback_fn finalizer; /* of a husk that is being finalized */
-    int64_t timeout_us;                   /* as it was armed with */
+    int64_t timeout_us;                   /* as it was armed with; -1: without one */
     struct timeval due;                   /* of WRAPPED_EVENT_LAST: when it was, on the base's clock */
     unsigned running;                     /* calls of the callback that have not returned */
     enum wrapped_event_state state;       /* changed by become() only */
@@ -86,8 +86,9 @@ void wrapped_event_run_finalizer(struct event *event, void *arg);
 /* Before a base is freed: all of its events have their own callbacks again. To be called without the lock. */
 void wrapped_event_end_all(struct base_home *home);
 
-/* After it has been freed: husks are left by events that were freed in a way nobody was told of. */
-void wrapped_event_free_husks(struct base_home *home);
+/* After it has been freed: what husks are left belongs to no base any more. They stay, since nobody can tell whether
+ * their events do. */
+void wrapped_event_orphan(struct base_home *home);
 
 /* Frees the records that this thread keeps to use again. */
 void wrapped_event_drain(void);

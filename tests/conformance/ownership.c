@@ -4,6 +4,8 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
@@ -440,6 +442,7 @@ static void end_by(struct left *left, enum end end)
     bufferevent_free(left->pair[1]);
     if (end == BY_BASE) {
         event_base_free(left->base);
+        free(left->event); /* its base is gone: as event_free() would */
         return;
     }
     event_free(left->event);
@@ -476,12 +479,75 @@ static void what_a_loops_thread_has_armed_is_freed_by_another(void)
         }
 }
 
+/* ---- A child that leaves the loop it was forked in ---- */
+
+static void see_new(evutil_socket_t fd, short what, void *ret_seen)
+{
+    (void)fd;
+    (void)what;
+    *(bool *)ret_seen = weft_get("a") && strcmp(weft_get("a"), "new") == 0;
+}
+
+/* As a process does that is to be another one: the loops of its parent are none of its own. */
+static void go_on_with_another_base(struct event_base *base)
+{
+    bool is_seen = false;
+
+    event_base_free(base);
+    for (int i = 0; i < 3 && (i == 0 || is_seen); i++) {
+        is_seen = false;
+        base = event_base_new();
+        EXPECT_EQUAL(weft_set("a", "new"), 0);
+        struct event *event = evtimer_new(base, see_new, &is_seen);
+        EXPECT_EQUAL(evtimer_add(event, &at_once), 0);
+        (void)event_base_dispatch(base);
+        event_free(event);
+        event_base_free(base);
+    }
+    _exit(is_seen && atomic_load(&expect_failures) == 0 ? 7 : 1);
+}
+
+static void fork_inside(evutil_socket_t fd, short what, void *arg)
+{
+    struct left *left = arg;
+    int status;
+
+    (void)fd;
+    (void)what;
+    left->event = evtimer_new(left->base, note_fired, left);
+    EXPECT_EQUAL(evtimer_add(left->event, &never), 0);
+    pid_t pid = fork();
+    if (pid == 0)
+        go_on_with_another_base(left->base);
+    EXPECT(pid > 0 && waitpid(pid, &status, 0) == pid);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    event_free(left->event);
+}
+
+static int fork_in_loop(void *arg)
+{
+    struct left *left = arg;
+
+    EXPECT_EQUAL(event_base_once(left->base, -1, EV_TIMEOUT, fork_inside, left, &at_once), 0);
+    EXPECT_EQUAL(event_base_dispatch(left->base), 1);
+    return 0;
+}
+
+static void a_child_that_frees_the_base_whose_loop_it_is_in_goes_on_with_another(void)
+{
+    struct left left = {.base = event_base_new()};
+
+    EXPECT_EQUAL(weft_run_with("a", "1", fork_in_loop, &left), 0);
+    event_base_free(left.base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONFORMANCE_CASE(whoever_looks_while_a_callback_waits_sees_what_it_holds),
         CONFORMANCE_CASE(loops_whose_callbacks_wait_end_in_any_order),
         CONFORMANCE_CASE(what_a_loops_thread_has_armed_is_freed_by_another),
+        CONFORMANCE_CASE(a_child_that_frees_the_base_whose_loop_it_is_in_goes_on_with_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

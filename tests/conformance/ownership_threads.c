@@ -103,6 +103,8 @@ static void *run_loop(void *arg)
         if (loop->way == IN_SLICES_WITH_REINIT && ++slices % 64 == 0)
             EXPECT_EQUAL(event_reinit(loop->base), 0);
     }
+    /* What is active by now is called, however little of the others this thread has seen. */
+    EXPECT(event_base_loop(loop->base, EVLOOP_NONBLOCK) >= 0);
     event_free(alive);
     return NULL;
 }
@@ -121,6 +123,20 @@ static void make(struct subject *subject, unsigned random)
     subject->event =
         event_new(subject->base, -1, kinds[random % 3], ++subject->generation % 2 ? on_odd : on_even, subject);
     EXPECT(subject->event != NULL);
+}
+
+static int look_at(const struct event_base *base, const struct event *event, void *arg)
+{
+    struct event_base *own;
+    event_callback_fn callback;
+    void *own_arg;
+
+    (void)arg;
+    event_get_assignment(event, &own, NULL, NULL, &callback, &own_arg);
+    EXPECT(own == base);
+    EXPECT(callback != on_even || ((const struct subject *)own_arg)->self == own_arg);
+    EXPECT(callback != on_odd || ((const struct subject *)own_arg)->self == own_arg);
+    return 0;
 }
 
 static int take_step(void *arg)
@@ -162,6 +178,9 @@ static int take_step(void *arg)
     case 9:
         (void)event_remove_timer(event);
         break;
+    case 10:
+        EXPECT_EQUAL(event_base_foreach_event(subject->base, look_at, NULL), 0);
+        break;
     default:
         EXPECT(event_get_callback_arg(event) == subject);
         EXPECT(event_get_callback(event) == on_even || event_get_callback(event) == on_odd);
@@ -176,7 +195,7 @@ static void *meddle(void *arg)
 
     for (int i = 0; i < STEPS; i++) {
         struct step step = {.subject = &world.subjects[(unsigned)rand_r(&seed) % (LOOPS * EVENTS)],
-                            .kind = (unsigned)rand_r(&seed) % 11,
+                            .kind = (unsigned)rand_r(&seed) % 12,
                             .random = (unsigned)rand_r(&seed)};
 
         (void)pthread_mutex_lock(&step.subject->lock);
@@ -241,6 +260,8 @@ static void meddle_with_loops(const enum loop_way ways[LOOPS], unsigned seed)
         (void)operation_each(describe, &seen);
     for (int i = 0; i < MEDDLERS; i++)
         assert_int_equal(pthread_join(meddlers[i], NULL), 0);
+    for (int i = 0; i < LOOPS * EVENTS; i++)
+        event_active(world.subjects[i].event, EV_TIMEOUT, 1);
     atomic_store(&world.loops_are_to_end, 1);
     for (int i = 0; i < LOOPS; i++)
         assert_int_equal(pthread_join(loops[i], NULL), 0);

@@ -119,17 +119,13 @@ static int add_locked(struct base_home *home, struct event *event, const struct 
 
 PROPAGATE_EXPORT int event_add(struct event *event, const struct timeval *timeout)
 {
-    struct base_home *home = base_home_own(event->ev_base);
-    struct wrapped_event *old;
-
-    if (home) {
-        old = wrapped_event_of(event);
-        return old || current_state.context ? add_here(home, event, old, timeout, OPERATION_PLACE())
-                                            : REAL(event_add)(event, timeout);
-    }
     /* Without locking, a base that is not in a loop of this thread's is in nobody's. */
     if (!base_locking() && !current_state.context && !wrapped_event_of(event))
         return REAL(event_add)(event, timeout);
+
+    struct base_home *home = base_home_own(event->ev_base);
+    if (__builtin_expect(home != NULL, 1))
+        return add_here(home, event, wrapped_event_of(event), timeout, OPERATION_PLACE());
     home = event->ev_base ? base_home_get(event->ev_base) : NULL;
     return home ? add_locked(home, event, timeout, OPERATION_PLACE()) : REAL(event_add)(event, timeout);
 }
@@ -327,7 +323,7 @@ static void base_free(struct event_base *base, void (*free_base)(struct event_ba
     }
     wrapped_callback_free_base(base, free_base);
     if (home) {
-        wrapped_event_free_husks(home);
+        wrapped_event_orphan(home);
         base_home_free(home);
     }
 }
@@ -344,11 +340,16 @@ PROPAGATE_EXPORT void event_base_free_nofinalize(struct event_base *base)
 
 /* ---- Asking ---- */
 
+/* The home whose lock this thread holds while a function of the user's looks at all events of its base. */
+static _Thread_local const struct base_home *held;
+
 /* What the user gave the event, which another thread may be changing. */
 static void ask(const struct event *event, event_callback_fn *ret_callback, void **ret_arg)
 {
     struct base_home *home = base_home_own(event->ev_base) ? NULL : base_home_find(event->ev_base);
 
+    if (home && held && home->operations.lock == held->operations.lock)
+        home = NULL;
     if (home)
         operation_home_lock(&home->operations);
     const struct wrapped_event *wrapped = wrapped_event_of(event);
@@ -389,4 +390,20 @@ PROPAGATE_EXPORT void event_get_assignment(const struct event *event, struct eve
         *ret_callback = callback;
     if (ret_arg)
         *ret_arg = arg;
+}
+
+/* It holds the lock of libevent's under which that of the home must not be taken. The function may ask, but change
+ * nothing. */
+PROPAGATE_EXPORT int event_base_foreach_event(struct event_base *base, event_base_foreach_event_cb fn, void *arg)
+{
+    struct base_home *home = base && !base_home_own(base) ? base_home_find(base) : NULL;
+
+    if (!home)
+        return REAL(event_base_foreach_event)(base, fn, arg);
+    operation_home_lock(&home->operations);
+    held = home;
+    int r = REAL(event_base_foreach_event)(base, fn, arg);
+    held = NULL;
+    operation_home_unlock(&home->operations);
+    return r;
 }

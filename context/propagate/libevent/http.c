@@ -210,6 +210,9 @@ PROPAGATE_EXPORT void evhttp_cancel_request(struct evhttp_request *request)
         REAL(evhttp_cancel_request)(request);
         return;
     }
+    /* By its own callback: libevent frees it when that returns. */
+    if (request->flags & EVHTTP_REQ_DEFER_FREE)
+        exchange->is_owned = true;
     (void)wrapped_callback_ref(&exchange->wrapped);
     REAL(evhttp_cancel_request)(request);
     request_was_freed(exchange);
