@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from weft import PATIENCE, ROOT, WEFTD, Weftd, run, wait_for
+from weft import PATIENCE, ROOT, SANITIZER_REMARK, WEFTD, Weftd, run, wait_for
 
 # The full size is 100000.
 LINES = int(os.environ.get("WEFT_LOG_LINES", "4000"))
@@ -90,10 +90,17 @@ class Loud(Weftd):
         super().__init__(folder, url, **settings)
 
     def launch(self):
+        # What a sanitizer says is no line of the log, and it would wait for a reader that stalls.
+        options = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), f"log_path={self.folder / 'sanitizer'}"]))
         # Python ignores SIGXFSZ, and so does weftd then: writing beyond a limit is an error.
         self.process = subprocess.Popen([WEFTD, "-c", self.config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=self.fd, cwd=self.folder, restore_signals=False)
+                                        stderr=self.fd, cwd=self.folder, restore_signals=False,
+                                        env=os.environ | {"ASAN_OPTIONS": options})
         self.starts += 1
+
+    def printed(self):
+        return [line for path in self.folder.glob("sanitizer.*") for line in path.read_text().splitlines()
+                if SANITIZER_REMARK not in line]
 
 
 @pytest.fixture
@@ -124,6 +131,7 @@ def start_loud(tmp_path, redis, chatter):
         for pid in weftd.pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        assert weftd.printed() == []
 
 
 def check(lines, jobs, lines_a_job=LINES_A_JOB):

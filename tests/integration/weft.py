@@ -16,6 +16,8 @@ from redis.retry import Retry
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WEFT_BUILD", ROOT / "build" / "dev")).resolve()
+# Whatever has several stacks is told this.
+SANITIZER_REMARK = "ASan doesn't fully support makecontext/swapcontext"
 SANITIZED = re.search(r"^WEFT_SANITIZE:\w+=.", (BUILD / "CMakeCache.txt").read_text(), re.MULTILINE) is not None
 WEFTD = BUILD / "daemon" / "weftd"
 WEFT = BUILD / "daemon" / "weft"
@@ -258,8 +260,7 @@ class Weftd:
 
     def printed(self):
         """What it printed, less a sanitizer's general remark about programs that have several stacks."""
-        return [line for line in self.stderr.read_text().splitlines()
-                if "ASan doesn't fully support makecontext/swapcontext" not in line]
+        return [line for line in self.stderr.read_text().splitlines() if SANITIZER_REMARK not in line]
 
     def forgive(self, *messages):
         """Ends of workers that the test has brought about."""
