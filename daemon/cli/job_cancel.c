@@ -170,8 +170,8 @@ int job_cancel_cancel(struct job_cancel *job_cancel, enum job_cancel_end *ret_en
         status = request_in_stream(job_cancel, ret_state, &withdrawn);
     if (status != EX_OK)
         return status;
-    /* Where its entry was found and is gone by now, the worker has met what was noted first; what was withdrawn was noted
-     * once more, too late. */
+    /* Where its entry was found and is gone by now, the worker has met what was noted first; what was withdrawn was
+     * noted once more, too late. */
     if (!is_waiting(ret_state->where) && (!withdrawn || job_cancel->entry[0]))
         return wait_for_worker(job_cancel, ret_state, ret_end);
     *ret_end = withdrawn ? JOB_CANCEL_NOTHING : JOB_CANCEL_CAUGHT;
