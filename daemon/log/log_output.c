@@ -577,8 +577,9 @@ struct log_output *log_output_free(struct log_output *output)
     if (!output)
         return NULL;
     if (installed == output) {
-        log_configure(&(struct log_options){.level = WEFT_INFO});
+        /* First, since what it has to tell is told by itself. */
         log_output_flush(output);
+        log_configure(&(struct log_options){.level = WEFT_INFO});
         installed = NULL;
     }
     /* What a worker leaves is the supervisor's to write, if there is one. */
