@@ -7,10 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <weft/context.h>
-
 #include "context/async/running_job.h"
-#include "context/job_frame.h"
+#include "context/log/job_log.h"
 #include "context/log/log_json.h"
 #include "context/log/log_text.h"
 #include "context/macros.h"
@@ -124,30 +122,21 @@ static bool flush_locked(struct log_output *output)
 
 /* ---- Telling ---- */
 
-static int tell_of_job(void *arg)
-{
-    const struct log_drop *drop = arg;
-
-    weft_log_with(WEFT_WARN, "log lines of this job were lost", WEFT_INT("lines", drop->lines));
-    return 0;
-}
-
 /* Under each job whose lines are missing, that they are. */
 static void tell_of_jobs(const struct log_drops *drops)
 {
     for (size_t i = 0; i < drops->count; i++) {
         const struct log_drop *drop = &drops->drops[i];
-        struct weft_context *context;
+        struct current saved;
 
-        if (job_frame_new(&(struct job_values){.id = drop->values[LOG_DROP_ID],
-                                               .type = drop->values[LOG_DROP_TYPE],
-                                               .queue = drop->values[LOG_DROP_QUEUE],
-                                               .attempt = drop->values[LOG_DROP_ATTEMPT],
-                                               .root_id = drop->values[LOG_DROP_ROOT_ID]},
-                          NULL, NULL, &context) < 0)
+        if (job_log_enter(&saved, &(struct job_values){.id = drop->values[LOG_DROP_ID],
+                                                       .type = drop->values[LOG_DROP_TYPE],
+                                                       .queue = drop->values[LOG_DROP_QUEUE],
+                                                       .attempt = drop->values[LOG_DROP_ATTEMPT],
+                                                       .root_id = drop->values[LOG_DROP_ROOT_ID]}) < 0)
             continue;
-        (void)weft_run_in(context, tell_of_job, (void *)(uintptr_t)drop);
-        (void)weft_context_unref(context);
+        weft_log_with(WEFT_WARN, "log lines of this job were lost", WEFT_INT("lines", drop->lines));
+        current_leave(&saved);
     }
     if (drops->others > 0)
         weft_log_with(WEFT_WARN, "log lines of further jobs were lost", WEFT_INT("lines", drops->others));
