@@ -510,7 +510,7 @@ static void go_on_with_another_base(struct event_base *base)
 static void fork_inside(evutil_socket_t fd, short what, void *arg)
 {
     struct left *left = arg;
-    int status;
+    int status = 0;
 
     (void)fd;
     (void)what;

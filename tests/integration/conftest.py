@@ -5,6 +5,7 @@ import pytest
 from weft import BUILD, ROOT, Redis, Weftd, run
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items):
     """Those that take longest begin first, so that none of them is what all wait for at the end. One installs at a time."""
     for item in items:

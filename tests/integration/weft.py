@@ -147,13 +147,22 @@ class Redis:
         return self.client.info("clients")["blocked_clients"] > 0
 
 
+class Connection(redis.UnixDomainSocketConnection):
+    """Some versions of the library name these where they say that a connection has broken, whatever it is to."""
+
+    host = "the unix socket"
+    port = 0
+
+
 def connect(socket):
     """A client whose values are text, whatever bytes they are, and that sends nothing of its own accord, nor anything twice:
     later versions of the library do when a connection breaks, and pause before that."""
     taken = inspect.signature(redis.Redis).parameters
     quiet = {name: None for name in ("lib_name", "lib_version") if name in taken}
-    return redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape",
-                       retry=Retry(NoBackoff(), 0), **quiet)
+    client = redis.Redis(unix_socket_path=str(socket), decode_responses=True, encoding_errors="surrogateescape",
+                         retry=Retry(NoBackoff(), 0), **quiet)
+    client.connection_pool.connection_class = Connection
+    return client
 
 
 def key(queue, *rest):
