@@ -124,6 +124,7 @@ class Fault:
         self.met = False
         self.step = None
         self.in_flight = set()
+        self.process = None  # the weftd that it met
 
     def __str__(self):
         return f"{self.victim} killed {self.moment} `{self.mark}`"
@@ -180,6 +181,7 @@ class Walk:
             return False
         fault.in_flight = self.observer.in_flight()
         fault.step = self.step
+        fault.process = self.weftd.process
         if fault.victim == "redis":
             self.redis.kill()
             gone = [command.pid]
@@ -199,8 +201,10 @@ class Walk:
         away, or too busy, for all of its patience: a service manager would."""
         if self.struck() and not self.redis.running():
             self.redis.start()
-        if not self.weftd.running() and (self.weftd.process.returncode == EXIT_NO_REDIS or
-                                         self.struck() and self.fault.victim == "node"):
+        if self.struck() and self.fault.victim == "node" and self.weftd.process is self.fault.process:
+            self.weftd.process.wait()  # who has been killed is there for a moment yet, with its workers
+            self.weftd.launch()
+        elif not self.weftd.running() and self.weftd.process.returncode == EXIT_NO_REDIS:
             self.weftd.launch()
 
     def wait(self, predicate, what, healing=True):
