@@ -20,7 +20,7 @@
 /* A turn of the loop may take long: what is said in it is to be seen meanwhile. */
 #define FLUSH_PERIOD_US (100 * INT64_C(1000))
 
-/* An output that was full is tried again after so long; each time in vain that doubles. */
+/* An output that was full is tried again after so long; each time that it takes nothing, that doubles. */
 #define RETRY_MIN_US (1000)
 #define RETRY_MAX_US (50 * 1000)
 
@@ -28,7 +28,7 @@
 enum { WAIT_MS = 50 };
 
 /* Of the end of a process. */
-static const struct log_output_patience at_the_end = {.step_us = 1000 * 1000, .limit_us = 20 * 1000 * 1000};
+static const struct log_output_patience at_the_end = {.step_us = 2 * 1000 * 1000, .limit_us = 20 * 1000 * 1000};
 
 /* Of a process without a loop, which may end at any time, with each line. */
 static const struct log_output_patience for_a_line = {.step_us = 100 * 1000, .limit_us = 100 * 1000};
@@ -109,15 +109,22 @@ static void schedule(struct log_output *output, int delay_us)
     }
 }
 
-/* Gives whether all outputs have taken what there was. */
-static bool flush_locked(struct log_output *output)
+/* Gives how many bytes the outputs have not taken; `*ret_taken`: whether they have taken any. */
+static size_t flush_locked(struct log_output *output, bool *ret_taken)
 {
-    bool complete = true;
+    size_t before = 0, left = 0;
 
-    for (size_t i = 0; i < output->count && output->buffers; i++)
-        if (output->destinations[i].kind != LOG_TO_JOURNAL && !log_buffer_is_empty(&output->buffers->buffers[i]))
-            complete = write_buffer(output, i) == 0 && complete;
-    return complete;
+    for (size_t i = 0; i < output->count && output->buffers; i++) {
+        const struct log_buffer *buffer = &output->buffers->buffers[i];
+
+        if (output->destinations[i].kind == LOG_TO_JOURNAL || log_buffer_is_empty(buffer))
+            continue;
+        before += log_buffer_used(buffer);
+        (void)write_buffer(output, i);
+        left += log_buffer_used(buffer);
+    }
+    *ret_taken = left < before;
+    return left;
 }
 
 /* ---- Telling ---- */
@@ -213,14 +220,15 @@ static void report_problem(struct log_output *output, struct log_destination *de
 void log_output_flush(struct log_output *output)
 {
     (void)pthread_mutex_lock(&output->lock);
-    bool complete = flush_locked(output);
-    if (complete)
+    bool taken;
+    size_t left = flush_locked(output, &taken);
+    if (left == 0)
         output->retry_us = 0;
+    else if (taken || output->retry_us == 0)
+        output->retry_us = RETRY_MIN_US;
     else
-        output->retry_us = output->retry_us == 0                 ? RETRY_MIN_US
-                           : 2 * output->retry_us < RETRY_MAX_US ? 2 * output->retry_us
-                                                                 : RETRY_MAX_US;
-    if (!complete)
+        output->retry_us = 2 * output->retry_us < RETRY_MAX_US ? 2 * output->retry_us : RETRY_MAX_US;
+    if (left > 0)
         schedule(output, output->retry_us);
     (void)pthread_mutex_unlock(&output->lock);
     for (size_t i = 0; i < output->count; i++)
@@ -233,9 +241,9 @@ void log_output_tend(void)
         log_output_flush(installed);
 }
 
-/* Writes and waits. Gives whether the output has taken all. */
-static bool drain(struct log_destination *destination, const struct log_buffer *buffer, uint32_t id,
-                  const struct log_output_patience *patience)
+/* Writes and waits. Gives how many bytes the output has not taken. */
+static size_t drain(struct log_destination *destination, const struct log_buffer *buffer, uint32_t id,
+                    const struct log_output_patience *patience)
 {
     int64_t began_us = time_steady_us(), progress_us = began_us;
     size_t before = log_buffer_used(buffer);
@@ -245,13 +253,11 @@ static bool drain(struct log_destination *destination, const struct log_buffer *
         size_t left = log_buffer_used(buffer);
         int64_t now_us = time_steady_us();
 
-        if (left == 0)
-            return true;
         if (left < before)
             progress_us = now_us;
         before = left;
         if (r != -EAGAIN || now_us - progress_us >= patience->step_us || now_us - began_us >= patience->limit_us)
-            return false;
+            return left;
         log_destination_wait(destination, (int)(patience->step_us / 1000));
     }
 }
@@ -298,17 +304,25 @@ static void report_left(const struct log_buffers *buffers)
     free(drops);
 }
 
-bool log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
-                           const struct log_output_patience *patience)
+size_t log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
+                             const struct log_output_patience *patience)
 {
-    bool complete = true;
+    size_t left = 0;
 
     for (size_t i = 0; i < output->count && buffers; i++)
         if (output->destinations[i].kind != LOG_TO_JOURNAL)
-            complete = drain(&output->destinations[i], &buffers->buffers[i], buffers->id, patience) && complete;
-    if (complete && buffers)
+            left += drain(&output->destinations[i], &buffers->buffers[i], buffers->id, patience);
+    if (left == 0 && buffers)
         report_left(buffers);
-    return complete;
+    return left;
+}
+
+bool log_output_has_begun(const struct log_output *output, const struct log_buffers *buffers)
+{
+    for (size_t i = 0; i < output->count && buffers; i++)
+        if (output->destinations[i].turn && log_turn_belongs_to(output->destinations[i].turn, buffers->id))
+            return true;
+    return false;
 }
 
 size_t log_output_discard_left(struct log_output *output, const struct log_buffers *buffers)
@@ -430,8 +444,10 @@ static void take_line(const struct log_record *record, void *user)
         counter_add(&output->slot->log_lines[record->level], 1);
     if (!output->flush_event || !pthread_equal(pthread_self(), output->loop_thread) ||
         record->time_us - output->flushed_us >= FLUSH_PERIOD_US) {
+        bool taken;
+
         output->flushed_us = record->time_us;
-        if (!flush_locked(output) && output->ends_soon)
+        if (flush_locked(output, &taken) > 0 && output->ends_soon)
             drain_own(output, &for_a_line);
     } else if (output->retry_us == 0) {
         schedule(output, 0);

@@ -47,10 +47,13 @@ struct log_output_patience {
     int64_t limit_us; /* in all */
 };
 
-/* Writes what a process that is gone has left in its buffers, as far as the outputs take it in time. Gives whether that
- * was all. */
-bool log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
-                           const struct log_output_patience *patience);
+/* Writes what a process that is gone has left in its buffers, as far as the outputs take it in time. Gives how many
+ * bytes are left. */
+size_t log_output_write_left(struct log_output *output, const struct log_buffers *buffers,
+                             const struct log_output_patience *patience);
+
+/* Whether a line of these buffers is half written: nobody else writes there until it has ended. */
+bool log_output_has_begun(const struct log_output *output, const struct log_buffers *buffers);
 
 /* Gives up what is still in there; counts it as lost, and gives the number of lines. */
 size_t log_output_discard_left(struct log_output *output, const struct log_buffers *buffers);

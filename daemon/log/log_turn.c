@@ -116,11 +116,16 @@ void log_turn_give(struct log_turn *turn)
     atomic_store(&turn->owner, 0);
 }
 
+bool log_turn_belongs_to(const struct log_turn *turn, uint32_t id)
+{
+    return id != 0 && (uint32_t)atomic_load(&turn->owner) == id;
+}
+
 void log_turn_abandon(struct log_turn *turn, uint32_t id)
 {
     uint64_t owner = atomic_load(&turn->owner);
 
-    if (id == 0 || (uint32_t)owner != id)
+    if (!log_turn_belongs_to(turn, id))
         return;
     log_turn_tear(turn);
     (void)atomic_compare_exchange_strong(&turn->owner, &owner, 0);

@@ -32,6 +32,9 @@ enum log_turn_state log_turn_take(struct log_turn *turn, uint32_t id);
 /* The line has ended. */
 void log_turn_give(struct log_turn *turn);
 
+/* Whether it is the turn of the buffers `id`, of which none has 0. */
+bool log_turn_belongs_to(const struct log_turn *turn, uint32_t id);
+
 /* What the buffers `id` hold will not be written any more: if a line of theirs was begun, it is torn. */
 void log_turn_abandon(struct log_turn *turn, uint32_t id);
 

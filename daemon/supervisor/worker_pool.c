@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 
@@ -180,12 +181,11 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 
 /* How long the supervisor, which has others to look after, waits for an output that takes such lines: in all, and from
  * one bit to the next. */
-#define LEFT_STEP_US  (5 * 1000)
-#define LEFT_LIMIT_US (30 * 1000)
+static const struct log_output_patience between_others = {.step_us = 5 * 1000, .limit_us = 30 * 1000};
 
-/* At the end, when nothing else is left to do. */
-#define LAST_STEP_US  INT64_C(1000000)
-#define LAST_LIMIT_US (20 * INT64_C(1000000))
+/* At the end, when nothing else is left to do, for all of them. */
+static const struct log_output_patience at_the_end = {.step_us = 5 * 1000 * 1000, .limit_us = 20 * 1000 * 1000};
+enum { LAST_RETRY_MS = 5 };
 
 static void give_up_lines(const struct worker_process *worker)
 {
@@ -198,7 +198,7 @@ static void give_up_lines(const struct worker_process *worker)
 }
 
 /* Of workers that are gone, the lines of so many may wait for an output that takes nothing: however often workers die
- * and configurations come, no more of what belonged to them is kept. */
+ * and configurations come, no more of what belonged to them is kept, but for the one that has begun a line. */
 enum { LEFT_MAX = 8 };
 
 /* Lines that an output does not take now are kept until it does, and the maintenance until it has given back the jobs.
@@ -208,12 +208,11 @@ static void bury(struct worker_pool *pool)
     size_t left = 0;
 
     for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
-        const struct log_output_patience patience = {.step_us = LEFT_STEP_US, .limit_us = LEFT_LIMIT_US};
-
         next = TAILQ_NEXT(worker, entry);
         if (worker->state != WORKER_ENDED)
             continue;
-        if (!log_output_write_left(worker->generation->output, worker->log_buffers, &patience) && ++left <= LEFT_MAX)
+        if (log_output_write_left(worker->generation->output, worker->log_buffers, &between_others) > 0 &&
+            (++left <= LEFT_MAX || log_output_has_begun(worker->generation->output, worker->log_buffers)))
             continue;
         give_up_lines(worker);
         if (maintenance_is_idle(worker->generation->maintenance))
@@ -379,18 +378,45 @@ bool worker_pool_has_remains(const struct worker_pool *pool)
     return false;
 }
 
+/* What nobody takes is kept as long as this says; where no line is to be lost, a reader gets all the time that it
+ * takes. */
+static bool is_out_of_patience(const struct worker_pool *pool, int64_t began_us, int64_t progress_us)
+{
+    bool may_wait = pool->generation && pool->generation->config->log.when_full == CONFIG_LOG_BLOCK;
+    int64_t now_us = time_steady_us();
+
+    return now_us - progress_us >= at_the_end.step_us || (!may_wait && now_us - began_us >= at_the_end.limit_us);
+}
+
 void worker_pool_done(struct worker_pool *pool)
 {
-    struct log_output_patience patience = {.step_us = LAST_STEP_US, .limit_us = LAST_LIMIT_US};
+    int64_t began_us = time_steady_us(), progress_us = began_us;
+    size_t before = SIZE_MAX;
 
-    while (TAILQ_FIRST(&pool->workers)) {
-        struct worker_process *worker = TAILQ_FIRST(&pool->workers);
+    /* Whoever has begun a line, a worker or this process, has to end it before the others can go on. */
+    while (!TAILQ_EMPTY(&pool->workers)) {
+        size_t left = 0;
 
-        if (!log_output_write_left(worker->generation->output, worker->log_buffers, &patience)) {
-            patience = (struct log_output_patience){0};
-            give_up_lines(worker);
+        log_output_tend();
+        for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
+            size_t bytes = log_output_write_left(worker->generation->output, worker->log_buffers, &between_others);
+
+            next = TAILQ_NEXT(worker, entry);
+            left += bytes;
+            if (bytes == 0)
+                remove_worker(pool, worker);
         }
-        remove_worker(pool, worker);
+        if (left < before)
+            progress_us = time_steady_us();
+        else
+            (void)poll(NULL, 0, LAST_RETRY_MS);
+        before = left;
+        if (is_out_of_patience(pool, began_us, progress_us))
+            break;
+    }
+    while (!TAILQ_EMPTY(&pool->workers)) {
+        give_up_lines(TAILQ_FIRST(&pool->workers));
+        remove_worker(pool, TAILQ_FIRST(&pool->workers));
     }
     pool->generation = generation_unref(pool->generation);
 }

@@ -8,6 +8,7 @@
 #include "queue/consumer/delivery.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
+#include "queue/consumer/fetch_unblock.h"
 #include "queue/consumer/ownership.h"
 #include "queue/group.h"
 #include "queue/lease.h"
@@ -35,8 +36,8 @@ struct queue_client {
     struct queue_keys *keys;
     struct named_queue *by_name;
     struct health health;
-    struct connection *commands; /* never blocks */
-    struct connection *reads;
+    struct redis *commands; /* never blocks */
+    struct redis *reads;
     struct delivery_receiver receiver;
     struct fetch_target target;
     struct message_limits limits;
@@ -50,6 +51,7 @@ struct queue_client {
     struct group_maker groups; /* over `commands`, to see that Redis can be written to */
     struct event *turn;        /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
+    struct fetch_unblock unblock;
     struct group_leaver leaver;
 };
 
@@ -98,7 +100,7 @@ static void on_commands_up(void *user)
     struct queue_client *client = user;
 
     if (group_maker_start(&client->groups) < 0)
-        connection_fail(client->commands, strerror(ENOMEM));
+        redis_fail(client->commands, strerror(ENOMEM));
     control_start(client->control);
     lease_start(client->lease);
     wake(client);
@@ -129,8 +131,8 @@ static void on_reads_down(void *user)
 
 /* What is wrong with a queue's group shows when it is read. */
 static const struct group_events group_events = {0};
-static const struct connection_events commands_events = {on_commands_up, on_commands_down};
-static const struct connection_events reads_events = {on_reads_up, on_reads_down};
+static const struct redis_events commands_events = {on_commands_up, on_commands_down};
+static const struct redis_events reads_events = {on_reads_up, on_reads_down};
 
 /* ---- Cancelling, inquiries ---- */
 
@@ -190,7 +192,7 @@ size_t queue_client_count_unsettled(const struct queue_client *client)
 static void continue_stopping(struct queue_client *client)
 {
     if (client->state == CLIENT_STOPPING) {
-        fetch_unblock(client->fetch);
+        fetch_unblock_send(&client->unblock);
         if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) || !queue_client_is_settled(client))
             return;
         lease_stop(client->lease);
@@ -214,7 +216,7 @@ static void continue_fetching(struct queue_client *client)
     if (control_is_known(client->control))
         fetch_continue(client->fetch);
     if (fetch_is_blocked(client->fetch))
-        fetch_unblock(client->fetch);
+        fetch_unblock_send(&client->unblock);
 }
 
 /* The next read is sent before the outcomes of the last: Redis works on the read, and then on the outcomes while the
@@ -231,7 +233,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     continue_fetching(client);
     settle_flush(client->settle);
     enqueue_flush(client->enqueue);
-    connection_flush(client->commands);
+    redis_flush(client->commands);
     if (client->state != CLIENT_RUNNING)
         continue_stopping(client);
 }
@@ -338,12 +340,10 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = entry_set_prepare(&client->held, options->queue_count);
     if (r == 0)
-        r = connection_new(base, options, client->consumer, &client->health, &commands_events, client,
-                           &client->commands);
+        r = redis_new(base, options, client->consumer, &client->health, &commands_events, client, &client->commands);
     if (r == 0)
-        r = connection_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
-    client->target.commands = client->commands;
-    link.connection = client->commands;
+        r = redis_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
+    link.redis = client->commands;
     link.keys = client->keys;
     if (r == 0)
         r = settle_new(&(struct settle_setup){.link = link, .held = &client->held, .wake = wake, .user = client},
@@ -363,9 +363,11 @@ static int make_parts(struct queue_client *client, struct event_base *base)
                       &client->lease);
     if (r == 0)
         r = ownership_new(&link, &client->held, on_lost, client, &client->ownership);
-    link.connection = client->reads;
+    link.redis = client->reads;
     if (r == 0)
         r = fetch_new(&link, &client->target, &client->fetch);
+    if (r == 0)
+        r = fetch_unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
     return r;
 }
 
@@ -386,12 +388,8 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     health_init(&client->health, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
     client->receiver = (struct delivery_receiver){.options = options, .events = events, .user = user};
-    client->target = (struct fetch_target){.limits = &client->limits,
-                                           .held = &client->held,
-                                           .delivery_events = &delivery_receiver_events,
-                                           .delivery_user = &client->receiver,
-                                           .wake = wake,
-                                           .user = client};
+    client->target = (struct fetch_target){&client->limits,   &client->held, &delivery_receiver_events,
+                                           &client->receiver, wake,          client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
     /* Outcomes do not wait for whatever else is due, where the base knows priorities. */
@@ -411,8 +409,8 @@ struct queue_client *queue_client_free(struct queue_client *client)
 {
     if (!client)
         return NULL;
-    connection_free(client->commands);
-    connection_free(client->reads);
+    redis_free(client->commands);
+    redis_free(client->reads);
     fetch_free(client->fetch);
     settle_free(client->settle);
     enqueue_free(client->enqueue);
@@ -421,6 +419,7 @@ struct queue_client *queue_client_free(struct queue_client *client)
     lease_free(client->lease);
     ownership_free(client->ownership);
     group_leaver_done(&client->leaver);
+    fetch_unblock_done(&client->unblock);
     queue_keys_free_all(client->keys, client->options->queue_count);
     if (client->turn)
         event_free(client->turn);

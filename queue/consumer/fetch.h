@@ -25,8 +25,7 @@ struct fetch_target {
     struct entry_set *held; /* gets each entry that arrives */
     const struct delivery_events *delivery_events;
     void *delivery_user;
-    struct connection *commands; /* ends a blocking read; freed before what is made of this */
-    void (*wake)(void *user);    /* fetch_continue() is to be called, soon and from the event loop */
+    void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
     void *user;
 };
 
@@ -34,7 +33,7 @@ struct fetch_target {
  * its down with fetch_interrupt(). Errors: -ENOMEM. */
 int fetch_new(const struct queue_link *link, const struct fetch_target *target, struct fetch **ret_fetch) MUST_CHECK;
 
-/* Not before its connection is freed. Takes NULL, gives NULL. */
+/* Not before its redis is freed. Takes NULL, gives NULL. */
 struct fetch *fetch_free(struct fetch *fetch);
 
 void fetch_start(struct fetch *fetch);
@@ -57,12 +56,10 @@ void fetch_note_starting(struct fetch *fetch);
 /* Reads if there is room, all that was read has begun to run or will soon, and no read is under way. */
 void fetch_continue(struct fetch *fetch);
 
-/* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. */
+/* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. Which read it is tells the
+ * number of blocking reads so far. */
 bool fetch_is_blocked(const struct fetch *fetch);
-
-/* Ends the read that is under way, again and again until it has ended. Where it cannot, the read ends by itself in a
- * while. */
-void fetch_unblock(struct fetch *fetch);
+size_t fetch_count_waits(const struct fetch *fetch);
 
 /* Looks for entries that Redis has down as ours and that are not held. */
 void fetch_recover(struct fetch *fetch);

@@ -31,6 +31,7 @@ class Reader(threading.Thread):
     def __init__(self, fd):
         super().__init__(daemon=True)
         self.fd, self.pieces = fd, []
+        self.pause = 0
         self.may_read = threading.Event()
         self.may_read.set()
 
@@ -44,6 +45,7 @@ class Reader(threading.Thread):
             if not piece:
                 return
             self.pieces.append(piece)
+            time.sleep(self.pause)
 
     def text(self):
         return b"".join(self.pieces)
@@ -208,6 +210,21 @@ def test_a_reader_that_stalls_stops_no_job_and_its_gap_is_said(start_loud, redis
         assert job in gaps or job in ended
 
 
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
+def test_a_reader_that_takes_its_time_gets_every_line_at_the_end(start_loud, redis, kind):
+    weftd, reader = start_loud(kind, {"output": "stderr", "when_full": "block"}, workers=WORKERS, concurrency=2)
+    reader.may_read.clear()
+    reader.pause = {"terminal": 0.002}.get(kind, 0.05)
+    reader.start()
+    jobs = redis.enqueue_together([{"type": "chatter", "payload": "30"}] * 60)
+    for job in jobs:
+        redis.wait_for_state(job, "done")
+    reader.may_read.set()
+    assert weftd.stop() == 0
+    reader.join(PATIENCE)
+    check(reader.lines(), jobs, 30)
+
+
 def whole(reader):
     return reader.text().replace(b"\r\n", b"\n").rpartition(b"\n")[0].splitlines()
 
@@ -300,6 +317,9 @@ def test_a_stalled_reader_and_reloads_do_not_pile_up_workers_and_connections(sta
     assert connections(redis) <= before + 8
     reader.start()
     assert weftd.stop() == 0
+    reader.join(PATIENCE)
+    for line in reader.lines():
+        json.loads(line)
 
 
 def test_a_fifo_may_get_its_reader_later_and_another_one_after_that(start_weftd, redis, tmp_path):
