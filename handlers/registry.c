@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "context/name.h"
+#include "context/propagate/propagate.h"
 
 WEFT_PRINTF(3, 4) static int refuse(char **ret_message, int error, const char *format, ...)
 {
@@ -91,6 +92,8 @@ int registry_load(struct registry *registry, const char *path, char **ret_messag
 
     const struct weft_plugin *plugin = dlsym(library, "weft_plugin");
     int r = check_plugin(registry, plugin, path, ret_message);
+    if (r == 0)
+        r = propagate_adopt_plugin(plugin);
     if (r < 0) {
         (void)dlclose(library);
         return r;

@@ -255,6 +255,13 @@ static void tell(enum hook_event event, const struct operation *operation)
         hook_tell(event, &operation->info);
 }
 
+static void (*watch_root)(const struct operation *operation);
+
+void operation_watch_root(void (*watch)(const struct operation *operation))
+{
+    watch_root = watch;
+}
+
 void operation_before(const struct operation *operation)
 {
     running_job_set(operation->info.context);
@@ -270,6 +277,8 @@ void operation_enter(struct operation *operation, struct current *saved)
 {
     assert(operation_is_pending(operation));
     current_enter_operation(saved, frame_ref(operation->info.context), operation);
+    if (__builtin_expect(!operation->info.context, 0) && watch_root)
+        watch_root(operation);
     operation_before(operation);
 }
 
@@ -283,6 +292,8 @@ void operation_enter_last(struct operation *operation, struct current *saved)
     (void)operation_hold(operation, OPERATION_HAS_LENT, operation->info.context);
     current_enter_operation(saved, operation->info.context, operation);
     current_state.rights = CURRENT_WRITES_LENT;
+    if (__builtin_expect(!operation->info.context, 0) && watch_root)
+        watch_root(operation);
     operation_before(operation);
 }
 

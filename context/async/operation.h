@@ -31,6 +31,8 @@ struct operation_class {
      * all. `buffer` has OPERATION_DESCRIPTION_SIZE bytes. Called with the operation's home
      * in hand, on its thread or under its lock: see operation_is_here(). */
     void (*describe)(const struct operation *operation, char *buffer);
+    /* The users' function that it calls, to be named; NULL: that is not known. */
+    const void *(*callback)(const struct operation *operation);
     /* For kinds that can tell by themselves when they began: no clock is read for them unless a hook is installed. */
     int64_t (*since_us)(const struct operation *operation);
 };
@@ -142,6 +144,10 @@ void operation_enter(struct operation *operation, struct current *saved);
  * operation_leave() it must end. */
 void operation_enter_last(struct operation *operation, struct current *saved);
 void operation_leave(struct operation *operation, const struct current *saved);
+
+/* Has `watch` called before the code of an operation runs at the root, on any thread. To be called before there are
+ * operations. */
+void operation_watch_root(void (*watch)(const struct operation *operation));
 
 /* For resuming a task, whose current state is its own: only the hooks, and the note of the running job. */
 void operation_before(const struct operation *operation);

@@ -16,6 +16,7 @@
 #include <event2/event.h>
 
 #include "context/async/operation.h"
+#include "context/propagate/at_root.h"
 
 /* The wrappers are found by the dynamic linker. */
 #define PROPAGATE_EXPORT __attribute__((visibility("default")))
@@ -45,17 +46,38 @@ bool propagate_exempts(const void *callback);
 /* From now on all callbacks in the executable or shared object that `address` is in are infrastructure's. */
 void propagate_exempt(const void *address);
 
+/* The object that `address` is in is a plugin: its threads and events are followed, and whatever is neither a plugin
+ * nor the executable is a library from now on. Errors: -ENOMEM. */
+int propagate_adopt_plugin(const void *address) WEFT_MUST_CHECK;
+
+/* Whether the address is in a plugin, or, where none is known, in the executable. */
+bool propagate_is_plugins(const void *address);
+
 /* Some shared object may have been unloaded: what is known of it is not true of another one at its address. */
 void propagate_forget_unloaded(void);
 
 /* dlclose() of libc, for a handle that keeps nothing loaded. */
 void propagate_close(void *library);
 
+/* Whether anything that is scheduled now may have to be followed. */
+static inline bool propagate_may_follow(void)
+{
+    return current_state.context || at_root_is_watched;
+}
+
 /* Whether what is scheduled now is to be followed: inside a context, for a callback that is not exempt. */
 static inline bool propagate_follows(const void *callback)
 {
-    return current_state.context && !propagate_exempts(callback);
+    return propagate_may_follow() && !propagate_exempts(callback);
 }
+
+/* The same for a thread that is to run start(arg). What a library starts for itself belongs to nobody: only threads
+ * that begin in the executable, in a plugin, or in a library that was named are followed. One that begins in the C++
+ * runtime is whose code it runs. */
+bool propagate_follows_thread(const void *start, void *arg);
+
+/* The same for an event; what is no plugin is a library only where plugins are known. */
+bool propagate_follows_event(const void *callback);
 
 /* While code of a library runs inside of a wrapper, at the root, what it schedules is its own. Between the two calls
  * the thread has no context. */

@@ -29,7 +29,7 @@ void wrapped_callback_begin(struct wrapped_callback *wrapped, const void *place)
 {
     struct base_home *home = wrapped->base ? base_home_get(wrapped->base) : NULL;
 
-    if (current_state.context)
+    if (propagate_may_follow())
         operation_begin_at(&wrapped->operation, wrapped->class, place,
                            home ? &home->operations : &operation_home_shared);
 }

@@ -162,10 +162,16 @@ static int64_t timer_since_us(const struct operation *operation)
     return time_steady_us() - (wrapped->timeout_us - left_us);
 }
 
-static const struct operation_class timer_class = {.kind = "timer", .describe = describe, .since_us = timer_since_us};
-static const struct operation_class fd_class = {.kind = "fd", .describe = describe};
-static const struct operation_class signal_class = {.kind = "signal", .describe = describe};
-static const struct operation_class once_class = {.kind = "once"};
+static const void *callback_of(const struct operation *operation)
+{
+    return (const void *)(uintptr_t)container_of(operation, const struct wrapped_event, operation)->callback;
+}
+
+static const struct operation_class timer_class = {
+    .kind = "timer", .describe = describe, .since_us = timer_since_us, .callback = callback_of};
+static const struct operation_class fd_class = {.kind = "fd", .describe = describe, .callback = callback_of};
+static const struct operation_class signal_class = {.kind = "signal", .describe = describe, .callback = callback_of};
+static const struct operation_class once_class = {.kind = "once", .callback = callback_of};
 
 static const struct operation_class *class_of(const struct event *event)
 {

@@ -143,6 +143,8 @@ struct config *config_free(struct config *config)
     free(config->jobs);
     free_strings(&config->plugins);
     free_strings(&config->log.outputs);
+    free_strings(&config->context.follow_threads_of);
+    free_strings(&config->context.follow_events_of);
     free_strings(&config->log.fields);
     free(config->http.listen);
     free(config->node);

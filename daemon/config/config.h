@@ -104,6 +104,12 @@ struct config {
     } offload;
 
     struct {
+        struct config_strings follow_threads_of; /* names or paths of libraries */
+        struct config_strings follow_events_of;
+        bool warn_at_root;
+    } context;
+
+    struct {
         int level; /* enum weft_level */
         enum config_log_format format;
         struct config_strings outputs; /* `auto`, `journal`, `stderr`, `stdout`, or a file's path; one or a list */

@@ -122,6 +122,18 @@ static const struct config_key offload_keys[] = {
 };
 static const struct config_section offload = {.keys = offload_keys};
 
+static const struct config_key context_keys[] = {
+    {"follow_threads_of", SCALARS(library, "names of libraries"), IN_CONFIG(context.follow_threads_of),
+     .doc = "libraries whose threads belong to the job that had them started; those of others are nobody's"},
+    {"follow_events_of", SCALARS(library, "names of libraries"), IN_CONFIG(context.follow_events_of),
+     .doc =
+         "libraries whose timers and other events belong to the job that had them armed; those of others are nobody's"},
+    {"warn_at_root", SCALAR(flag), IN_CONFIG(context.warn_at_root), .fallback = "false",
+     .doc = "true: callbacks of plugins that run for no job are named in the log, once for each place"},
+    {0},
+};
+static const struct config_section context_section = {.keys = context_keys};
+
 static const struct config_key log_keys[] = {
     {"level", SCALAR(choice), IN_CONFIG(log.level), .fallback = "info", .choices = levels,
      .doc = "what is below is not written: debug, info, warn or error"},
@@ -173,6 +185,7 @@ static const struct config_key root_keys[] = {
     {"keep", SECTION(keep), .doc = "what stays in Redis of jobs that have ended"},
     {"limits", SECTION(limits), .doc = "what is too large"},
     {"offload", SECTION(offload), .doc = "the threads for what blocks"},
+    {"context", SECTION(context_section), .doc = "what belongs to a job"},
     {"log", SECTION(log_section), .doc = "what weftd writes about its work, and where"},
     {"http", SECTION(http), .doc = "a web server for health checks and metrics"},
     {0},

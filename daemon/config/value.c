@@ -1,6 +1,7 @@
 #include "daemon/config/value.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -230,6 +231,32 @@ static void describe_output(const struct config_key *key, struct config_text *te
     describe_path(key, text);
 }
 
+/* ---- Libraries ---- */
+
+static bool is_file_name(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)text[i]) && !strchr("._+-", text[i]))
+            return false;
+    return size > 0 && size <= NAME_MAX;
+}
+
+static int read_library(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
+                        void *field)
+{
+    (void)reader;
+    (void)key;
+    if (*scalar->text == '/' ? scalar->size >= PATH_MAX : !is_file_name(scalar->text, scalar->size))
+        return -EINVAL;
+    return set_string(field, strdup(scalar->text));
+}
+
+static void describe_library(const struct config_key *key, struct config_text *text)
+{
+    (void)key;
+    config_text_add(text, "the name of a library's file, such as libexample.so.1, or its absolute path");
+}
+
 /* ---- Addresses ---- */
 
 static int read_address(struct config_reader *reader, const struct config_key *key, const struct config_scalar *scalar,
@@ -264,4 +291,5 @@ const struct config_type config_type_name = {.read = read_name, .describe = desc
 const struct config_type config_type_wildcard = {.read = read_wildcard, .describe = describe_wildcard};
 const struct config_type config_type_path = {.read = read_path, .describe = describe_path};
 const struct config_type config_type_output = {.read = read_output, .describe = describe_output};
+const struct config_type config_type_library = {.read = read_library, .describe = describe_library};
 const struct config_type config_type_address = {.read = read_address, .describe = describe_address};

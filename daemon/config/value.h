@@ -38,6 +38,7 @@ extern const struct config_type config_type_wildcard; /* char *: the same, or `*
 extern const struct config_type config_type_path;     /* char *: made absolute */
 extern const struct config_type
     config_type_output; /* char *: `auto`, `journal`, `stderr`, `stdout`, or a path as above */
+extern const struct config_type config_type_library; /* char *: a file's name, or an absolute path */
 
 extern const struct config_type config_type_address; /* char *: as config_address_parse() reads it */
 

@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "context/propagate/at_root.h"
 #include "context/propagate/libc/child.h"
 #include "context/task/callback.h"
 #include "context/task/offload.h"
@@ -187,6 +188,20 @@ static int start_plugins(struct worker *worker)
     return r;
 }
 
+/* Before there are plugins, which start threads and events. */
+static int prepare_context(const struct config *config)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < config->context.follow_threads_of.count; i++)
+        r = weft_follow_threads_of(config->context.follow_threads_of.items[i].text);
+    for (size_t i = 0; r == 0 && i < config->context.follow_events_of.count; i++)
+        r = weft_follow_events_of(config->context.follow_events_of.items[i].text);
+    if (config->context.warn_at_root)
+        at_root_watch();
+    return r;
+}
+
 static struct event_base *new_base(void)
 {
     struct event_config *config = event_config_new();
@@ -244,6 +259,8 @@ static int start(struct worker *worker)
         r = weft_loop_new(worker->base, &worker->loop);
     if (r == 0)
         r = weft_loop_set_offload_threads(worker->loop, options->config->offload.threads);
+    if (r == 0)
+        r = prepare_context(options->config);
     if (r == 0)
         r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
     if (r == 0)

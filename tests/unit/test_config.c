@@ -45,6 +45,9 @@ static void what_is_not_said_has_its_default(void **state)
     assert_int_equal(config->log.format, CONFIG_LOG_AUTO);
     assert_int_equal(config->log.outputs.count, 1);
     config_support_assert_string(&config->log.outputs.items[0], "auto", 0, 0);
+    assert_int_equal(config->context.follow_threads_of.count, 0);
+    assert_int_equal(config->context.follow_events_of.count, 0);
+    assert_false(config->context.warn_at_root);
     assert_int_equal(config->log.fields.count, 0);
     assert_int_equal(config->log.buffer, 8 * 1024 * 1024);
     assert_int_equal(config->log.when_full, CONFIG_LOG_DROP);
@@ -197,6 +200,21 @@ static void a_job_type_falls_back_to_the_defaults_wherever_they_stand(void **sta
     config_free(config);
 }
 
+static void libraries_are_names_of_files_or_paths(void **state)
+{
+    struct config *config = config_support_load("context: {follow_threads_of: [libgomp, 'libstdc++.so.6'], "
+                                                "follow_events_of: [/opt/lib/libone.so], warn_at_root: true}");
+
+    (void)state;
+    assert_int_equal(config->context.follow_threads_of.count, 2);
+    assert_string_equal(config->context.follow_threads_of.items[0].text, "libgomp");
+    assert_string_equal(config->context.follow_threads_of.items[1].text, "libstdc++.so.6");
+    assert_int_equal(config->context.follow_events_of.count, 1);
+    assert_string_equal(config->context.follow_events_of.items[0].text, "/opt/lib/libone.so");
+    assert_true(config->context.warn_at_root);
+    config_free(config);
+}
+
 static void fields_of_the_log_are_names_or_a_star(void **state)
 {
     struct config *config = config_support_load("log: {fields: [request_id, '*']}");
@@ -277,6 +295,7 @@ int main(void)
         cmocka_unit_test(queues_keep_their_order_and_weights),
         cmocka_unit_test(a_job_type_has_its_chain_and_where_it_stands),
         cmocka_unit_test(a_job_type_falls_back_to_the_defaults_wherever_they_stand),
+        cmocka_unit_test(libraries_are_names_of_files_or_paths),
         cmocka_unit_test(fields_of_the_log_are_names_or_a_star),
         cmocka_unit_test(the_longest_names_are_accepted),
         cmocka_unit_test(the_queues_are_told_all_they_have_to_know),

@@ -18,7 +18,7 @@
 #define ROOT_KEYS                                                                                                      \
     "redis, node, workers, concurrency, held, max_rss, lease, shutdown_timeout, queues, plugins, defaults, jobs, "     \
     "keep, limits, offload, "                                                                                          \
-    "log and http"
+    "context, log and http"
 #define JOB_KEYS "chain, attempts, timeout, backoff, blocking and concurrency"
 
 struct mistake {
@@ -257,6 +257,17 @@ static const struct mistake mistakes[] = {
      "a map"},
     {"one_of_the_outputs_is_not_a_map", "log: {output: [{file: x}]}\n",
      "1:16: each of \"log.output\" must be auto, journal, stderr, stdout or a path of 1 to 4095 bytes, not a map"},
+    {"libraries_are_a_list", "context: {follow_threads_of: libgomp}\n",
+     "1:30: \"context.follow_threads_of\" must be a list of names of libraries, not \"libgomp\""},
+    {"a_library_of_a_relative_path_is_refused", "context: {follow_threads_of: [lib/libgomp.so]}\n",
+     "1:31: each of \"context.follow_threads_of\" must be the name of a library's file, such as libexample.so.1, or "
+     "its "
+     "absolute path, not \"lib/libgomp.so\""},
+    {"a_library_without_a_name_is_refused", "context: {follow_events_of: ['']}\n",
+     "1:30: each of \"context.follow_events_of\" must be the name of a library's file, such as libexample.so.1, or its "
+     "absolute path, not \"\""},
+    {"warn_at_root_is_true_or_false", "context: {warn_at_root: 1}\n",
+     "1:25: \"context.warn_at_root\" must be true or false, not \"1\""},
     {"fields_of_the_log_are_a_list", "log: {fields: request_id}\n",
      "1:15: \"log.fields\" must be a list of names of metadata, not \"request_id\""},
     {"a_field_of_the_log_of_a_bad_name_is_refused", "log: {fields: ['req*']}\n",

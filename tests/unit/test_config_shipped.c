@@ -80,6 +80,9 @@ static void it_loads_and_sets_nothing_but_defaults_and_an_example(void **state)
     assert_int_equal(shipped->plugins.count, 1);
     assert_int_equal(shipped->job_count, 1);
     assert_non_null(config_find_job(shipped, "hello"));
+    assert_int_equal(shipped->context.follow_threads_of.count, 0);
+    assert_int_equal(shipped->context.follow_events_of.count, 0);
+    assert_int_equal(shipped->context.warn_at_root, defaults->context.warn_at_root);
     assert_int_equal(shipped->log.fields.count, 0);
     assert_string_equal(shipped->node, defaults->node);
     assert_int_equal(shipped->workers, defaults->workers);

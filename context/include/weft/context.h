@@ -140,6 +140,16 @@ WEFT_API int weft_call_once(struct weft_bound *bound);
 /* Gives the context back without a call. Harmless when done twice. */
 WEFT_API void weft_unbind(struct weft_bound *bound);
 
+/* ---- Libraries ---- */
+
+/* What a library starts for itself inside of a call, such as a pool of threads or a timer for its connections, serves
+ * whoever comes, and so begins at the root: threads whose start routine, and, under weftd, events whose callback lies
+ * in a shared object that is no plugin. These have those of a library followed all the same: by its path, or by the
+ * name of its file, as libexample.so.1 or libexample. Under weftd the configuration does so (context.follow_threads_of
+ * and context.follow_events_of). To be called before the library starts any. Errors: -EINVAL no name; -ENOMEM. */
+WEFT_API int weft_follow_threads_of(const char *library);
+WEFT_API int weft_follow_events_of(const char *library);
+
 /* Contexts that are alive in this process now. */
 WEFT_API long weft_contexts_alive(void);
 

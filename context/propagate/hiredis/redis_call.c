@@ -13,7 +13,12 @@ static void describe(const struct operation *operation, char *buffer)
                    container_of(operation, const struct redis_call, operation)->name);
 }
 
-static const struct operation_class redis_class = {.kind = "redis", .describe = describe};
+static const void *callback_of(const struct operation *operation)
+{
+    return (const void *)(uintptr_t)container_of(operation, const struct redis_call, operation)->fn;
+}
+
+static const struct operation_class redis_class = {.kind = "redis", .describe = describe, .callback = callback_of};
 
 struct redis_call *redis_call_new(redis_reply_fn *fn, void *arg, const struct redis_word *name, const void *place)
 {

@@ -93,7 +93,7 @@ static int run_thrd(void *arg)
 PROPAGATE_EXPORT int pthread_create(pthread_t *ret_id, const pthread_attr_t *attributes, void *(*start)(void *arg),
                                     void *arg)
 {
-    if (!propagate_follows((const void *)(uintptr_t)start))
+    if (!propagate_follows_thread((const void *)(uintptr_t)start, arg))
         return REAL_OR_SANITIZED(pthread_create)(ret_id, attributes, start, arg);
 
     struct thread *thread = thread_new(arg, OPERATION_PLACE());
@@ -108,7 +108,7 @@ PROPAGATE_EXPORT int pthread_create(pthread_t *ret_id, const pthread_attr_t *att
 
 PROPAGATE_EXPORT int thrd_create(thrd_t *ret_id, thrd_start_t start, void *arg)
 {
-    if (!propagate_follows((const void *)(uintptr_t)start))
+    if (!propagate_follows_thread((const void *)(uintptr_t)start, arg))
         return REAL_OR_SANITIZED(thrd_create)(ret_id, start, arg);
 
     struct thread *thread = thread_new(arg, OPERATION_PLACE());

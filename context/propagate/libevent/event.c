@@ -25,7 +25,7 @@ static struct wrapped_event *follow(struct base_home *home, struct event *event,
     if (old)
         wrapped_event_end(wrapped_event_detach(old));
     struct wrapped_event *wrapped = wrapped_event_again(home, event, timeout, place);
-    if (wrapped || !propagate_follows((void *)wrapped_event_callback_of(event)))
+    if (wrapped || !propagate_follows_event((void *)wrapped_event_callback_of(event)))
         return wrapped;
     wrapped = wrapped_event_new(home, event, place);
     if (wrapped)
@@ -73,7 +73,7 @@ static bool is_wanting(struct scheduling *scheduling, event_callback_fn *ret_cal
     if (scheduling->installed)
         return false;
     *ret_callback = wrapped_event_callback_of(event);
-    return current_state.context && !scheduling->fresh;
+    return propagate_may_follow() && !scheduling->fresh;
 }
 
 /* Gives with the lock held. */
@@ -85,7 +85,7 @@ static void follow_locked(struct scheduling *scheduling)
     if (!is_wanting(scheduling, &callback))
         return;
     operation_home_unlock(&scheduling->home->operations);
-    if (!propagate_exempts((void *)callback))
+    if (propagate_follows_event((void *)callback))
         scheduling->fresh = wrapped_event_new(scheduling->home, scheduling->event, scheduling->place);
     operation_home_lock(&scheduling->home->operations);
     /* The loop may have begun to run elsewhere, or another thread may have added the event. */
@@ -120,7 +120,7 @@ static int add_locked(struct base_home *home, struct event *event, const struct 
 PROPAGATE_EXPORT int event_add(struct event *event, const struct timeval *timeout)
 {
     /* Without locking, a base that is not in a loop of this thread's is in nobody's. */
-    if (!base_locking() && !current_state.context && !wrapped_event_of(event))
+    if (!base_locking() && !propagate_may_follow() && !wrapped_event_of(event))
         return REAL(event_add)(event, timeout);
 
     struct base_home *home = base_home_own(event->ev_base);
@@ -133,7 +133,7 @@ PROPAGATE_EXPORT int event_add(struct event *event, const struct timeval *timeou
 /* One that waits for something, or is active already, keeps the context that it was scheduled in. */
 PROPAGATE_EXPORT void event_active(struct event *event, int what, short calls)
 {
-    struct base_home *home = current_state.context && event->ev_base ? base_home_get(event->ev_base) : NULL;
+    struct base_home *home = propagate_may_follow() && event->ev_base ? base_home_get(event->ev_base) : NULL;
 
     if (home) {
         struct scheduling scheduling = {
