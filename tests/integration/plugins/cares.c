@@ -68,12 +68,12 @@ static int say_answer(void *arg)
     return 0;
 }
 
-static void on_answer(void *arg, int status, int timeouts, struct hostent *host)
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *addresses)
 {
     struct lookup *lookup = arg;
 
     (void)timeouts;
-    (void)host;
+    ares_freeaddrinfo(addresses);
     lookup->status = status;
     weft_call_once(&lookup->answered);
 }
@@ -82,6 +82,7 @@ static void on_answer(void *arg, int status, int timeouts, struct hostent *host)
 static int send_query(void *arg)
 {
     struct lookup *lookup = arg;
+    const struct ares_addrinfo_hints hints = {.ai_family = AF_INET};
 
     if (!resolver.channel) {
         struct in_addr server = {htonl(INADDR_LOOPBACK)};
@@ -93,7 +94,7 @@ static int send_query(void *arg)
                               ARES_OPT_SOCK_STATE_CB | ARES_OPT_SERVERS | ARES_OPT_UDP_PORT | ARES_OPT_TIMEOUTMS))
             return -EIO;
     }
-    ares_gethostbyname(resolver.channel, lookup->name, AF_INET, on_answer, lookup);
+    ares_getaddrinfo(resolver.channel, lookup->name, NULL, &hints, on_answer, lookup);
     arm_timer();
     return 0;
 }
