@@ -8,7 +8,6 @@
 #include "queue/consumer/delivery.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
-#include "queue/consumer/fetch_unblock.h"
 #include "queue/consumer/ownership.h"
 #include "queue/group.h"
 #include "queue/lease.h"
@@ -51,7 +50,6 @@ struct queue_client {
     struct group_maker groups; /* over `commands`, to see that Redis can be written to */
     struct event *turn;        /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
-    struct fetch_unblock unblock;
     struct group_leaver leaver;
 };
 
@@ -192,7 +190,7 @@ size_t queue_client_count_unsettled(const struct queue_client *client)
 static void continue_stopping(struct queue_client *client)
 {
     if (client->state == CLIENT_STOPPING) {
-        fetch_unblock_send(&client->unblock);
+        fetch_unblock(client->fetch);
         if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) || !queue_client_is_settled(client))
             return;
         lease_stop(client->lease);
@@ -216,7 +214,7 @@ static void continue_fetching(struct queue_client *client)
     if (control_is_known(client->control))
         fetch_continue(client->fetch);
     if (fetch_is_blocked(client->fetch))
-        fetch_unblock_send(&client->unblock);
+        fetch_unblock(client->fetch);
 }
 
 /* The next read is sent before the outcomes of the last: Redis works on the read, and then on the outcomes while the
@@ -343,6 +341,7 @@ static int make_parts(struct queue_client *client, struct event_base *base)
         r = redis_new(base, options, client->consumer, &client->health, &commands_events, client, &client->commands);
     if (r == 0)
         r = redis_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
+    client->target.commands = client->commands;
     link.redis = client->commands;
     link.keys = client->keys;
     if (r == 0)
@@ -366,8 +365,6 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     link.redis = client->reads;
     if (r == 0)
         r = fetch_new(&link, &client->target, &client->fetch);
-    if (r == 0)
-        r = fetch_unblock_init(&client->unblock, base, client->commands, client->reads, client->fetch);
     return r;
 }
 
@@ -388,8 +385,12 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     health_init(&client->health, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
     client->receiver = (struct delivery_receiver){.options = options, .events = events, .user = user};
-    client->target = (struct fetch_target){&client->limits,   &client->held, &delivery_receiver_events,
-                                           &client->receiver, wake,          client};
+    client->target = (struct fetch_target){.limits = &client->limits,
+                                           .held = &client->held,
+                                           .delivery_events = &delivery_receiver_events,
+                                           .delivery_user = &client->receiver,
+                                           .wake = wake,
+                                           .user = client};
     client->consumer = strdup(consumer);
     client->turn = event_new(base, -1, 0, on_turn, client);
     /* Outcomes do not wait for whatever else is due, where the base knows priorities. */
@@ -419,7 +420,6 @@ struct queue_client *queue_client_free(struct queue_client *client)
     lease_free(client->lease);
     ownership_free(client->ownership);
     group_leaver_done(&client->leaver);
-    fetch_unblock_done(&client->unblock);
     queue_keys_free_all(client->keys, client->options->queue_count);
     if (client->turn)
         event_free(client->turn);

@@ -8,7 +8,6 @@
 
 #include "context/container.h"
 #include "context/time.h"
-#include "queue/consumer/fetch_command.h"
 #include "queue/consumer/read_scheduler.h"
 #include "queue/consumer/recovery.h"
 #include "queue/group.h"
@@ -19,6 +18,7 @@
 #define WAIT_MS        2000                      /* well below what a connection may be silent for */
 #define STILL_MAX_MS   5000                      /* until a fetch that could read and does not is stuck */
 #define UNHEALTHY_MS   500                       /* how long a queue that cannot be read is left alone */
+#define UNBLOCK_MS     20                        /* until a read that should have ended is tried to be ended again */
 
 /* How long it may take until all jobs of a read have begun to run: below the first, more are read the next time; above
  * the last, so many that it would have been the second. */
@@ -57,6 +57,9 @@ struct fetch {
     struct recovery recovery;
     struct command command;
     struct event *timer; /* looks again after an unhealthy queue */
+    struct call unblock;
+    struct event *unblock_timer; /* until it is tried again */
+    size_t unblocked;            /* the blocking read that is to end, by its number */
 
     enum fetch_state state;
     bool stopped;
@@ -147,6 +150,19 @@ void fetch_leave_alone(struct fetch *fetch, size_t queue)
     set_timer(fetch);
 }
 
+static void report_unreadable(struct fetch *fetch, size_t queue, const redisReply *reply)
+{
+    const struct queue_keys *keys = &fetch->keys[queue];
+
+    if (reply_is_error(reply, "WRONGTYPE"))
+        health_set_problem(&fetch->reads[queue].health,
+                           "does not let us read queue %s: the key %s holds something other than a stream; the queue "
+                           "works again once that key is removed",
+                           keys->queue, keys->names[QUEUE_KEY_STREAM]);
+    else
+        health_set_problem(&fetch->reads[queue].health, "does not let us read queue %s: %s", keys->queue, reply->str);
+}
+
 static void act_on_error(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
 {
     if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
@@ -156,7 +172,7 @@ static void act_on_error(struct fetch *fetch, const struct fetch_read *read, con
         /* Which queue it is shows when they are read one by one. */
         read_scheduler_doubt_all(fetch->scheduler);
     } else {
-        fetch_report_unreadable(&fetch->reads[read->queue].health, &fetch->keys[read->queue], reply);
+        report_unreadable(fetch, read->queue, reply);
         fetch_leave_alone(fetch, read->queue);
     }
 }
@@ -335,6 +351,12 @@ static struct read_scheduler_room measure_room(const struct fetch *fetch)
 
 /* ---- Reading ---- */
 
+static void start_read(struct fetch *fetch, unsigned count)
+{
+    command_start(&fetch->command, "XREADGROUP", "GROUP", QUEUE_GROUP, fetch->consumer, "COUNT", NULL);
+    command_add_number(&fetch->command, count);
+}
+
 static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned each, size_t asked)
 {
     read->request.done = on_read;
@@ -347,16 +369,29 @@ static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned eac
     fetch->outstanding++;
 }
 
-/* Where a read of several queues may bring one job of each, it takes no more places than there are: most of them have
+/* `wait_ms` above 0: waits for so long for the first job of any of them.
+ *
+ * Where a read of several queues may bring one job of each, it takes no more places than there are: most of them have
  * nothing. */
 static void read_together(struct fetch *fetch, int64_t wait_ms, size_t places)
 {
-    size_t asked = read_scheduler_each(fetch->scheduler) * read_scheduler_chosen(fetch->scheduler);
+    unsigned each = read_scheduler_each(fetch->scheduler);
+    size_t chosen = read_scheduler_chosen(fetch->scheduler), asked = each * chosen;
+    struct command *command = &fetch->command;
 
-    reading_write_together(&fetch->command, fetch->consumer, fetch->keys, fetch->options->queue_count, fetch->scheduler,
-                           wait_ms);
+    start_read(fetch, each);
+    if (wait_ms > 0) {
+        command_add_text(command, "BLOCK");
+        command_add_number(command, wait_ms);
+    }
+    command_add_text(command, "STREAMS");
+    for (size_t i = 0; i < fetch->options->queue_count; i++)
+        if (read_scheduler_is_chosen(fetch->scheduler, i))
+            command_add_text(command, fetch->keys[i].names[QUEUE_KEY_STREAM]);
+    for (size_t i = 0; i < chosen; i++)
+        command_add_text(command, ">");
     fetch->waiting = wait_ms > 0;
-    send_read(fetch, &fetch->together, read_scheduler_each(fetch->scheduler), asked < places ? asked : places);
+    send_read(fetch, &fetch->together, each, asked < places ? asked : places);
 }
 
 /* One read for each queue that is likely to have something, and one of others that may have, all in one write. What is
@@ -370,7 +405,10 @@ static void read_round(struct fetch *fetch)
 
         if (count == 0)
             continue;
-        fetch_command_write(&fetch->command, fetch->consumer, &fetch->keys[i], count);
+        start_read(fetch, count);
+        command_add_text(&fetch->command, "STREAMS");
+        command_add_text(&fetch->command, fetch->keys[i].names[QUEUE_KEY_STREAM]);
+        command_add_text(&fetch->command, ">");
         send_read(fetch, &fetch->reads[i], count, count);
     }
 }
@@ -430,7 +468,7 @@ static void on_group_refused(size_t queue, const redisReply *reply, void *user)
     struct fetch *fetch = user;
 
     if (fetch->groupless || !reply_is_error(reply, "OOM"))
-        fetch_report_unreadable(&fetch->reads[queue].health, &fetch->keys[queue], reply);
+        report_unreadable(fetch, queue, reply);
 }
 
 static void on_groups_answered(void *user)
@@ -447,6 +485,46 @@ static void on_groups_answered(void *user)
 }
 
 static const struct group_events group_events = {on_group_refused, on_groups_answered};
+
+/* ---- Ending a blocking read ---- */
+
+static int write_unblock(struct call *call)
+{
+    struct fetch *fetch = container_of(call, struct fetch, unblock);
+
+    command_start(&fetch->command, "CLIENT", "UNBLOCK", NULL);
+    command_add_number(&fetch->command, redis_client_id(fetch->redis));
+    return 0;
+}
+
+/* The first try may come before the read has reached Redis. */
+static void on_unblocked(struct call *call, const redisReply *reply)
+{
+    struct fetch *fetch = container_of(call, struct fetch, unblock);
+
+    if (reply && fetch_is_reading(fetch) && fetch->waits == fetch->unblocked)
+        event_add(fetch->unblock_timer, &(struct timeval){.tv_usec = UNBLOCK_MS * 1000});
+}
+
+static const struct call_kind unblock_call = {.write = write_unblock, .done = on_unblocked};
+
+void fetch_unblock(struct fetch *fetch)
+{
+    if (fetch->unblock.under_way || redis_client_id(fetch->redis) == 0 || !fetch_is_reading(fetch))
+        return;
+    fetch->unblocked = fetch->waits;
+    (void)!call_send(&fetch->unblock, &unblock_call, fetch->target->commands, &fetch->command);
+}
+
+static void unblock_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct fetch *fetch = arg;
+
+    (void)fd;
+    (void)what;
+    if (fetch->waits == fetch->unblocked)
+        fetch_unblock(fetch);
+}
 
 /* ---- For the owner ---- */
 
@@ -509,11 +587,6 @@ bool fetch_is_blocked(const struct fetch *fetch)
     return room.places > 0 && read_scheduler_misses(fetch->scheduler, &room, time_steady_ms());
 }
 
-size_t fetch_count_waits(const struct fetch *fetch)
-{
-    return fetch->waits;
-}
-
 void fetch_stop(struct fetch *fetch)
 {
     fetch->stopped = true;
@@ -567,7 +640,9 @@ int fetch_new(const struct queue_link *link, const struct fetch_target *target, 
                                         .user = target->delivery_user};
     size_t first = first_queue(options, link->consumer);
     fetch->timer = event_new(link->base, -1, 0, look_again, fetch);
-    if (!fetch->timer || read_scheduler_new(options->queues, options->queue_count, first, &fetch->scheduler) < 0 ||
+    fetch->unblock_timer = event_new(link->base, -1, 0, unblock_again, fetch);
+    if (!fetch->timer || !fetch->unblock_timer ||
+        read_scheduler_new(options->queues, options->queue_count, first, &fetch->scheduler) < 0 ||
         group_maker_init(&fetch->groups, link, &group_events, fetch) < 0 ||
         recovery_init(&fetch->recovery, link, &recovery_events, fetch) < 0) {
         fetch_free(fetch);
@@ -585,6 +660,8 @@ struct fetch *fetch_free(struct fetch *fetch)
         return NULL;
     if (fetch->timer)
         event_free(fetch->timer);
+    if (fetch->unblock_timer)
+        event_free(fetch->unblock_timer);
     group_maker_done(&fetch->groups);
     recovery_done(&fetch->recovery);
     delivery_done(&fetch->delivery);

@@ -25,6 +25,7 @@ struct fetch_target {
     struct entry_set *held; /* gets each entry that arrives */
     const struct delivery_events *delivery_events;
     void *delivery_user;
+    struct redis *commands;   /* ends a blocking read; freed before what is made of this */
     void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
     void *user;
 };
@@ -56,10 +57,12 @@ void fetch_note_starting(struct fetch *fetch);
 /* Reads if there is room, all that was read has begun to run or will soon, and no read is under way. */
 void fetch_continue(struct fetch *fetch);
 
-/* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. Which read it is tells the
- * number of blocking reads so far. */
+/* Whether the read under way blocks, and leaves out a queue that can be read meanwhile. */
 bool fetch_is_blocked(const struct fetch *fetch);
-size_t fetch_count_waits(const struct fetch *fetch);
+
+/* Ends the read that is under way, again and again until it has ended. Where it cannot, the read ends by itself in a
+ * while. */
+void fetch_unblock(struct fetch *fetch);
 
 /* Looks for entries that Redis has down as ours and that are not held. */
 void fetch_recover(struct fetch *fetch);
