@@ -20,7 +20,7 @@ static void on_created(struct queue_calls *calls, size_t queue, const redisReply
         return;
     if (reply_is_error(reply, NULL) && !reply_is_error(reply, "BUSYGROUP") && maker->events->refused)
         maker->events->refused(queue, reply, maker->user);
-    if (calls->under_way == 0 && maker->events->answered && redis_is_up(calls->link.redis))
+    if (calls->under_way == 0 && maker->events->answered && connection_is_up(calls->link.connection))
         maker->events->answered(maker->user);
 }
 

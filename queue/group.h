@@ -27,7 +27,7 @@ struct group_maker {
 int group_maker_init(struct group_maker *maker, const struct queue_link *link, const struct group_events *events,
                      void *user) MUST_CHECK;
 
-/* Not before its redis is freed. Harmless on one that is all zero. */
+/* Not before its connection is freed. Harmless on one that is all zero. */
 void group_maker_done(struct group_maker *maker);
 
 /* Starts, unless it is under way. Errors: -ENOTCONN, -ENOMEM. */
@@ -47,7 +47,7 @@ struct group_leaver {
 int group_leaver_init(struct group_leaver *leaver, const struct queue_link *link, void (*done)(void *user),
                       void *user) MUST_CHECK;
 
-/* Not before its redis is freed. Harmless on one that is all zero. */
+/* Not before its connection is freed. Harmless on one that is all zero. */
 void group_leaver_done(struct group_leaver *leaver);
 
 /* Starts. Errors: -ENOTCONN, -ENOMEM; then `done` is not called. */

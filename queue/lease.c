@@ -26,9 +26,9 @@
 #define KEPT_MIN_MS (INT64_C(10) * 60 * 1000)
 
 struct lease {
-    struct redis_request request; /* of all queues */
+    struct connection_request request; /* of all queues */
     struct call enlistment;
-    struct redis_request delisting;
+    struct connection_request delisting;
     struct lease_setup setup;
     char name[ENLIST_NAME_SIZE]; /* in the set of workers */
     struct command command;
@@ -125,7 +125,7 @@ static void refresh(struct lease *lease)
     assert(lease->outstanding == 0 && !lease->stopped);
     lease->sent_ms = time_steady_ms();
     lease->whole = true;
-    if (call_send(&lease->enlistment, &enlist_call, lease->setup.link.redis, &lease->command) == 0)
+    if (call_send(&lease->enlistment, &enlist_call, lease->setup.link.connection, &lease->command) == 0)
         lease->outstanding++;
     else
         lease->whole = false;
@@ -139,7 +139,7 @@ static void refresh(struct lease *lease)
             continue;
         command_start(&lease->command, "XREADGROUP", "GROUP", QUEUE_GROUP, lease->setup.link.consumer, "COUNT", "1",
                       "STREAMS", lease->setup.link.keys[i].names[QUEUE_KEY_STREAM], NO_ENTRIES, NULL);
-        if (redis_send(lease->setup.link.redis, &lease->command, &lease->request) == 0)
+        if (connection_send(lease->setup.link.connection, &lease->command, &lease->request) == 0)
             lease->outstanding++;
         else
             lease->whole = false;
@@ -152,7 +152,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!redis_is_up(lease->setup.link.redis))
+    if (!connection_is_up(lease->setup.link.connection))
         return;
     if (lease->outstanding == 0)
         refresh(lease);
@@ -169,7 +169,7 @@ static void take_reply(struct lease *lease, const redisReply *reply)
     lease->outstanding--;
     if (!reply)
         return;
-    if (lease->outstanding > 0 || !lease->whole || !redis_is_up(lease->setup.link.redis))
+    if (lease->outstanding > 0 || !lease->whole || !connection_is_up(lease->setup.link.connection))
         return;
     lease->confirmed_ms = lease->sent_ms;
     weft_debug("lease confirmed%s", in_doubt ? "; it was in doubt, so the jobs held are checked" : "");
@@ -177,7 +177,7 @@ static void take_reply(struct lease *lease, const redisReply *reply)
         lease->setup.doubt(lease->setup.user);
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reply(struct connection_request *request, const redisReply *reply)
 {
     take_reply(container_of(request, struct lease, request), reply);
 }
@@ -204,7 +204,7 @@ void lease_stop(struct lease *lease)
     weft_debug("lease given up");
     event_del(lease->timer);
     command_start(&lease->command, "ZREM", lease->setup.link.keys[0].names[QUEUE_KEY_WORKERS], lease->name, NULL);
-    (void)!redis_send(lease->setup.link.redis, &lease->command, &lease->delisting);
+    (void)!connection_send(lease->setup.link.connection, &lease->command, &lease->delisting);
 }
 
 int lease_new(const struct lease_setup *setup, struct lease **ret_lease)

@@ -38,7 +38,7 @@ struct lease_setup {
 /* Errors: -ENOMEM, -ENAMETOOLONG. */
 int lease_new(const struct lease_setup *setup, struct lease **ret_lease) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct lease *lease_free(struct lease *lease);
 
 /* The connection is up: refreshes the lease now, and from time to time until the connection is lost. */

@@ -35,8 +35,8 @@ struct queue_client {
     struct queue_keys *keys;
     struct named_queue *by_name;
     struct health health;
-    struct redis *commands; /* never blocks */
-    struct redis *reads;
+    struct connection *commands; /* never blocks */
+    struct connection *reads;
     struct delivery_receiver receiver;
     struct fetch_target target;
     struct message_limits limits;
@@ -98,7 +98,7 @@ static void on_commands_up(void *user)
     struct queue_client *client = user;
 
     if (group_maker_start(&client->groups) < 0)
-        redis_fail(client->commands, strerror(ENOMEM));
+        connection_fail(client->commands, strerror(ENOMEM));
     control_start(client->control);
     lease_start(client->lease);
     wake(client);
@@ -129,8 +129,8 @@ static void on_reads_down(void *user)
 
 /* What is wrong with a queue's group shows when it is read. */
 static const struct group_events group_events = {0};
-static const struct redis_events commands_events = {on_commands_up, on_commands_down};
-static const struct redis_events reads_events = {on_reads_up, on_reads_down};
+static const struct connection_events commands_events = {on_commands_up, on_commands_down};
+static const struct connection_events reads_events = {on_reads_up, on_reads_down};
 
 /* ---- Cancelling, inquiries ---- */
 
@@ -231,7 +231,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     continue_fetching(client);
     settle_flush(client->settle);
     enqueue_flush(client->enqueue);
-    redis_flush(client->commands);
+    connection_flush(client->commands);
     if (client->state != CLIENT_RUNNING)
         continue_stopping(client);
 }
@@ -338,11 +338,12 @@ static int make_parts(struct queue_client *client, struct event_base *base)
     if (r == 0)
         r = entry_set_prepare(&client->held, options->queue_count);
     if (r == 0)
-        r = redis_new(base, options, client->consumer, &client->health, &commands_events, client, &client->commands);
+        r = connection_new(base, options, client->consumer, &client->health, &commands_events, client,
+                           &client->commands);
     if (r == 0)
-        r = redis_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
+        r = connection_new(base, options, client->consumer, &client->health, &reads_events, client, &client->reads);
     client->target.commands = client->commands;
-    link.redis = client->commands;
+    link.connection = client->commands;
     link.keys = client->keys;
     if (r == 0)
         r = settle_new(&(struct settle_setup){.link = link, .held = &client->held, .wake = wake, .user = client},
@@ -362,7 +363,7 @@ static int make_parts(struct queue_client *client, struct event_base *base)
                       &client->lease);
     if (r == 0)
         r = ownership_new(&link, &client->held, on_lost, client, &client->ownership);
-    link.redis = client->reads;
+    link.connection = client->reads;
     if (r == 0)
         r = fetch_new(&link, &client->target, &client->fetch);
     return r;
@@ -410,8 +411,8 @@ struct queue_client *queue_client_free(struct queue_client *client)
 {
     if (!client)
         return NULL;
-    redis_free(client->commands);
-    redis_free(client->reads);
+    connection_free(client->commands);
+    connection_free(client->reads);
     fetch_free(client->fetch);
     settle_free(client->settle);
     enqueue_free(client->enqueue);

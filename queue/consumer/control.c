@@ -53,7 +53,7 @@ struct control {
 
     struct queue_calls lists; /* asks a queue which jobs are to be cancelled; */
     struct queue_calls sets;  /* and who inquires */
-    struct redis_request answers;
+    struct connection_request answers;
     size_t unread; /* queues that have not been read over this connection */
     bool known;
     struct control_queue queues[];
@@ -225,7 +225,7 @@ int control_answer(struct control *control, const struct queue_inquiry *inquiry,
     command_add_text(command, control->link.consumer);
     command_add(command, text, size);
     command_add_number(command, INQUIRY_KEPT_MS);
-    return redis_send(control->link.redis, command, &control->answers);
+    return connection_send(control->link.connection, command, &control->answers);
 }
 
 /* ---- Looking ---- */
@@ -305,7 +305,7 @@ static const struct call_kind look_call = {.write = write_look, .done = on_looke
 static void look(struct control *control)
 {
     if (!control->look.under_way)
-        (void)!call_send(&control->look, &look_call, control->link.redis, &control->command);
+        (void)!call_send(&control->look, &look_call, control->link.connection, &control->command);
 }
 
 /* A job that has ended is taken off its queue's list without a word, so a list that has any is read each time. A list

@@ -44,7 +44,7 @@ struct control_events {
 int control_new(const struct queue_link *link, const struct control_events *events, void *user,
                 struct control **ret_control) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct control *control_free(struct control *control);
 
 /* The connection is up: reads now, and then again and again. */

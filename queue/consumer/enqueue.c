@@ -11,7 +11,7 @@
 #include "queue/keys.h"
 
 struct enqueue_item {
-    struct redis_request request;
+    struct connection_request request;
     struct enqueue *enqueue;
     TAILQ_ENTRY(enqueue_item) entry;
     void (*done)(int result, const char *text, void *arg);
@@ -21,7 +21,7 @@ struct enqueue_item {
 };
 
 struct enqueue {
-    struct redis *redis;
+    struct connection *connection;
     const char *prefix;
     void (*wake)(void *user);
     void *user;
@@ -47,7 +47,7 @@ static void answer_item(struct enqueue_item *item, int result, const char *text)
     done(result, text, arg);
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reply(struct connection_request *request, const redisReply *reply)
 {
     struct enqueue_item *item = container_of(request, struct enqueue_item, request);
     struct enqueue *enqueue = item->enqueue;
@@ -96,7 +96,7 @@ static int make_item(struct enqueue *enqueue, const struct queue_message *messag
         free_item(item);
         return r;
     }
-    item->request = (struct redis_request){.done = on_reply, .takes_blame = true};
+    item->request = (struct connection_request){.done = on_reply, .takes_blame = true};
     item->enqueue = enqueue;
     *ret_item = item;
     return 0;
@@ -108,7 +108,7 @@ int enqueue_add(struct enqueue *enqueue, const struct queue_message *message,
     struct enqueue_item *item;
 
     assert(message->queue && done);
-    if (!redis_is_up(enqueue->redis))
+    if (!connection_is_up(enqueue->connection))
         return -ENOTCONN;
     int r = make_item(enqueue, message, &item);
     if (r < 0)
@@ -132,7 +132,7 @@ void enqueue_flush(struct enqueue *enqueue)
     }
     for (struct enqueue_item *next; (item = first) != NULL; first = item == last ? NULL : next) {
         next = TAILQ_NEXT(item, entry);
-        if (redis_send_raw(enqueue->redis, item->command, item->size, &item->request) == 0) {
+        if (connection_send_raw(enqueue->connection, item->command, item->size, &item->request) == 0) {
             redisFreeCommand(item->command);
             item->command = NULL;
         } else {
@@ -146,14 +146,14 @@ bool enqueue_is_empty(const struct enqueue *enqueue)
     return TAILQ_EMPTY(&enqueue->items);
 }
 
-int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user), void *user,
+int enqueue_new(struct connection *connection, const char *prefix, void (*wake)(void *user), void *user,
                 struct enqueue **ret_enqueue)
 {
     struct enqueue *enqueue = calloc(1, sizeof(*enqueue));
 
     if (!enqueue)
         return -ENOMEM;
-    enqueue->redis = redis;
+    enqueue->connection = connection;
     enqueue->prefix = prefix;
     enqueue->wake = wake;
     enqueue->user = user;

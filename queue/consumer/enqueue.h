@@ -13,11 +13,11 @@ struct enqueue;
 
 /* `wake` is called when enqueue_flush() is to be called, soon and from the event loop. What is given is borrowed.
  * Errors: -ENOMEM. */
-int enqueue_new(struct redis *redis, const char *prefix, void (*wake)(void *user), void *user,
+int enqueue_new(struct connection *connection, const char *prefix, void (*wake)(void *user), void *user,
                 struct enqueue **ret_enqueue) MUST_CHECK;
 
-/* Forgets messages that have not been answered; their `done` is not called. Not before its redis is freed. Takes NULL,
- * gives NULL. */
+/* Forgets messages that have not been answered; their `done` is not called. Not before its connection is freed. Takes
+ * NULL, gives NULL. */
 struct enqueue *enqueue_free(struct enqueue *enqueue);
 
 /* As queue_client_enqueue(). */

@@ -38,7 +38,7 @@ enum fetch_state {
 };
 
 struct fetch_read {
-    struct redis_request request;
+    struct connection_request request;
     struct fetch *fetch;
     struct health_subject health; /* of reading the queue */
     size_t queue;                 /* ignored by the read of several */
@@ -47,7 +47,7 @@ struct fetch_read {
 };
 
 struct fetch {
-    struct redis *redis;
+    struct connection *connection;
     const struct queue_options *options;
     const struct queue_keys *keys;
     const char *consumer;
@@ -274,7 +274,7 @@ static void note_amounts(struct fetch *fetch, const struct fetch_read *read, con
     }
 }
 
-static void on_read(struct redis_request *request, const redisReply *reply)
+static void on_read(struct connection_request *request, const redisReply *reply)
 {
     struct fetch_read *read = container_of(request, struct fetch_read, request);
     struct fetch *fetch = read->fetch;
@@ -363,7 +363,7 @@ static void send_read(struct fetch *fetch, struct fetch_read *read, unsigned eac
     read->fetch = fetch;
     read->each = each;
     read->asked = (unsigned)asked;
-    if (redis_send(fetch->redis, &fetch->command, &read->request) < 0)
+    if (connection_send(fetch->connection, &fetch->command, &read->request) < 0)
         return;
     fetch->asked += asked;
     fetch->outstanding++;
@@ -437,7 +437,7 @@ static void read_queues(struct fetch *fetch)
         read_together(fetch, WAIT_MS, room.places);
         break;
     }
-    redis_flush(fetch->redis);
+    connection_flush(fetch->connection);
 }
 
 /* ---- Recovery ---- */
@@ -493,7 +493,7 @@ static int write_unblock(struct call *call)
     struct fetch *fetch = container_of(call, struct fetch, unblock);
 
     command_start(&fetch->command, "CLIENT", "UNBLOCK", NULL);
-    command_add_number(&fetch->command, redis_client_id(fetch->redis));
+    command_add_number(&fetch->command, connection_client_id(fetch->connection));
     return 0;
 }
 
@@ -510,7 +510,7 @@ static const struct call_kind unblock_call = {.write = write_unblock, .done = on
 
 void fetch_unblock(struct fetch *fetch)
 {
-    if (fetch->unblock.under_way || redis_client_id(fetch->redis) == 0 || !fetch_is_reading(fetch))
+    if (fetch->unblock.under_way || connection_client_id(fetch->connection) == 0 || !fetch_is_reading(fetch))
         return;
     fetch->unblocked = fetch->waits;
     (void)!call_send(&fetch->unblock, &unblock_call, fetch->target->commands, &fetch->command);
@@ -627,7 +627,7 @@ int fetch_new(const struct queue_link *link, const struct fetch_target *target, 
 
     if (!fetch)
         return -ENOMEM;
-    fetch->redis = link->redis;
+    fetch->connection = link->connection;
     fetch->options = options;
     fetch->keys = link->keys;
     fetch->consumer = link->consumer;

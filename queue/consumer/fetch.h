@@ -25,8 +25,8 @@ struct fetch_target {
     struct entry_set *held; /* gets each entry that arrives */
     const struct delivery_events *delivery_events;
     void *delivery_user;
-    struct redis *commands;   /* ends a blocking read; freed before what is made of this */
-    void (*wake)(void *user); /* fetch_continue() is to be called, soon and from the event loop */
+    struct connection *commands; /* ends a blocking read; freed before what is made of this */
+    void (*wake)(void *user);    /* fetch_continue() is to be called, soon and from the event loop */
     void *user;
 };
 
@@ -34,7 +34,7 @@ struct fetch_target {
  * its down with fetch_interrupt(). Errors: -ENOMEM. */
 int fetch_new(const struct queue_link *link, const struct fetch_target *target, struct fetch **ret_fetch) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct fetch *fetch_free(struct fetch *fetch);
 
 void fetch_start(struct fetch *fetch);

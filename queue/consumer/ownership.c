@@ -92,7 +92,7 @@ static const struct call_kind lost_call = {
 static void go_on(struct ownership *ownership)
 {
     if (ownership->asked < ownership->count &&
-        call_send(&ownership->call, &lost_call, ownership->link.redis, &ownership->command) == 0)
+        call_send(&ownership->call, &lost_call, ownership->link.connection, &ownership->command) == 0)
         return;
     end_look(ownership);
     if (!ownership->again)

@@ -20,7 +20,7 @@ int ownership_new(const struct queue_link *link, struct entry_set *held,
                   void (*lost)(size_t queue, const char *entry, void *user), void *user,
                   struct ownership **ret_ownership) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct ownership *ownership_free(struct ownership *ownership);
 
 /* Compares what is held, and not being settled, with what Redis has down as ours; once more if that is under way.

@@ -32,7 +32,7 @@ struct recovery {
 int recovery_init(struct recovery *recovery, const struct queue_link *link, const struct recovery_events *events,
                   void *user) MUST_CHECK;
 
-/* Not before its redis is freed. Harmless on one that is all zero. */
+/* Not before its connection is freed. Harmless on one that is all zero. */
 void recovery_done(struct recovery *recovery);
 
 /* Starts from the beginning. Not while it is under way. */

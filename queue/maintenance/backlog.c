@@ -62,7 +62,8 @@ static void send_calls(struct backlog *backlog)
         if (backlog->in_flight >= IN_FLIGHT_MAX)
             return;
         if (call->may_follow && !call->call.under_way)
-            backlog->in_flight += call_send(&call->call, &reclaim_call, backlog->link.redis, &backlog->command) == 0;
+            backlog->in_flight +=
+                call_send(&call->call, &reclaim_call, backlog->link.connection, &backlog->command) == 0;
     }
 }
 
@@ -111,7 +112,7 @@ static void on_reclaimed(struct call *call, const redisReply *reply)
     } else {
         note_slice(reclaim, reply);
     }
-    if (redis_is_up(backlog->link.redis))
+    if (connection_is_up(backlog->link.connection))
         send_calls(backlog);
 }
 

@@ -20,7 +20,7 @@ struct backlog;
 int backlog_new(const struct queue_link *link, const struct maintenance_events *events, void *user,
                 struct backlog **ret_backlog) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct backlog *backlog_free(struct backlog *backlog);
 
 /* Notes that a consumer of a queue is to go, unless Redis then has heard of it within `silence_ms`; 0: whatever Redis

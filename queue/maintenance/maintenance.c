@@ -39,8 +39,8 @@ struct promotion {
     size_t asked_count;
     struct queue_keys keys[DUE_MAX + SWEEP_FIRST]; /* theirs */
     size_t keys_made;
-    char unhealthy[DUE_NAME_SIZE]; /* the queue that the trouble is about; "": none, or the set of those that are due */
-    size_t ailing_asked;           /* its place in the call under way, counted from 1; 0: it is not in it */
+    char unhealthy[DUE_NAME_SIZE]; /* the queue that the problem is about; "": none, or the set of those that are due */
+    size_t unhealthy_asked;        /* its place in the call under way, counted from 1; 0: it is not in it */
     struct promotion_due due[DUE_MAX]; /* by Redis's last answer, the first that are due */
     size_t due_count;
     size_t turn;           /* which of those that are due comes first in the next call */
@@ -57,7 +57,7 @@ struct maintenance {
     void *user;
     struct queue_keys *keys;
     struct health health;
-    struct redis *redis;
+    struct connection *connection;
     struct group_maker groups;
     struct event *timer; /* the next look at the delayed jobs */
     struct command command;
@@ -128,7 +128,7 @@ static int64_t note_promoted(struct promotion *promotion, const redisReply *repl
     if (problem[0]) {
         snprintf(promotion->unhealthy, sizeof(promotion->unhealthy), "%s", reply->element[3]->str);
         health_set_problem(&promotion->health, "does not let us run a delayed job that is due: %s", problem);
-    } else if (!promotion->unhealthy[0] || (promotion->ailing_asked > 0 && promotion->ailing_asked <= looked)) {
+    } else if (!promotion->unhealthy[0] || (promotion->unhealthy_asked > 0 && promotion->unhealthy_asked <= looked)) {
         promotion->unhealthy[0] = '\0';
         health_clear_problem(&promotion->health);
     }
@@ -228,12 +228,12 @@ static void promote(struct maintenance *maintenance)
     promotion->asked_count = 0;
     choose_due(promotion);
     choose_swept(promotion, maintenance->options);
-    promotion->ailing_asked = 0;
-    for (size_t i = 0; promotion->unhealthy[0] && promotion->ailing_asked == 0 && i < promotion->asked_count; i++)
+    promotion->unhealthy_asked = 0;
+    for (size_t i = 0; promotion->unhealthy[0] && promotion->unhealthy_asked == 0 && i < promotion->asked_count; i++)
         if (strcmp(promotion->asked[i], promotion->unhealthy) == 0)
-            promotion->ailing_asked = i + 1;
+            promotion->unhealthy_asked = i + 1;
     bool sent = make_promotion_keys(maintenance) == 0 &&
-                call_send(&promotion->call, &promote_call, maintenance->redis, &maintenance->command) == 0;
+                call_send(&promotion->call, &promote_call, maintenance->connection, &maintenance->command) == 0;
     if (!sent) {
         free_promotion_keys(promotion);
         look_in(maintenance, LOOK_PERIOD_MS);
@@ -319,7 +319,7 @@ static void on_up(void *user)
     struct maintenance *maintenance = user;
 
     if (group_maker_start(&maintenance->groups) < 0)
-        redis_fail(maintenance->redis, strerror(ENOMEM));
+        connection_fail(maintenance->connection, strerror(ENOMEM));
 }
 
 static void on_down(void *user)
@@ -330,7 +330,7 @@ static void on_down(void *user)
 }
 
 static const struct group_events group_events = {.answered = on_groups_made};
-static const struct redis_events redis_events = {on_up, on_down};
+static const struct connection_events connection_events = {on_up, on_down};
 
 static int make_parts(struct maintenance *maintenance, struct queue_link *link)
 {
@@ -341,9 +341,9 @@ static int make_parts(struct maintenance *maintenance, struct queue_link *link)
     if (r == 0)
         r = queue_keys_new_all(options, &maintenance->keys);
     if (r == 0)
-        r = redis_new(link->base, options, "weft-maintenance", link->health, &redis_events, maintenance,
-                      &maintenance->redis);
-    link->redis = maintenance->redis;
+        r = connection_new(link->base, options, "weft-maintenance", link->health, &connection_events, maintenance,
+                           &maintenance->connection);
+    link->connection = maintenance->connection;
     link->keys = maintenance->keys;
     if (r == 0)
         r = group_maker_init(&maintenance->groups, link, &group_events, maintenance);
@@ -394,7 +394,7 @@ struct maintenance *maintenance_free(struct maintenance *maintenance)
 {
     if (!maintenance)
         return NULL;
-    redis_free(maintenance->redis);
+    connection_free(maintenance->connection);
     group_maker_done(&maintenance->groups);
     reaper_free(maintenance->reaper);
     backlog_free(maintenance->backlog);

@@ -28,7 +28,7 @@ struct reaper_sighting {
 };
 
 struct reaper {
-    struct redis_request delisting; /* of all */
+    struct connection_request delisting; /* of all */
     struct queue_link link;
     struct backlog *backlog;
     uint32_t host;
@@ -207,7 +207,7 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
         if (backlog_has(reaper->backlog, consumer) || !enlist_has_queues(name, reaper->link.options))
             return;
         command_start(&reaper->command, "ZREM", reaper->link.keys[0].names[QUEUE_KEY_WORKERS], name, NULL);
-        (void)!redis_send(reaper->link.redis, &reaper->command, &reaper->delisting);
+        (void)!connection_send(reaper->link.connection, &reaper->command, &reaper->delisting);
     } else if (dead) {
         absentee->noted = backlog_add_everywhere(reaper->backlog, consumer, RECLAIM_DEAD, 0) == 0;
     } else if (silent_ms >= lease_ms && now_ms - absentee->since_ms >= gap_ms(reaper)) {
@@ -253,7 +253,7 @@ static const struct call_kind roll_call = {.script = &queue_script_roll, .write 
 static void call_roll(struct reaper *reaper)
 {
     if (!reaper->roll.under_way)
-        (void)!call_send(&reaper->roll, &roll_call, reaper->link.redis, &reaper->command);
+        (void)!call_send(&reaper->roll, &roll_call, reaper->link.connection, &reaper->command);
 }
 
 /* ---- For the owner ---- */

@@ -21,7 +21,7 @@ struct reaper;
 /* What is given is borrowed and must outlive it; who is dead is noted in `backlog`. Errors: -ENOMEM. */
 int reaper_new(const struct queue_link *link, struct backlog *backlog, struct reaper **ret_reaper) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct reaper *reaper_free(struct reaper *reaper);
 
 /* The connection is up: forgets what was seen over the last one, looks now, and from time to time. */

@@ -74,7 +74,7 @@ void sampler_ask(struct sampler *sampler, size_t queues)
         return;
     sampler->first = sampler->next;
     sampler->count = queues < sampler->link.options->queue_count ? queues : sampler->link.options->queue_count;
-    if (call_send(&sampler->call, &sample_call, sampler->link.redis, &sampler->command) == 0)
+    if (call_send(&sampler->call, &sample_call, sampler->link.connection, &sampler->command) == 0)
         sampler->next = (sampler->first + sampler->count) % sampler->link.options->queue_count;
 }
 

@@ -29,7 +29,7 @@ typedef void sampled_fn(const struct queue_sample *samples, int64_t round_trip_u
 int sampler_new(const struct queue_link *link, sampled_fn *sampled, void *user,
                 struct sampler **ret_sampler) MUST_CHECK;
 
-/* Not before its redis is freed. Takes NULL, gives NULL. */
+/* Not before its connection is freed. Takes NULL, gives NULL. */
 struct sampler *sampler_free(struct sampler *sampler);
 
 /* Asks for a sample of the next `queues` queues, in turn, which `sampled` is told of with what is known of the others;

@@ -10,10 +10,10 @@ static int send_call(struct call *call)
 {
     int r = call->kind->write(call);
 
-    return r < 0 ? r : redis_send(call->redis, call->command, &call->request);
+    return r < 0 ? r : connection_send(call->connection, call->command, &call->request);
 }
 
-static void on_reply(struct redis_request *request, const redisReply *reply)
+static void on_reply(struct connection_request *request, const redisReply *reply)
 {
     struct call *call = container_of(request, struct call, request);
 
@@ -28,12 +28,12 @@ static void on_reply(struct redis_request *request, const redisReply *reply)
     call->kind->done(call, reply);
 }
 
-int call_send(struct call *call, const struct call_kind *kind, struct redis *redis, struct command *command)
+int call_send(struct call *call, const struct call_kind *kind, struct connection *connection, struct command *command)
 {
     assert(kind->write && kind->done && !call->under_way);
     call->request.done = on_reply;
     call->kind = kind;
-    call->redis = redis;
+    call->connection = connection;
     call->command = command;
     call->with_source = kind->seldom;
 
@@ -130,7 +130,7 @@ int queue_calls_send(struct queue_calls *calls, size_t queue)
     if (call->under_way)
         return 0;
 
-    int r = call_send(call, &calls->of_one, calls->link.redis, &calls->command);
+    int r = call_send(call, &calls->of_one, calls->link.connection, &calls->command);
 
     calls->under_way += r == 0;
     return r;

@@ -26,16 +26,16 @@ struct call_kind {
      * called again for the second try, from a reply's callback. Errors: negative errno, which is what call_send() then
      * gives. */
     int (*write)(struct call *call);
-    /* The reply, as a struct redis_request's. NULL, too, where the second try could not be sent. */
+    /* The reply, as a struct connection_request's. NULL, too, where the second try could not be sent. */
     void (*done)(struct call *call, const redisReply *reply);
 };
 
 /* A call under way; part of a record of the caller's, and the callee's from call_send() until done(). All zero at
  * first. */
 struct call {
-    struct redis_request request;
+    struct connection_request request;
     const struct call_kind *kind;
-    struct redis *redis;
+    struct connection *connection;
     struct command *command;
     bool with_source;
     bool under_way; /* from call_send() until done() */
@@ -43,7 +43,8 @@ struct call {
 
 /* Sends a call, which must not be under way. `command` is used for it until this returns, and for the second try, so it
  * must outlive the call. Errors: -ENOTCONN, -ENOMEM, those of write(); then done() is not called. */
-int call_send(struct call *call, const struct call_kind *kind, struct redis *redis, struct command *command) MUST_CHECK;
+int call_send(struct call *call, const struct call_kind *kind, struct connection *connection,
+              struct command *command) MUST_CHECK;
 
 /* For write() of a script: starts the command with the number of its keys. Gives it; the keys come next, then the
  * arguments. */
@@ -83,7 +84,7 @@ struct queue_calls {
 int queue_calls_init(struct queue_calls *calls, const struct queue_link *link,
                      const struct queue_calls_kind *kind) MUST_CHECK;
 
-/* Not before the link's redis is freed. Harmless on calls that are all zero. */
+/* Not before the link's connection is freed. Harmless on calls that are all zero. */
 void queue_calls_done(struct queue_calls *calls);
 
 /* Calls a queue, unless that is under way. Errors: -ENOTCONN, -ENOMEM; then done() is not called. */

@@ -1,5 +1,5 @@
 /*
- * The words of a command on its way to Redis, in arrays that are used again for the next one.
+ * The arguments of a command on its way to Redis, in arrays that are used again for the next one.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ struct command {
     bool failed; /* there was no memory: what is to be sent is not complete */
 };
 
-/* Words that are all zero are empty and ready. Adding does not fail by itself: redis_send() refuses what is not
+/* A command that is all zero is empty and ready. Adding does not fail by itself: connection_send() refuses what is not
  * complete. */
 
 void command_clear(struct command *command);

@@ -21,12 +21,12 @@
 #define SILENCE_MAX_MS  10000 /* until a reply; longer than any blocking read */
 #define WATCH_PERIOD_MS 1000
 
-enum redis_state {
-    REDIS_PAUSING,    /* until the timer fires */
-    REDIS_CONNECTING, /* until the socket is connected */
-    REDIS_HANDSHAKE,  /* until the replies to AUTH and the like are there */
-    REDIS_UP,
-    REDIS_CLOSING, /* until hiredis has let go of the context */
+enum connection_state {
+    CONNECTION_PAUSING,    /* until the timer fires */
+    CONNECTION_CONNECTING, /* until the socket is connected */
+    CONNECTION_HANDSHAKE,  /* until the replies to AUTH and the like are there */
+    CONNECTION_UP,
+    CONNECTION_CLOSING, /* until hiredis has let go of the context */
 };
 
 /*
@@ -35,25 +35,25 @@ enum redis_state {
  *     +-------------+--------------+---------+---------+
  */
 static const char *const state_names[] = {
-    [REDIS_PAUSING] = "pausing", [REDIS_CONNECTING] = "connecting", [REDIS_HANDSHAKE] = "connected",
-    [REDIS_UP] = "up",           [REDIS_CLOSING] = "closing",
+    [CONNECTION_PAUSING] = "pausing", [CONNECTION_CONNECTING] = "connecting", [CONNECTION_HANDSHAKE] = "connected",
+    [CONNECTION_UP] = "up",           [CONNECTION_CLOSING] = "closing",
 };
 
 struct handshake {
-    struct redis_request request;
-    struct redis *redis;
+    struct connection_request request;
+    struct connection *connection;
     enum handshake_step step;
 };
 
-struct redis {
+struct connection {
     struct event_base *base;
     const struct queue_options *options;
-    const struct redis_events *events;
+    const struct connection_events *events;
     void *user;
     char *name;
     struct health_subject health;
 
-    enum redis_state state;
+    enum connection_state state;
     redisAsyncContext *context; /* NULL while pausing */
     struct arena arena;         /* of the replies */
     struct event *timer;        /* ends a pause, or looks after a connection that says nothing */
@@ -65,22 +65,22 @@ struct redis {
     size_t handshakes_outstanding;
 };
 
-static void connect_now(struct redis *redis);
+static void connect_now(struct connection *connection);
 
 /* ---- The state and its timer ---- */
 
-static void set_state(struct redis *redis, enum redis_state state)
+static void set_state(struct connection *connection, enum connection_state state)
 {
-    assert(state == REDIS_PAUSING || state == REDIS_CLOSING || state == redis->state + 1);
-    weft_debug("connection %s to Redis: %s", redis->name, state_names[state]);
-    redis->state = state;
+    assert(state == CONNECTION_PAUSING || state == CONNECTION_CLOSING || state == connection->state + 1);
+    weft_debug("connection %s to Redis: %s", connection->name, state_names[state]);
+    connection->state = state;
 }
 
-static void set_timer(struct redis *redis, int64_t ms)
+static void set_timer(struct connection *connection, int64_t ms)
 {
     struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-    event_add(redis->timer, &time);
+    event_add(connection->timer, &time);
 }
 
 /* Up to half of a pause less, so that many workers do not come back in step. */
@@ -92,104 +92,104 @@ static int64_t vary(int64_t ms)
     return ms - random % (ms / 2 + 1);
 }
 
-static void pause_then_connect(struct redis *redis)
+static void pause_then_connect(struct connection *connection)
 {
-    bool was_up = redis->state == REDIS_UP || redis->state == REDIS_CLOSING;
+    bool was_up = connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
 
-    set_state(redis, REDIS_PAUSING);
-    redis->context = NULL;
-    redis->client_id = 0;
-    redis->outstanding = 0;
-    set_timer(redis, vary(redis->pause_ms));
-    redis->pause_ms = redis->pause_ms * 2 < PAUSE_MAX_MS ? redis->pause_ms * 2 : PAUSE_MAX_MS;
+    set_state(connection, CONNECTION_PAUSING);
+    connection->context = NULL;
+    connection->client_id = 0;
+    connection->outstanding = 0;
+    set_timer(connection, vary(connection->pause_ms));
+    connection->pause_ms = connection->pause_ms * 2 < PAUSE_MAX_MS ? connection->pause_ms * 2 : PAUSE_MAX_MS;
     if (was_up)
-        redis->events->down(redis->user);
+        connection->events->down(connection->user);
 }
 
 /* hiredis answers what is outstanding with NULL and then calls on_disconnected(), at once or, from inside a reply's
  * callback, after it. A context that has not been connected it just frees. */
-static void close_context(struct redis *redis)
+static void close_context(struct connection *connection)
 {
-    redisAsyncContext *context = redis->context;
-    assert(context && redis->state != REDIS_PAUSING && redis->state != REDIS_CLOSING);
-    bool connected = redis->state == REDIS_HANDSHAKE || redis->state == REDIS_UP;
+    redisAsyncContext *context = connection->context;
+    assert(context && connection->state != CONNECTION_PAUSING && connection->state != CONNECTION_CLOSING);
+    bool connected = connection->state == CONNECTION_HANDSHAKE || connection->state == CONNECTION_UP;
 
-    if (redis->state == REDIS_UP)
-        set_state(redis, REDIS_CLOSING);
+    if (connection->state == CONNECTION_UP)
+        set_state(connection, CONNECTION_CLOSING);
     if (!connected)
         context->data = NULL;
     redisAsyncFree(context);
     if (!connected)
-        pause_then_connect(redis);
+        pause_then_connect(connection);
 }
 
-void redis_fail(struct redis *redis, const char *command)
+void connection_fail(struct connection *connection, const char *error)
 {
-    if (redis->state != REDIS_HANDSHAKE && redis->state != REDIS_UP)
+    if (connection->state != CONNECTION_HANDSHAKE && connection->state != CONNECTION_UP)
         return;
-    health_set_problem(&redis->health, "cannot serve: %s", command);
-    close_context(redis);
+    health_set_problem(&connection->health, "cannot serve: %s", error);
+    close_context(connection);
 }
 
-static void watch_silence(struct redis *redis)
+static void watch_silence(struct connection *connection)
 {
-    int64_t limit_ms = redis->state == REDIS_UP ? SILENCE_MAX_MS : CONNECT_MAX_MS;
-    int64_t quiet_ms = time_steady_ms() - redis->quiet_since_ms;
+    int64_t limit_ms = connection->state == CONNECTION_UP ? SILENCE_MAX_MS : CONNECT_MAX_MS;
+    int64_t quiet_ms = time_steady_ms() - connection->quiet_since_ms;
 
-    if (quiet_ms >= limit_ms && (redis->state != REDIS_UP || redis->outstanding > 0)) {
-        health_set_problem(&redis->health, "does not answer");
-        close_context(redis);
+    if (quiet_ms >= limit_ms && (connection->state != CONNECTION_UP || connection->outstanding > 0)) {
+        health_set_problem(&connection->health, "does not answer");
+        close_context(connection);
         return;
     }
-    set_timer(redis, WATCH_PERIOD_MS);
+    set_timer(connection, WATCH_PERIOD_MS);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct redis *redis = arg;
+    struct connection *connection = arg;
 
     (void)fd;
     (void)what;
-    switch (redis->state) {
-    case REDIS_PAUSING:
-        connect_now(redis);
+    switch (connection->state) {
+    case CONNECTION_PAUSING:
+        connect_now(connection);
         break;
-    case REDIS_CONNECTING:
-    case REDIS_HANDSHAKE:
-    case REDIS_UP:
-        watch_silence(redis);
+    case CONNECTION_CONNECTING:
+    case CONNECTION_HANDSHAKE:
+    case CONNECTION_UP:
+        watch_silence(connection);
         break;
-    case REDIS_CLOSING:
+    case CONNECTION_CLOSING:
         break;
     }
 }
 
 /* ---- Requests ---- */
 
-/* A struct redis that has been freed is unhooked from its context, which may live on until the end of a callback. A
- * reply that nobody has asked for, hiredis 0.14 may hand to whoever got the last one.
+/* A struct connection that has been freed is unhooked from its context, which may live on until the end of a callback.
+ * A reply that nobody has asked for, hiredis 0.14 may hand to whoever got the last one.
  *
  * A connection and an accepted password prove nothing: a server that is loading or read-only gives both. An error that
  * is about a command, and not about the server, is an answer as good as success. */
 static void on_reply(redisAsyncContext *context, void *received, void *arg)
 {
-    struct redis *redis = context->data;
-    struct redis_request *request = arg;
+    struct connection *connection = context->data;
+    struct connection_request *request = arg;
     const redisReply *reply = received;
 
-    if (!redis || redis->outstanding == 0)
+    if (!connection || connection->outstanding == 0)
         return;
-    redis->outstanding--;
-    if (!reply && redis->state == REDIS_UP)
-        set_state(redis, REDIS_CLOSING);
+    connection->outstanding--;
+    if (!reply && connection->state == CONNECTION_UP)
+        set_state(connection, CONNECTION_CLOSING);
     if (reply)
-        redis->quiet_since_ms = time_steady_ms();
-    if (reply && redis->state == REDIS_UP) {
+        connection->quiet_since_ms = time_steady_ms();
+    if (reply && connection->state == CONNECTION_UP) {
         if (!reply_blames_server(reply)) {
-            redis->pause_ms = PAUSE_MIN_MS;
-            health_clear_problem(&redis->health);
+            connection->pause_ms = PAUSE_MIN_MS;
+            health_clear_problem(&connection->health);
         } else if (!request->takes_blame) {
-            redis_fail(redis, reply->str);
+            connection_fail(connection, reply->str);
             reply = NULL;
         }
     }
@@ -198,80 +198,82 @@ static void on_reply(redisAsyncContext *context, void *received, void *arg)
 }
 
 /* Notes that a reply is awaited; `result` is what hiredis said to the command. */
-static int finish_send(struct redis *redis, int result)
+static int finish_send(struct connection *connection, int result)
 {
     if (result != REDIS_OK)
         return -ENOMEM;
-    if (redis->outstanding++ == 0)
-        redis->quiet_since_ms = time_steady_ms();
+    if (connection->outstanding++ == 0)
+        connection->quiet_since_ms = time_steady_ms();
     return 0;
 }
 
-static int send_command(struct redis *redis, const struct command *command, struct redis_request *request)
+static int send_command(struct connection *connection, const struct command *command,
+                        struct connection_request *request)
 {
     if (command->failed)
         return -ENOMEM;
-    return finish_send(redis, redisAsyncCommandArgv(redis->context, on_reply, request, (int)command->count,
-                                                    command->bytes, command->sizes));
+    return finish_send(connection, redisAsyncCommandArgv(connection->context, on_reply, request, (int)command->count,
+                                                         command->bytes, command->sizes));
 }
 
-int redis_send(struct redis *redis, const struct command *command, struct redis_request *request)
+int connection_send(struct connection *connection, const struct command *command, struct connection_request *request)
 {
-    return redis->state == REDIS_UP ? send_command(redis, command, request) : -ENOTCONN;
+    return connection->state == CONNECTION_UP ? send_command(connection, command, request) : -ENOTCONN;
 }
 
-int redis_send_raw(struct redis *redis, const char *command, size_t size, struct redis_request *request)
+int connection_send_raw(struct connection *connection, const char *command, size_t size,
+                        struct connection_request *request)
 {
-    if (redis->state != REDIS_UP)
+    if (connection->state != CONNECTION_UP)
         return -ENOTCONN;
-    return finish_send(redis, redisAsyncFormattedCommand(redis->context, on_reply, request, command, size));
+    return finish_send(connection, redisAsyncFormattedCommand(connection->context, on_reply, request, command, size));
 }
 
-void redis_flush(struct redis *redis)
+void connection_flush(struct connection *connection)
 {
     int done;
 
     /* An error is kept in the context and found by the next event: to act on it here would free the context, maybe
      * inside one of its own callbacks. */
-    if (redis->state == REDIS_UP)
-        (void)redisBufferWrite(&redis->context->c, &done);
+    if (connection->state == CONNECTION_UP)
+        (void)redisBufferWrite(&connection->context->c, &done);
 }
 
 /* ---- Handshake ---- */
 
-static void on_handshake(struct redis_request *request, const redisReply *reply)
+static void on_handshake(struct connection_request *request, const redisReply *reply)
 {
     struct handshake *handshake = container_of(request, struct handshake, request);
-    struct redis *redis = handshake->redis;
+    struct connection *connection = handshake->connection;
 
     if (!reply)
         return;
     if (reply_is_error(reply, NULL) && (handshake_is_vital(handshake->step) || reply_blames_server(reply))) {
-        redis_fail(redis, reply->str);
+        connection_fail(connection, reply->str);
         return;
     }
     if (handshake->step == HANDSHAKE_ID && reply->type == REDIS_REPLY_INTEGER)
-        redis->client_id = reply->integer;
-    if (--redis->handshakes_outstanding > 0 || redis->state != REDIS_HANDSHAKE)
+        connection->client_id = reply->integer;
+    if (--connection->handshakes_outstanding > 0 || connection->state != CONNECTION_HANDSHAKE)
         return;
-    set_state(redis, REDIS_UP);
-    redis->events->up(redis->user);
+    set_state(connection, CONNECTION_UP);
+    connection->events->up(connection->user);
 }
 
-static int send_handshakes(struct redis *redis)
+static int send_handshakes(struct connection *connection)
 {
     struct command command = {0};
     int r = 0;
 
-    redis->handshakes_outstanding = 0;
+    connection->handshakes_outstanding = 0;
     for (unsigned step = 0; step < HANDSHAKE_STEPS && r == 0; step++) {
-        handshake_write(step, redis->options, redis->name, &command);
+        handshake_write(step, connection->options, connection->name, &command);
         if (command.count == 0 && !command.failed)
             continue;
-        redis->handshakes[step] = (struct handshake){{.done = on_handshake}, redis, step};
-        r = send_command(redis, &command, &redis->handshakes[step].request);
+        connection->handshakes[step] = (struct handshake){{.done = on_handshake}, connection, step};
+        r = send_command(connection, &command, &connection->handshakes[step].request);
         if (r == 0)
-            redis->handshakes_outstanding++;
+            connection->handshakes_outstanding++;
     }
     command_done(&command);
     return r;
@@ -281,49 +283,50 @@ static int send_handshakes(struct redis *redis)
 
 static void on_connected(const redisAsyncContext *context, int status)
 {
-    struct redis *redis = context->data;
+    struct connection *connection = context->data;
 
-    if (!redis)
+    if (!connection)
         return;
     if (status != REDIS_OK) {
-        health_set_problem(&redis->health, "cannot be reached: %s", context->errstr);
-        pause_then_connect(redis);
+        health_set_problem(&connection->health, "cannot be reached: %s", context->errstr);
+        pause_then_connect(connection);
         return;
     }
-    set_state(redis, REDIS_HANDSHAKE);
+    set_state(connection, CONNECTION_HANDSHAKE);
     /* Out of memory here means a handshake that never ends, which the timer finds. */
-    (void)send_handshakes(redis);
+    (void)send_handshakes(connection);
 }
 
-/* Where a server turns a connection down, it says why and closes, which may come before our first words are written:
- * then there is an error, but there are words to be read as well. */
-static bool read_last_words(const redisAsyncContext *context, char *command, size_t size)
+/* Where a server turns a connection down, it says why and closes, which may come before our first command is written:
+ * then there is an error, but there is a reply to be read as well. */
+static bool read_last_error(const redisAsyncContext *context, char *error, size_t size)
 {
-    ssize_t got = recv(context->c.fd, command, size - 1, MSG_DONTWAIT);
+    ssize_t got = recv(context->c.fd, error, size - 1, MSG_DONTWAIT);
 
-    command[got > 0 ? got : 0] = '\0';
-    command[strcspn(command, "\r\n")] = '\0';
-    return command[0] == '-';
+    error[got > 0 ? got : 0] = '\0';
+    error[strcspn(error, "\r\n")] = '\0';
+    return error[0] == '-';
 }
 
 static void on_disconnected(const redisAsyncContext *context, int status)
 {
-    struct redis *redis = context->data;
-    char command[256];
+    struct connection *connection = context->data;
+    char error[256];
 
-    if (!redis)
+    if (!connection)
         return;
-    if (status != REDIS_OK && redis->state == REDIS_HANDSHAKE && read_last_words(context, command, sizeof(command)))
-        health_set_problem(&redis->health, "cannot serve: %s", command + 1);
+    if (status != REDIS_OK && connection->state == CONNECTION_HANDSHAKE &&
+        read_last_error(context, error, sizeof(error)))
+        health_set_problem(&connection->health, "cannot serve: %s", error + 1);
     else if (status != REDIS_OK)
-        health_set_problem(&redis->health, "has ended the connection: %s", context->errstr);
-    pause_then_connect(redis);
+        health_set_problem(&connection->health, "has ended the connection: %s", context->errstr);
+    pause_then_connect(connection);
 }
 
 /* The context, or NULL with the problem reported. */
-static redisAsyncContext *open_context(struct redis *redis)
+static redisAsyncContext *open_context(struct connection *connection)
 {
-    const struct queue_options *options = redis->options;
+    const struct queue_options *options = connection->options;
     redisAsyncContext *context;
 
     if (options->socket_path)
@@ -331,7 +334,7 @@ static redisAsyncContext *open_context(struct redis *redis)
     else
         context = redisAsyncConnect(options->host, options->port);
     if (!context || context->err) {
-        health_set_problem(&redis->health, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
+        health_set_problem(&connection->health, "cannot be reached: %s", context ? context->errstr : strerror(ENOMEM));
         if (context)
             redisAsyncFree(context);
         return NULL;
@@ -339,73 +342,74 @@ static redisAsyncContext *open_context(struct redis *redis)
     return context;
 }
 
-static void connect_now(struct redis *redis)
+static void connect_now(struct connection *connection)
 {
     redisAsyncContext *context;
 
-    assert(redis->state == REDIS_PAUSING && !redis->context);
-    context = open_context(redis);
+    assert(connection->state == CONNECTION_PAUSING && !connection->context);
+    context = open_context(connection);
     if (!context) {
-        pause_then_connect(redis);
+        pause_then_connect(connection);
         return;
     }
-    context->data = redis;
-    redis->context = context;
-    set_state(redis, REDIS_CONNECTING);
-    redis->quiet_since_ms = time_steady_ms();
-    reply_use_arena(context, &redis->arena);
-    redisLibeventAttach(context, redis->base);
+    context->data = connection;
+    connection->context = context;
+    set_state(connection, CONNECTION_CONNECTING);
+    connection->quiet_since_ms = time_steady_ms();
+    reply_use_arena(context, &connection->arena);
+    redisLibeventAttach(context, connection->base);
     redisAsyncSetConnectCallback(context, on_connected);
     redisAsyncSetDisconnectCallback(context, on_disconnected);
-    set_timer(redis, WATCH_PERIOD_MS);
+    set_timer(connection, WATCH_PERIOD_MS);
 }
 
-int redis_new(struct event_base *base, const struct queue_options *options, const char *name, struct health *health,
-              const struct redis_events *events, void *user, struct redis **ret_redis)
+int connection_new(struct event_base *base, const struct queue_options *options, const char *name,
+                   struct health *health, const struct connection_events *events, void *user,
+                   struct connection **ret_redis)
 {
-    struct redis *redis = calloc(1, sizeof(*redis));
+    struct connection *connection = calloc(1, sizeof(*connection));
 
-    if (!redis)
+    if (!connection)
         return -ENOMEM;
-    redis->base = base;
-    redis->options = options;
-    redis->health.health = health;
-    redis->events = events;
-    redis->user = user;
-    redis->pause_ms = PAUSE_MIN_MS;
-    redis->name = handshake_make_name(name);
-    redis->timer = event_new(base, -1, 0, on_timer, redis);
-    if (!redis->name || !redis->timer) {
-        redis_free(redis);
+    connection->base = base;
+    connection->options = options;
+    connection->health.health = health;
+    connection->events = events;
+    connection->user = user;
+    connection->pause_ms = PAUSE_MIN_MS;
+    connection->name = handshake_make_name(name);
+    connection->timer = event_new(base, -1, 0, on_timer, connection);
+    if (!connection->name || !connection->timer) {
+        connection_free(connection);
         return -ENOMEM;
     }
-    set_timer(redis, 0);
-    *ret_redis = redis;
+    set_timer(connection, 0);
+    *ret_redis = connection;
     return 0;
 }
 
-struct redis *redis_free(struct redis *redis)
+struct connection *connection_free(struct connection *connection)
 {
-    if (!redis)
+    if (!connection)
         return NULL;
-    if (redis->context) {
-        redis->context->data = NULL;
-        redisAsyncFree(redis->context);
+    if (connection->context) {
+        connection->context->data = NULL;
+        redisAsyncFree(connection->context);
     }
-    if (redis->timer)
-        event_free(redis->timer);
-    arena_done(&redis->arena);
-    free(redis->name);
-    free(redis);
+    if (connection->timer)
+        event_free(connection->timer);
+    arena_done(&connection->arena);
+    free(connection->name);
+    free(connection);
     return NULL;
 }
 
-bool redis_is_up(const struct redis *redis)
+bool connection_is_up(const struct connection *connection)
 {
-    return redis->state == REDIS_UP;
+    return connection->state == CONNECTION_UP;
 }
 
-long long redis_client_id(const struct redis *redis)
+long long connection_client_id(const struct connection *connection)
 {
-    return redis->client_id;
+    return connection->client_id;
 }

@@ -12,7 +12,7 @@
 enum handshake_step { HANDSHAKE_AUTH, HANDSHAKE_SELECT, HANDSHAKE_NAME, HANDSHAKE_ID };
 #define HANDSHAKE_STEPS (HANDSHAKE_ID + 1)
 
-/* Writes the command of a step; no words: it is not needed. `name` is from handshake_make_name(). */
+/* Writes the command of a step; no arguments: it is not needed. `name` is from handshake_make_name(). */
 void handshake_write(enum handshake_step step, const struct queue_options *options, const char *name,
                      struct command *command);
 

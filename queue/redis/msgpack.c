@@ -14,7 +14,7 @@
 #define MAP_HEADER_SIZE 3
 #define DIGITS_MAX      20
 
-/* Room for `size` more bytes, which are then part of the pack; NULL: no memory. */
+/* Room for `size` more bytes, which are then part of it; NULL: no memory. */
 static char *extend(struct msgpack *msgpack, size_t size)
 {
     char *bytes;

@@ -1,5 +1,5 @@
 /*
- * Writes MessagePack, which Redis's scripts read: one word of a command for a whole batch, instead of a word for each
+ * Writes MessagePack, which Redis's scripts read: one argument of a command for a whole batch, instead of one for each
  * value, each of which costs Redis about as much as the work itself.
  */
 #pragma once
@@ -17,7 +17,7 @@ struct msgpack {
     bool failed; /* there was no memory: what is there is not complete */
 };
 
-/* A pack that is all zero is empty and ready. */
+/* One that is all zero is empty and ready. */
 
 /* Begins an array or a map whose length is said at its end, and gives where it begins. */
 size_t msgpack_begin_array(struct msgpack *msgpack);

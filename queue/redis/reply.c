@@ -30,14 +30,14 @@ static redisReply *make_reply(const redisReadTask *task, int type)
 }
 
 /* Where in a script an error came from is said to its author: others want to know what the error is. */
-static size_t cut_origin(char *command, size_t size)
+static size_t cut_origin(char *error, size_t size)
 {
-    char *origin = strstr(command, " script: ");
+    char *origin = strstr(error, " script: ");
 
     if (!origin)
         return size;
     *origin = '\0';
-    return (size_t)(origin - command);
+    return (size_t)(origin - error);
 }
 
 static void *create_string(const redisReadTask *task, char *bytes, size_t size)

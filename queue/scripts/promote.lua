@@ -18,7 +18,7 @@ local share = math.ceil(MOVES / math.max(count, 1))
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
-local copied, moved, looked, problem, ailing = 0, 0, 0, '', ''
+local copied, moved, looked, problem, unhealthy = 0, 0, 0, '', ''
 start_clock(time)
 
 local function is_full()
@@ -63,16 +63,16 @@ for i = 1, count do
     looked = i
     local ok, result = pcall(promote_queue, name, KEYS[first], KEYS[first + 1], KEYS[first + 3], KEYS[first + 6])
     if not ok then
-        -- One queue's trouble is not to hold up the others.
+        -- One queue's problem is not to hold up the others.
         problem = misfit(KEYS[first + 1], 'zset') or misfit(KEYS[first + 3], 'hash') or misfit(KEYS[first], 'stream')
             or words_of(result)
-        ailing = name
+        unhealthy = name
         redis.pcall('ZADD', due, string.format('%.0f', now + REST_MS), name)
     end
 end
 local names = redis.pcall('ZRANGE', due, 0, NAMES_MAX - 1, 'WITHSCORES')
 if names.err then
-    problem, ailing = misfit(due, 'zset') or names.err, ''
+    problem, unhealthy = misfit(due, 'zset') or names.err, ''
     names = {}
 end
-return { now_text, problem, names, ailing, looked }
+return { now_text, problem, names, unhealthy, looked }

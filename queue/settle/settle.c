@@ -189,7 +189,7 @@ static void flush_queue(struct settle *settle, struct settle_queue *settle_queue
         }
         if (batch->state != BATCH_READY)
             continue;
-        if (call_send(&batch->call, &settle_call, settle->setup.link.redis, &settle->command) < 0)
+        if (call_send(&batch->call, &settle_call, settle->setup.link.connection, &settle->command) < 0)
             return;
         pending_batch_set_state(batch, BATCH_SENT);
     }
@@ -197,7 +197,7 @@ static void flush_queue(struct settle *settle, struct settle_queue *settle_queue
 
 void settle_flush(struct settle *settle)
 {
-    if (!redis_is_up(settle->setup.link.redis))
+    if (!connection_is_up(settle->setup.link.connection))
         return;
     for (size_t i = 0; i < settle->setup.link.options->queue_count; i++)
         flush_queue(settle, &settle->settle_queues[i]);

@@ -28,7 +28,7 @@ struct settle_setup {
 /* What `setup` points to must outlive it; the struct itself is copied. Errors: -ENOMEM. */
 int settle_new(const struct settle_setup *setup, struct settle **ret_settle) MUST_CHECK;
 
-/* Forgets what has not been written. Not before its redis is freed. Takes NULL, gives NULL. */
+/* Forgets what has not been written. Not before its connection is freed. Takes NULL, gives NULL. */
 struct settle *settle_free(struct settle *settle);
 
 /* These take a record for a queue, by its number; all is copied. Errors: -ENOMEM. */

@@ -42,6 +42,14 @@ def test_identifiers_have_none_of_the_old_words():
     assert not found, "\n" + "\n".join(found)
 
 
+def test_what_is_ours_in_the_queue_has_no_name_like_those_of_hiredis():
+    """But Redis's state is an event's name, which receivers in daemon/ share, and its clock is in redis_ms."""
+    names = re.compile(r"\b(?:struct redis|enum redis_\w+|REDIS_(?!OK|ERR|REPLY_)\w+|redis_(?!state\b|ms\b)\w+)\b")
+    found = [f"{path.relative_to(ROOT)}: {name}" for path in sources() if path.is_relative_to(ROOT / "queue")
+             for name in sorted(set(names.findall(ASIDE.sub(" ", path.read_text(encoding="utf-8")))))]
+    assert not found, "\n" + "\n".join(found)
+
+
 def test_files_have_none_of_the_old_words_for_a_name():
     names = [path for path in sources() if re.sub("^test_(queue_)?", "", path.stem) in GONE_FILES]
     found = [str(path.relative_to(ROOT)) for path in names if path.stem not in OTHERS.get(str(path.parent.relative_to(ROOT)), set())]

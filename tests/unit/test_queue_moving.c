@@ -43,20 +43,20 @@ static void start_stuck_fetch(void *user)
 /* Its owner never lets it go on. */
 static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
 {
-    static const struct redis_events events = {start_stuck_fetch, ignore_wake};
+    static const struct connection_events events = {start_stuck_fetch, ignore_wake};
     struct queues *queues = queues_begin(state, 1);
     struct entry_set held = {0};
     struct health health;
     struct fetch_target target = {.held = &held, .wake = ignore_wake};
     struct queue_keys *keys;
-    struct redis *redis;
+    struct connection *connection;
     struct fetch *fetch;
 
     health_init(&health, &queues->options, queues_note_problem, queues);
     assert_int_equal(queue_keys_new_all(&queues->options, &keys), 0);
-    assert_int_equal(redis_new(queues->base, &queues->options, "test", &health, &events, &fetch, &redis), 0);
+    assert_int_equal(connection_new(queues->base, &queues->options, "test", &health, &events, &fetch, &connection), 0);
     assert_int_equal(fetch_new(&(struct queue_link){.base = queues->base,
-                                                    .redis = redis,
+                                                    .connection = connection,
                                                     .options = &queues->options,
                                                     .keys = keys,
                                                     .consumer = "worker1",
@@ -67,7 +67,7 @@ static void fetch_that_could_read_and_does_not_is_not_moving(void **state)
     WAIT_UNTIL(queues, !fetch_is_moving(fetch, true));
     assert_true(fetch_is_moving(fetch, false));
     assert_true(fetch_is_moving(fetch, true));
-    redis_free(redis);
+    connection_free(connection);
     fetch_free(fetch);
     queue_keys_free_all(keys, 1);
     entry_set_done(&held);

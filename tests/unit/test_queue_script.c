@@ -56,12 +56,12 @@ static long long calls_of(struct queues *queues, const char *command)
     return line ? strtoll(strchr(line, '=') + 1, NULL, 10) : 0;
 }
 
-static void call_and_wait(struct queues *queues, struct redis *redis, struct caller *caller,
+static void call_and_wait(struct queues *queues, struct connection *connection, struct caller *caller,
                           const struct call_kind *kind)
 {
     int before = caller->answers;
 
-    assert_int_equal(call_send(&caller->call, kind, redis, &caller->command), 0);
+    assert_int_equal(call_send(&caller->call, kind, connection, &caller->command), 0);
     WAIT_UNTIL(queues, caller->answers == before + 1);
     assert_int_equal(caller->answer, 0);
 }
@@ -74,31 +74,31 @@ static void assert_calls(struct queues *queues, long long by_digest, long long b
 
 static void script_that_redis_does_not_know_is_sent_once_more_with_its_source(void **state)
 {
-    static const struct redis_events events = {note_up, ignore_down};
+    static const struct connection_events events = {note_up, ignore_down};
     struct queues *queues = queues_begin(state, 1);
     struct caller caller = {0};
     struct health health;
-    struct redis *redis;
+    struct connection *connection;
 
     health_init(&health, &queues->options, queues_note_problem, queues);
     assert_int_equal(queue_keys_new_all(&queues->options, &caller.keys), 0);
-    assert_int_equal(redis_new(queues->base, &queues->options, "test", &health, &events, &caller, &redis), 0);
-    assert_int_equal(call_send(&caller.call, &erase_call, redis, &caller.command), -ENOTCONN);
+    assert_int_equal(connection_new(queues->base, &queues->options, "test", &health, &events, &caller, &connection), 0);
+    assert_int_equal(call_send(&caller.call, &erase_call, connection, &caller.command), -ENOTCONN);
     WAIT_UNTIL(queues, caller.up);
 
     redis_server_ask(&queues->server, "SCRIPT FLUSH");
     redis_server_ask(&queues->server, "CONFIG RESETSTAT");
-    call_and_wait(queues, redis, &caller, &erase_call);
+    call_and_wait(queues, connection, &caller, &erase_call);
     assert_calls(queues, 1, 1);
-    call_and_wait(queues, redis, &caller, &erase_call);
+    call_and_wait(queues, connection, &caller, &erase_call);
     assert_calls(queues, 2, 1);
     redis_server_ask(&queues->server, "SCRIPT FLUSH");
-    call_and_wait(queues, redis, &caller, &erase_call);
+    call_and_wait(queues, connection, &caller, &erase_call);
     assert_calls(queues, 3, 2);
-    call_and_wait(queues, redis, &caller, &seldom_call);
+    call_and_wait(queues, connection, &caller, &seldom_call);
     assert_calls(queues, 3, 3);
 
-    redis_free(redis);
+    connection_free(connection);
     command_done(&caller.command);
     queue_keys_free_all(caller.keys, 1);
     queues_tear_down(queues);
