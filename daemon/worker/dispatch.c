@@ -24,8 +24,12 @@ enum { POSTPONE_MS = 1000 };
  * that is a guess. */
 enum { WAITING_US = 1000 * 1000, GUESS_US = 100 * 1000 };
 
-/* What would wait for longer goes back to its queue for at least, and at the most, so long. */
+/* What would wait for longer goes back to its queue for at least, and at the most, so long; or for as long as it has
+ * been there already. */
 enum { SEND_BACK_MIN_MS = 20, SEND_BACK_MAX_MS = 10 * 1000 };
+
+/* A job that was recalled and has not come by then will not come to this worker. */
+enum { RECALL_US = 600 * 1000 };
 
 /* ---- Counting ---- */
 
@@ -127,32 +131,45 @@ static bool may_start(const struct dispatch *dispatch, const struct type_limit *
     return dispatch->running < dispatch->concurrency && !is_type_full(limit);
 }
 
+/* How long a job of a type is likely to run: not for less time than has passed since any of them has ended. */
+static int64_t expect_us(const struct type_limit *limit)
+{
+    int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
+    int64_t still_us = limit->running > 0 ? time_steady_us() - limit->progress_us : 0;
+
+    return still_us > average_us ? still_us : average_us;
+}
+
 /* How many jobs of a type may wait here. */
 static unsigned waiting_max(const struct type_limit *limit)
 {
-    int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
-    int64_t soon = limit->concurrency * (int64_t)WAITING_US / average_us;
+    int64_t soon = limit->concurrency * (int64_t)WAITING_US / expect_us(limit);
 
     return soon > limit->concurrency ? (unsigned)(soon < INT_MAX ? soon : INT_MAX) : limit->concurrency;
 }
 
 /* Those that wait leave half of the worker to others. */
-static bool has_waiting_room(const struct dispatch *dispatch, const struct type_limit *limit)
+static size_t count_waiting_room(const struct dispatch *dispatch, const struct type_limit *limit)
 {
-    return limit->waiting < waiting_max(limit) && 2 * dispatch->waiting.count < dispatch->concurrency;
+    size_t of_type = waiting_max(limit), of_all = dispatch->concurrency / 2;
+
+    of_type -= of_type < limit->waiting ? of_type : limit->waiting;
+    of_all -= of_all < dispatch->waiting.count ? of_all : dispatch->waiting.count;
+    return of_type < of_all ? of_type : of_all;
 }
 
 /* How long it would have to wait here goes by how many were sent back before it: they return as fast as they can be
- * run. Beyond some time that is guesswork, and they return a bit at a time. */
-static int64_t choose_due_us(struct dispatch *dispatch, struct type_limit *limit)
+ * run. Beyond some time that is guesswork, and they return a bit at a time; those that have been waiting for long more
+ * seldom, so that each is sent back a few times only. */
+static int64_t choose_due_us(struct dispatch *dispatch, const struct job *record, struct type_limit *limit)
 {
-    int64_t average_us = limit->average_us > 0 ? limit->average_us : GUESS_US;
-    int64_t now_us = time_unix_ms() * 1000, earliest_us = now_us + SEND_BACK_MIN_MS * INT64_C(1000);
-    int64_t latest_us = now_us + SEND_BACK_MAX_MS * INT64_C(1000);
-    int64_t due_us = limit->due_us + average_us / limit->concurrency + 1;
+    int64_t now_ms = time_unix_ms(), now_us = now_ms * 1000, age_ms = now_ms - record->enqueued_ms;
+    int64_t longest_ms = age_ms > SEND_BACK_MAX_MS ? age_ms : SEND_BACK_MAX_MS;
+    int64_t earliest_us = now_us + SEND_BACK_MIN_MS * INT64_C(1000), latest_us = now_us + longest_ms * 1000;
+    int64_t due_us = limit->due_us + expect_us(limit) / limit->concurrency + 1;
 
     if (due_us > latest_us)
-        return latest_us - (int64_t)(runner_random(&dispatch->runner) * (double)SEND_BACK_MAX_MS * 500);
+        return latest_us - (int64_t)(runner_random(&dispatch->runner) * (double)longest_ms * 500);
     limit->due_us = due_us > earliest_us ? due_us : earliest_us;
     return limit->due_us;
 }
@@ -161,12 +178,42 @@ static int64_t choose_due_us(struct dispatch *dispatch, struct type_limit *limit
 static void send_back(struct dispatch *dispatch, struct job *record, struct type_limit *limit)
 {
     struct settlement settlement = {
-        .job = record, .outcome = JOB_DELAYED, .due_ms = choose_due_us(dispatch, limit) / 1000};
+        .job = record, .outcome = JOB_DELAYED, .due_ms = choose_due_us(dispatch, record, limit) / 1000};
+    const char *queue = dispatch->tally->config->queues[find_queue(dispatch, record->queue)].name;
+    int64_t now_ms = time_unix_ms();
 
     job_log_debug(record, "sent back to queue %s for %lld ms: too many jobs of its type wait here", record->queue,
-                  (long long)(settlement.due_ms - time_unix_ms()));
+                  (long long)(settlement.due_ms - now_ms));
     check_kept(queue_client_settle(dispatch->client, &settlement));
+    sent_back_add(&limit->sent_back, record, queue, now_ms, settlement.due_ms);
     (void)job_free(record);
+}
+
+/* Has jobs come again before their time, where those that wait here will not last for long: that they do was guessed
+ * from what ran before. Other workers may take them as well. */
+static void recall_sent_back(struct dispatch *dispatch, struct type_limit *limit)
+{
+    struct sent_back_job *job;
+
+    if (limit->sent_back.count == 0)
+        return;
+    int64_t now_ms = time_unix_ms(), now_us = time_steady_us();
+    size_t room = count_waiting_room(dispatch, limit);
+    if (now_us - limit->recalled_us >= RECALL_US)
+        limit->recalled = 0;
+    if (room <= limit->recalled || 2 * (limit->waiting + (size_t)limit->recalled) >= limit->waiting + room)
+        return;
+    room -= limit->recalled;
+    while (room > 0 && (job = sent_back_take(&limit->sent_back, now_ms)) != NULL) {
+        if (queue_client_hasten(dispatch->client, job->queue, job->id, job->entry, job->due_ms) == 0) {
+            limit->recalled++;
+            limit->recalled_us = now_us;
+            room--;
+        }
+        free(job);
+    }
+    if (limit->sent_back.count == 0)
+        limit->due_us = 0;
 }
 
 static void start_job(struct dispatch *dispatch, struct job *record, const struct job_type *type)
@@ -178,8 +225,11 @@ static void start_job(struct dispatch *dispatch, struct job *record, const struc
         postpone(dispatch, record, r);
         return;
     }
+    struct type_limit *limit = limit_of(dispatch, type);
+    if (limit->concurrency > 0 && limit->running == 0)
+        limit->progress_us = time_steady_us();
+    limit->running++;
     dispatch->running++;
-    limit_of(dispatch, type)->running++;
     atomic_fetch_add_explicit(&dispatch->slot->in_flight, 1, memory_order_relaxed);
 }
 
@@ -209,9 +259,10 @@ static void take_job(struct job *record, void *user)
     struct type_limit *limit = limit_of(dispatch, type);
 
     job_log_debug(record, "taken from queue %s, entry %s", record->queue, record->entry);
+    limit->recalled -= limit->recalled > 0;
     if (limit->waiting == 0 && may_start(dispatch, limit)) {
         start_job(dispatch, record, type);
-    } else if (!is_type_full(limit) || has_waiting_room(dispatch, limit)) {
+    } else if (!is_type_full(limit) || count_waiting_room(dispatch, limit) > 0) {
         put_aside(dispatch, record, type);
     } else {
         queue_client_note_started(dispatch->client);
@@ -246,12 +297,15 @@ static void note_place(struct dispatch *dispatch, struct type_limit *limit, int6
 
     dispatch->running--;
     limit->running--;
+    if (limit->concurrency > 0)
+        limit->progress_us = time_steady_us();
     /* It falls faster than it rises: jobs that were sent back for too long leave their place idle, and those that come
      * too early only come again. */
     int64_t change_us = duration_us - limit->average_us;
     limit->average_us = limit->average_us == 0 ? duration_us : limit->average_us + change_us / (change_us < 0 ? 2 : 8);
     if (limit->waiting > 0 || (was_crowded && dispatch->waiting.count > 0))
         event_active(dispatch->turn, EV_TIMEOUT, 0);
+    recall_sent_back(dispatch, limit);
 }
 
 /* Jobs take longer than it seemed when they were put aside: others may have them. */
@@ -539,6 +593,8 @@ void dispatch_tend(struct dispatch *dispatch)
 {
     show_running(dispatch);
     thin_out_waiting(dispatch);
+    for (size_t i = 0; i < dispatch->limit_count; i++)
+        recall_sent_back(dispatch, &dispatch->limits[i]);
 }
 
 /* 0: none. Of a type that blocks no more can run than there are threads: the others wait like those of any type that
@@ -556,6 +612,7 @@ static int set_limits(struct dispatch *dispatch, const struct config *config)
     dispatch->limits = calloc(config->job_count + 1, sizeof(*dispatch->limits));
     if (!dispatch->limits)
         return -ENOMEM;
+    dispatch->limit_count = config->job_count;
     for (size_t i = 0; i < config->job_count; i++)
         dispatch->limits[i].concurrency = choose_limit(config, &config->jobs[i]);
     return 0;
@@ -604,6 +661,9 @@ void dispatch_done(struct dispatch *dispatch)
     if (dispatch->turn)
         event_free(dispatch->turn);
     dispatch->turn = NULL;
+    for (size_t i = 0; i < dispatch->limit_count; i++)
+        sent_back_done(&dispatch->limits[i].sent_back);
     free(dispatch->limits);
     dispatch->limits = NULL;
+    dispatch->limit_count = 0;
 }

@@ -13,6 +13,7 @@
 #include "daemon/scoreboard/job_slot.h"
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/scoreboard/tally.h"
+#include "daemon/worker/sent_back.h"
 #include "daemon/worker/waiting.h"
 #include "handlers/runner.h"
 #include "queue/consumer/client.h"
@@ -22,8 +23,12 @@ struct type_limit {
     unsigned concurrency; /* 0: any number */
     unsigned running;
     unsigned waiting;
-    int64_t average_us; /* how long a job runs, lately */
-    int64_t due_us;     /* when the last one that was sent back is to come again (Unix time); 0: none was */
+    int64_t average_us;  /* how long a job runs, lately */
+    int64_t progress_us; /* since when none has ended, or begun while none ran (CLOCK_MONOTONIC) */
+    int64_t due_us;      /* when the last one that was sent back is to come again (Unix time); 0: none was */
+    struct sent_back sent_back;
+    unsigned recalled;   /* jobs that were sent back and are to come at once */
+    int64_t recalled_us; /* when the last ones were asked for (CLOCK_MONOTONIC) */
 };
 
 struct dispatch {
@@ -37,6 +42,7 @@ struct dispatch {
     unsigned concurrency; /* jobs that may run at a time */
     unsigned running;
     struct type_limit *limits; /* by the types' numbers */
+    size_t limit_count;
     struct waiting waiting;
     struct event *turn;          /* jobs that wait may go on */
     bool drained;                /* the queues have nothing more of ours */

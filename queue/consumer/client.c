@@ -8,6 +8,7 @@
 #include "queue/consumer/delivery.h"
 #include "queue/consumer/enqueue.h"
 #include "queue/consumer/fetch.h"
+#include "queue/consumer/hasten.h"
 #include "queue/consumer/ownership.h"
 #include "queue/group.h"
 #include "queue/lease.h"
@@ -47,6 +48,7 @@ struct queue_client {
     struct control *control;
     struct lease *lease;
     struct ownership *ownership;
+    struct hasten *hasten;
     struct group_maker groups; /* over `commands`, to see that Redis can be written to */
     struct event *turn;        /* the end of this turn of the event loop, at which what was collected is sent */
     bool woken;
@@ -230,6 +232,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     client->woken = false;
     continue_fetching(client);
     settle_flush(client->settle);
+    hasten_flush(client->hasten);
     enqueue_flush(client->enqueue);
     connection_flush(client->commands);
     if (client->state != CLIENT_RUNNING)
@@ -277,6 +280,17 @@ int queue_client_settle(struct queue_client *client, const struct settlement *se
     if (r < 0)
         run_again(client, queue, settlement->job->entry);
     return r;
+}
+
+int queue_client_hasten(struct queue_client *client, const char *queue, const char *id, const char *entry,
+                        int64_t due_ms)
+{
+    size_t number = find_queue(client, queue);
+
+    if (number == client->options->queue_count)
+        return -EINVAL;
+    wake(client);
+    return hasten_add(client->hasten, number, id, entry, due_ms);
 }
 
 int queue_client_report_running(struct queue_client *client, const struct job *job, int64_t started_ms,
@@ -363,6 +377,8 @@ static int make_parts(struct queue_client *client, struct event_base *base)
                       &client->lease);
     if (r == 0)
         r = ownership_new(&link, &client->held, on_lost, client, &client->ownership);
+    if (r == 0)
+        r = hasten_new(&link, &client->hasten);
     link.connection = client->reads;
     if (r == 0)
         r = fetch_new(&link, &client->target, &client->fetch);
@@ -420,6 +436,7 @@ struct queue_client *queue_client_free(struct queue_client *client)
     group_maker_done(&client->groups);
     lease_free(client->lease);
     ownership_free(client->ownership);
+    hasten_free(client->hasten);
     group_leaver_done(&client->leaver);
     queue_keys_free_all(client->keys, client->options->queue_count);
     if (client->turn)

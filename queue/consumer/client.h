@@ -95,6 +95,11 @@ void queue_client_note_starting(struct queue_client *client);
  * Errors: -ENOMEM: the job comes again, uncharged; -EINVAL: its queue is not one of ours. */
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement) MUST_CHECK;
 
+/* Has a job come due at once that was settled as JOB_DELAYED: of a queue of ours, with the entry that it had and when
+ * it is due (Unix time); copied. Where Redis is away it comes in its time. Errors: -ENOMEM, -EINVAL. */
+int queue_client_hasten(struct queue_client *client, const char *queue, const char *id, const char *entry,
+                        int64_t due_ms) MUST_CHECK;
+
 /* Shows a job that is still running in its report: state `running`, attempt, start, progress. */
 int queue_client_report_running(struct queue_client *client, const struct job *job, int64_t started_ms,
                                 const char *progress) MUST_CHECK;

@@ -25,3 +25,4 @@ extern const struct queue_script queue_script_inquire;
 extern const struct queue_script queue_script_answer;
 extern const struct queue_script queue_script_holdings;
 extern const struct queue_script queue_script_sample;
+extern const struct queue_script queue_script_hasten;

@@ -22,14 +22,17 @@ SOURCE = r"""
 #include <unistd.h>
 #include <weft/weft.h>
 
-/* A line "WHAT TYPE PID" for each thing that happens, in one write. */
+/* A line "WHAT TYPE PID ID TIME" for each thing that happens, in one write. */
 static void note(struct weft_job *job, const char *what)
 {
     FILE *file = fopen("history", "ae");
+    struct timespec now;
 
     if (!file)
         return;
-    fprintf(file, "%s %s %d %s\n", what, weft_job_type(job), (int)getpid(), weft_job_id(job));
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    fprintf(file, "%s %s %d %s %.3f\n", what, weft_job_type(job), (int)getpid(), weft_job_id(job),
+            (double)now.tv_sec + (double)now.tv_nsec / 1e9);
     fclose(file);
 }
 
@@ -296,6 +299,22 @@ def test_a_crash_charges_no_job_that_waits(redis, start_weftd, types, tmp_path):
     wait_for(lambda: redis.waiting() == 0 and redis.client.zcard(key("default", "delayed")) == 0, "all jobs are done")
     attempts = sorted(redis.report(f"job-{number}")["attempt"] for number in range(3))
     assert attempts[:2] == ["1", "1"]
+
+
+def times_sent_back(weftd):
+    return sum(1 for line in weftd.lines() if line["msg"].startswith("sent back to queue"))
+
+
+def test_short_jobs_behind_long_ones_of_a_limited_type_are_sent_back_a_few_times_only(redis, start_weftd, types, tmp_path):
+    settings = settings_of(limited(types, nap=1), tmp_path)
+    weftd = start_weftd(**settings | {"log": settings["log"] | {"level": "debug"}})
+    jobs = [{"type": "nap", "payload": ms} for ms in [3000, 1000] + [1] * 300]
+    redis.enqueue_together(jobs)
+    wait_for(lambda: count(weftd, "end") == len(jobs), "all jobs are done")
+    assert 200 < times_sent_back(weftd) < 5 * len(jobs)
+    # They do not come in their time, which goes by how long the first ones took.
+    first, last = (float(history(weftd)[number][4]) for number in (0, -1))
+    assert last - first < 9
 
 
 def test_a_queue_has_no_more_jobs_in_a_worker_than_its_limit(redis, start_weftd, types, tmp_path):
