@@ -11,6 +11,7 @@
 #include <weft/log.h>
 
 #include "context/propagate/propagate.h"
+#include "context/propagate/self_test.h"
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
 #include "daemon/process.h"
@@ -129,11 +130,17 @@ int main(int argc, char **argv)
         return status;
     /* What weftd itself schedules belongs to no job, whoever made it do so. */
     propagate_exempt((const void *)(uintptr_t)main);
+    int r = self_test_run(&message);
+    if (r < 0) {
+        fprintf(stderr, "weftd: %s\n", message ? message : strerror(-r));
+        free(message);
+        return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
     variables_install();
     /* Until the supervisor can obey them: a stop that comes early is one all the same, and nothing else ends weftd. */
     if (!arguments.check)
         process_mask_signals(SIG_BLOCK, (const int[]){SIGTERM, SIGHUP, SIGUSR1, 0});
-    int r = config_load(arguments.config, &config, &message);
+    r = config_load(arguments.config, &config, &message);
     if (r == 0 && (r = plugin_check_run(config, &message)) < 0)
         (void)config_free(config);
     if (r < 0) {

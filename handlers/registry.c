@@ -9,6 +9,7 @@
 
 #include "context/name.h"
 #include "context/propagate/propagate.h"
+#include "context/propagate/self_test.h"
 
 WEFT_PRINTF(3, 4) static int refuse(char **ret_message, int error, const char *format, ...)
 {
@@ -82,6 +83,18 @@ static int check_plugin(const struct registry *registry, const struct weft_plugi
     return 0;
 }
 
+/* What it brings along is checked, too. */
+static int check_binding(const char *path, char **ret_message)
+{
+    char *reason;
+    int r = self_test_libraries(&reason);
+
+    if (r < 0 && reason)
+        r = refuse(ret_message, r, "plugin %s: %s", path, reason);
+    free(reason);
+    return r;
+}
+
 int registry_load(struct registry *registry, const char *path, char **ret_message)
 {
     assert(path[0] == '/');
@@ -92,6 +105,8 @@ int registry_load(struct registry *registry, const char *path, char **ret_messag
 
     const struct weft_plugin *plugin = dlsym(library, "weft_plugin");
     int r = check_plugin(registry, plugin, path, ret_message);
+    if (r == 0)
+        r = check_binding(path, ret_message);
     if (r == 0)
         r = propagate_adopt_plugin(plugin);
     if (r < 0) {

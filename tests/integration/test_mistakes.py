@@ -1,5 +1,6 @@
 """Mistakes in the configuration: weftd does not start, and says where the mistake is and what would be right."""
 
+import re
 import shutil
 
 import pytest
@@ -76,6 +77,48 @@ def test_two_plugins_with_one_handler_are_refused(tmp_path, compile_plugin):
     first, second = compile_plugin("first", source), compile_plugin("second", source)
     assert refuse(tmp_path, GOOD + f"plugins:\n  - {first}\n  - {second}\n") == (
         f'4:5: plugin {second}: the handler "run" is already there, from {first}; rename one')
+
+
+PLAIN_PLUGIN = """
+    #include <event2/event.h>
+    #include <weft/weft.h>
+    %s
+    static int run(struct weft_job *job) { (void)job; return event_add(NULL, NULL); }
+    WEFT_PLUGIN("plain", WEFT_HANDLER("run", run));
+    """
+
+
+def test_a_plugin_with_a_libevent_of_its_own_is_refused(tmp_path, compile_plugin):
+    plugin = compile_plugin("static", PLAIN_PLUGIN % """
+        int event_add(struct event *event, const struct timeval *timeout) { (void)event; (void)timeout; return 0; }
+        """, "-Wl,-Bsymbolic")
+    assert refuse(tmp_path, GOOD + f"plugins: [{plugin}]\n") == (
+        f"2:11: plugin {plugin}: {plugin} has an event_add() of its own: libevent is linked into it statically, and what it "
+        "schedules would lose its context; link it with the shared library")
+
+
+def test_a_plugin_that_loads_past_weft_is_refused(tmp_path, compile_plugin):
+    inner = compile_plugin("inner", """
+        #include <event2/event.h>
+        int inner(void);
+        int inner(void) { return event_add(NULL, NULL); }
+        """, "-levent_core")
+    plugin = compile_plugin("outer", PLAIN_PLUGIN % f"""
+        #include <dlfcn.h>
+        #define DEEPBIND 8 /* RTLD_DEEPBIND, which wants _GNU_SOURCE before all headers */
+        __attribute__((constructor)) static void load(void) {{ (void)dlopen("{inner}", RTLD_NOW | DEEPBIND); }}
+        """, "-levent_core", "-ldl")
+    said = refuse(tmp_path, GOOD + f"plugins: [{plugin}]\n")
+    assert re.sub(r"of \S*/libevent_core\S+,", "of libevent's,", said) == (
+        f"2:11: plugin {plugin}: {inner} calls the event_add() of libevent's, past weft's, as after dlopen() with "
+        "RTLD_DEEPBIND: what it schedules would lose its context")
+
+
+def test_a_plugin_may_be_called_as_libevent_is(tmp_path, compile_plugin):
+    plugin = compile_plugin("libevents", PLAIN_PLUGIN % "", "-levent_core")
+    (tmp_path / "weftd.yaml").write_text(GOOD + f"plugins: [{plugin}]\n")
+    done = run(WEFTD, "--check", "-c", tmp_path / "weftd.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

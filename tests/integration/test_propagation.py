@@ -31,13 +31,15 @@ def forker(compile_plugin):
     return settings(compile_plugin, "forker", ["comes_back", "comes_back_from_callback", "cleans_up", "crashes_on_thread"])
 
 
-def settings(compile_plugin, plugin, names):
+def settings(compile_plugin, plugin, names, name=None):
     source = (ROOT / "tests" / "integration" / "plugins" / f"{plugin}.c").read_text()
-    path = compile_plugin(plugin, source, "-g", "-pthread", "-levent_core", "-lhiredis")
+    path = compile_plugin(name or plugin, source, "-g", "-pthread", "-levent_core", "-lhiredis")
     return {"plugins": [str(path)], "jobs": {name: {"chain": [name]} for name in names}, "defaults": {"attempts": 1}}
 
 
-def test_every_callback_of_hundreds_of_jobs_speaks_under_its_own_job(redis, start_weftd, plain):
+@pytest.mark.parametrize("name", ["plain_libevent", "libevents"])
+def test_every_callback_of_hundreds_of_jobs_speaks_under_its_own_job(redis, start_weftd, compile_plugin, name):
+    plain = settings(compile_plugin, "plain_libevent", ["everything"], name)
     jobs = [f"job-{i}" for i in range(JOBS)]
     redis.enqueue_together([{"type": "everything", "id": job, "payload": str(redis.socket), "tenant": f"tenant-of-{job}",
                              "traceparent": f"00-{TRACE}-{SPAN}-01"} for job in jobs])
