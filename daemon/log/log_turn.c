@@ -101,8 +101,12 @@ enum log_turn_state log_turn_take(struct log_turn *turn, uint32_t id)
 {
     uint64_t own = (uint64_t)getpid() << 32 | id, owner = 0;
 
-    if (atomic_compare_exchange_strong(&turn->owner, &owner, own))
+    if (atomic_compare_exchange_strong(&turn->owner, &owner, own)) {
+        /* What was seen of an earlier owner's death says nothing of this one. */
+        if (atomic_load_explicit(&turn->dead_us, memory_order_relaxed) != 0)
+            atomic_store(&turn->dead_us, 0);
         return LOG_TURN_TAKEN;
+    }
     if (owner == own)
         return LOG_TURN_KEPT;
     /* Begun by a worker that is gone; its buffers are the supervisor's now. */

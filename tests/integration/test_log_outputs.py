@@ -140,8 +140,12 @@ def check(lines, jobs, lines_a_job=LINES_A_JOB):
     """Each line is a whole object, and each of each job's lines is there once."""
     seen = Counter()
     pids = set()
-    for line in lines:
-        record = json.loads(line)
+    for number, line in enumerate(lines):
+        try:
+            record = json.loads(line)
+        except ValueError as problem:
+            after = lines[number + 1][:200] if number + 1 < len(lines) else None
+            raise AssertionError(f"line {number} of {len(lines)} is torn: {problem}: {line[:200]} … {line[-100:]}; then {after}")
         if record["msg"] == "chatter":
             data = record["data"]
             assert len(data["one"]) + len(data["other"]) == data["size"]
