@@ -142,6 +142,13 @@ void entry_set_note_bytes(struct entry_set *set, size_t queue, struct entry_id i
     set->bytes += slot->bytes;
 }
 
+size_t entry_set_bytes(const struct entry_set *set, size_t queue, struct entry_id id)
+{
+    const struct entry_slot *slot = look_up(set, queue, id);
+
+    return slot ? slot->bytes : 0;
+}
+
 /* What follows the emptied slot moves up, unless it would then stand before its home. */
 static void close_gap(struct entry_set *set, size_t gap)
 {

@@ -68,6 +68,9 @@ void entry_set_mark(struct entry_set *set, size_t queue, struct entry_id id, enu
 /* Notes how large its message is; one that is not there does no harm. */
 void entry_set_note_bytes(struct entry_set *set, size_t queue, struct entry_id id, size_t bytes);
 
+/* How large its message is, as far as it has been noted; 0 of one that is not there. */
+size_t entry_set_bytes(const struct entry_set *set, size_t queue, struct entry_id id);
+
 /* From now on what is removed stays as ENTRY_GONE, or no longer. While entries are being read that Redis had down as
  * ours some time ago, those that have been settled since then are not to be taken for new. */
 void entry_set_remember(struct entry_set *set, bool remembers);

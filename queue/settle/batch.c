@@ -33,7 +33,7 @@ bool batch_is_full(const struct batch *batch)
 {
     /* The others cost Redis several times as much: 128 retries would hold it up for 10 ms. */
     return batch->done_count + 3 * batch->other_count >= BATCH_RECORDS_MAX ||
-           batch->values.size + batch->others.size >= BATCH_BYTES_MAX;
+           batch->values.size + batch->others.size >= BATCH_BYTES_MAX || batch->copied >= BATCH_COPIED_MAX;
 }
 
 #define DONE_VALUES 7
@@ -53,6 +53,7 @@ int batch_clear(struct batch *batch)
     (void)msgpack_begin_array(&batch->others);
     batch->done_count = 0;
     batch->other_count = 0;
+    batch->copied = 0;
     batch->record_count = 0;
     return is_complete(batch) ? 0 : -ENOMEM;
 }

@@ -17,6 +17,7 @@
 
 #define BATCH_RECORDS_MAX 128
 #define BATCH_BYTES_MAX   ((size_t)4 * 1024 * 1024)
+#define BATCH_COPIED_MAX  ((size_t)256 * 1024)
 
 /* What a batch has to know, beside the outcomes, and remembers from one to the next. All zero but `options` at first.
  */
@@ -41,6 +42,7 @@ struct batch {
     struct msgpack others;  /* the other outcomes, and notes */
     uint32_t done_count;
     uint32_t other_count;
+    size_t copied; /* bytes of the messages that settle.lua reads and writes for the other outcomes */
     struct batch_record records[BATCH_RECORDS_MAX]; /* in the order in which they were added */
     size_t record_count;
 };
@@ -50,7 +52,7 @@ struct batch {
 int batch_clear(struct batch *batch) MUST_CHECK;
 void batch_done(struct batch *batch);
 
-/* Whether there is room for one more record. */
+/* Whether another record would have Redis work on the batch for too long. */
 bool batch_is_full(const struct batch *batch);
 
 /* Ends the lists; nothing can be added until the batch is cleared. Errors: -ENOMEM: the batch is not complete. */

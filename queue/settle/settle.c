@@ -257,13 +257,18 @@ static int finish_add(struct settle *settle, int r)
 }
 
 /* The same of an outcome, whose entry is not one to be looked for any more. */
-static int finish_entry(struct settle *settle, const struct pending_batch *batch, int r)
+static int finish_entry(struct settle *settle, struct pending_batch *batch, int r)
 {
-    const struct batch *content = &batch->content;
+    struct batch *content = &batch->content;
 
-    if (r == 0)
-        entry_set_mark(settle->setup.held, batch->settle_queue->queue, content->records[content->record_count - 1].id,
-                       ENTRY_SETTLING);
+    if (r == 0) {
+        const struct batch_record *record = &content->records[content->record_count - 1];
+        size_t queue = batch->settle_queue->queue;
+
+        if (!record->done)
+            content->copied += entry_set_bytes(settle->setup.held, queue, record->id);
+        entry_set_mark(settle->setup.held, queue, record->id, ENTRY_SETTLING);
+    }
     return finish_add(settle, r);
 }
 

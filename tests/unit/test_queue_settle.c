@@ -1,4 +1,6 @@
 /* What is in Redis after a job has been settled in each of the ways there are. */
+#include "queue/scripts/scripts.h"
+#include "queue/settle/batch.h"
 #include "tests/unit/queue_support.h"
 
 #define JOB_KEY "weft:{q}:job:1763922000123-0"
@@ -186,6 +188,43 @@ static void job_that_is_not_due_is_delayed_and_takes_no_room(void **state)
     queues_tear_down(queues);
 }
 
+/* Redis copies their messages, and does nothing else meanwhile. */
+static void large_jobs_are_put_aside_a_few_at_a_time(void **state)
+{
+    enum { JOBS = 12, SIZE = 100 * 1000 };
+    struct queues *queues = queues_begin(state, 1);
+    char *payload = malloc(SIZE);
+
+    assert_non_null(payload);
+    memset(payload, 'x', SIZE);
+    for (int i = 0; i < JOBS; i++)
+        redis_server_ask(&queues->server, "XADD weft:{q} * type t payload %b", payload, (size_t)SIZE);
+    free(payload);
+    queues_start_client(queues, JOBS);
+    queues_wait_for_jobs(queues, JOBS);
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than 0");
+    redis_server_ask(&queues->server, "SLOWLOG RESET");
+    for (int i = 0; i < JOBS; i++) {
+        struct settlement settlement = queues_ran(queues->jobs[i], JOB_RETRY);
+
+        settlement.due_ms = INT64_C(4000000000000);
+        queues_settle(queues, &settlement);
+    }
+    WAIT_UNTIL(queues, queues_says(queues, "XLEN weft:{q}", "0"));
+    long long calls = strtoll(redis_server_ask(&queues->server, "EVAL %s 0 %s",
+                                               "local calls = 0\n"
+                                               "for _, entry in ipairs(redis.call('SLOWLOG', 'GET', -1)) do\n"
+                                               "    calls = calls + (entry[4][2] == ARGV[1] and 1 or 0)\n"
+                                               "end\n"
+                                               "return calls",
+                                               queue_script_settle.sha),
+                              NULL, 10);
+    redis_server_ask(&queues->server, "CONFIG SET slowlog-log-slower-than -1");
+
+    assert_in_range(calls, JOBS * SIZE / (BATCH_COPIED_MAX + SIZE), JOBS);
+    queues_tear_down(queues);
+}
+
 static void two_delayed_jobs_with_the_same_id_are_both_kept(void **state)
 {
     struct queues *queues = queues_begin(state, 1);
@@ -317,6 +356,7 @@ int main(void)
         cmocka_unit_test(retried_job_waits_among_the_delayed_with_its_exact_message),
         cmocka_unit_test(retry_that_is_not_charged_does_not_count_as_an_attempt),
         cmocka_unit_test(job_that_is_not_due_is_delayed_and_takes_no_room),
+        cmocka_unit_test(large_jobs_are_put_aside_a_few_at_a_time),
         cmocka_unit_test(two_delayed_jobs_with_the_same_id_are_both_kept),
         cmocka_unit_test(dead_job_becomes_a_dead_letter),
         cmocka_unit_test(dead_letters_and_their_reports_are_bounded),
