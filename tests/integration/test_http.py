@@ -80,7 +80,7 @@ def weftd(start_weftd, probe, web):
 
 def set_http(weftd, port, **settings):
     """Writes another configuration and has it read."""
-    weftd.config.write_text(configuration(**weftd.settings | settings | {"http": {"listen": port} if port else None}))
+    weftd.configure(**weftd.settings | settings | {"http": {"listen": port} if port else None})
     weftd.send(signal.SIGHUP)
 
 

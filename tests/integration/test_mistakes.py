@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from weft import EXAMPLES, ROOT, WEFTD, run
+from weft import EXAMPLES, ROOT, SANITIZED, WEFTD, run
 
 GOOD = "redis: {url: unix:///tmp/nobody.sock}\n"
 
@@ -97,6 +97,7 @@ def test_a_plugin_with_a_libevent_of_its_own_is_refused(tmp_path, compile_plugin
         "schedules would lose its context; link it with the shared library")
 
 
+@pytest.mark.skipif(SANITIZED, reason="sanitizers refuse such a library themselves, and end the process")
 def test_a_plugin_that_loads_past_weft_is_refused(tmp_path, compile_plugin):
     inner = compile_plugin("inner", """
         #include <event2/event.h>

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from weft import configuration, wait_for
+from weft import wait_for
 
 GREETER = """
     #include <weft/weft.h>
@@ -18,7 +18,7 @@ def reload(weftd, outcome="weftd reloaded", **settings):
     """Changes the configuration, sends the signal, and waits for what comes of it."""
     before = len(weftd.find(outcome))
     weftd.settings |= settings
-    weftd.config.write_text(configuration(**weftd.settings))
+    weftd.configure(**weftd.settings)
     weftd.send(signal.SIGHUP)
     wait_for(lambda: len(weftd.find(outcome)) > before, outcome)
     return weftd.find(outcome)[-1]
@@ -165,10 +165,10 @@ def test_an_embedded_redis_needs_a_restart(redis, start_weftd, probe, tmp_path):
 def test_signals_that_come_thick_and_fast_end_in_the_last_configuration(redis, start_weftd, probe):
     weftd = start_weftd(**probe, workers=2)
     for number in range(10):
-        weftd.config.write_text(configuration(**weftd.settings, concurrency=number + 1))
+        weftd.configure(**weftd.settings, concurrency=number + 1)
         weftd.send(signal.SIGHUP)
         time.sleep(0.05)
-    weftd.config.write_text(configuration(**weftd.settings, concurrency=77))
+    weftd.configure(**weftd.settings, concurrency=77)
     begun = len(weftd.find("weftd reloading"))
     weftd.send(signal.SIGHUP)
     wait_for(lambda: len(weftd.find("weftd reloaded")) > begun, "a reload that began after the last signal is over")

@@ -197,7 +197,13 @@ class Weftd:
             "plugins": [str(EXAMPLES)],
             "log": {"level": "info", "format": "json", "output": str(self.log), "fields": ["*"]},
         } | settings
-        self.config.write_text(configuration(**self.settings))
+        self.configure(**self.settings)
+
+    def configure(self, **settings):
+        """Writes the configuration whole at once: a weftd that reads it meanwhile finds the old one or the new one."""
+        draft = self.config.with_suffix(".draft")
+        draft.write_text(configuration(**settings))
+        draft.rename(self.config)
 
     def launch(self):
         with open(self.stderr, "a") as stderr:
