@@ -112,6 +112,8 @@ static void *churn(void *base)
 {
     while (atomic_load(&churns)) {
         event_base_foreach_event(base, look, NULL);
+        /* A mutex is not fair: without a moment outside it, the worker's loop would wait for seconds. */
+        usleep(10);
         if (atomic_load(&churned) - atomic_load(&churned_back) > 100)
             continue;
         atomic_fetch_add(&churned, 1);
