@@ -20,7 +20,8 @@ struct redis_server {
     char *dir;
     char *socket_path;
     int lock_fd;
-    pid_t pid; /* 0: not running */
+    pid_t pid;      /* 0: not running */
+    bool has_ended; /* once, at least */
 };
 
 /* ---- The directory ---- */
@@ -172,6 +173,7 @@ bool redis_server_child_ended(struct redis_server *server, pid_t pid, int status
     if (!server || pid != server->pid)
         return false;
     server->pid = 0;
+    server->has_ended = true;
     weft_log_with(WEFT_ERROR, "the embedded Redis has ended and is started again; its own log is redis.log",
                   WEFT_TEXT("dir", server->dir),
                   WEFT_INT(WIFSIGNALED(status) ? "signal" : "exit_status",
@@ -182,6 +184,11 @@ bool redis_server_child_ended(struct redis_server *server, pid_t pid, int status
     if (r < 0)
         weft_error("the embedded Redis cannot be started: %s", strerror(-r));
     return true;
+}
+
+bool redis_server_endures(const struct redis_server *server)
+{
+    return server && !server->has_ended;
 }
 
 struct redis_server *redis_server_free(struct redis_server *server)

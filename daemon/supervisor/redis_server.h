@@ -20,5 +20,8 @@ int redis_server_new(const struct config *config, struct redis_server **ret_serv
  * true. */
 bool redis_server_child_ended(struct redis_server *server, pid_t pid, int status);
 
+/* Whether the server is the one that was started first: it may be reading its data, but has not given up. */
+bool redis_server_endures(const struct redis_server *server);
+
 /* Stops the server, which saves what it has, and waits for that. Takes NULL, gives NULL. */
 struct redis_server *redis_server_free(struct redis_server *server);

@@ -206,7 +206,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
-    if (supervisor->state == SUPERVISOR_STARTING && overdue && !getenv("NOTIFY_SOCKET")) {
+    if (supervisor->state == SUPERVISOR_STARTING && overdue && redis_server_endures(supervisor->redis)) {
+        /* The more data it has to read, the longer it takes. */
+        if (*supervisor->redis_problem)
+            health_report_supervisor(&supervisor->health_report, supervisor->redis_problem);
+    } else if (supervisor->state == SUPERVISOR_STARTING && overdue && !getenv("NOTIFY_SOCKET")) {
         weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends", WEFT_TEXT("error", supervisor->redis_problem));
         begin_stop(supervisor, EX_UNAVAILABLE);
     }

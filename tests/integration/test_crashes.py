@@ -130,7 +130,7 @@ def test_kill_9_from_outside_charges_nobody(redis, start_weftd, crasher):
 
 def test_a_frozen_worker_is_replaced_before_its_lease_is_over(redis, start_weftd, crasher):
     weftd = start_forgiving(start_weftd, **crasher, lease="4s")
-    job = redis.enqueue("nap", payload="900")
+    job = redis.enqueue("nap", payload="900", timeout="1m")
     os.kill(weftd.wait_for_line("napping", job)["pid"], signal.SIGSTOP)
     assert redis.wait_for_state(job, "done")["attempt"] == "1"
     line = weftd.wait_for_line("ending a worker")

@@ -1,5 +1,7 @@
 """`redis: {url: embedded}`: weftd supervises a Redis of its own."""
 
+import os
+import shutil
 import stat
 
 from weft import connect, run
@@ -36,3 +38,14 @@ def test_the_embedded_redis_is_private_and_appends_to_a_file(start_weftd, probe,
     assert client.config_get("port") == {"port": "0"}
     assert client.config_get("appendonly") == {"appendonly": "yes"}
     assert stat.S_IMODE((tmp_path / "state" / "redis.sock").stat().st_mode) & 0o077 == 0
+
+
+def test_an_embedded_redis_is_waited_for_as_long_as_it_reads_its_data(start_weftd, probe, tmp_path, monkeypatch):
+    slow = tmp_path / "bin" / "redis-server"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 7\nexec {shutil.which("redis-server")} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    weftd = start_weftd("embedded", **probe, redis=embedded(tmp_path))
+    weftd.forgive("Redis does not answer as it should; trying again")
+    weftd.wait_for_line("job done", enqueue(tmp_path, "speak", payload="hello"))

@@ -157,7 +157,7 @@ class Watch(threading.Thread):
 @pytest.mark.parametrize("job_type", ["mark", "answer", "once_more"])
 @pytest.mark.parametrize("concurrency", [10, 500])
 def test_no_more_jobs_are_unsettled_than_may_be_in_flight(redis, start_weftd, types, tmp_path, job_type, concurrency):
-    fill(redis, job_type, 20000)
+    fill(redis, job_type, max(2000, 40 * concurrency))
     client = connect(redis.socket)
     redis.client.xgroup_create(key("default"), "weft", "0")
     with Watch(lambda: client.xpending(key("default"), "weft")["pending"]) as watch:

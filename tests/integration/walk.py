@@ -140,6 +140,8 @@ class Walk:
         self.seen = Counter()  # marks without their number
         self.boundaries = []   # in the order in which they came: the moment and the command's marks
         self.current = {}      # command number: its marks, until the reply
+        self.striking = threading.Lock()
+        self.over = False      # nothing strikes any more
         self.observer = Observer(redis.client)
         folder.mkdir()
         self.proxy = Proxy(folder / "p", redis.socket, self.before, self.after)
@@ -179,6 +181,10 @@ class Walk:
         fault = self.fault
         if not fault or fault.moment != moment or fault.mark not in marks:
             return False
+        with self.striking:
+            return not self.over and self.kill_victim(fault, command)
+
+    def kill_victim(self, fault, command):
         fault.in_flight = self.observer.in_flight()
         fault.step = self.step
         fault.process = self.weftd.process
@@ -278,16 +284,25 @@ class Walk:
             self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
             self.step = "stopping"
             self.stop()
+            self.end_faults()
             if self.struck() and not struck:
                 self.launch_to_clean_up()
             return self.check()
         except AssertionError as problem:
+            self.end_faults()
             noted = self.weftd.folder / "processes"
             return [str(problem), *self.check(), *(noted.read_text().splitlines() if noted.exists() else [])]
         finally:
             for pid in self.weftd.pids():
                 os.kill(pid, signal.SIGKILL)
             self.proxy.stop()
+
+    def end_faults(self):
+        """What a weftd sent in its last moment may reach the proxy only now, when the verdict is about to be given."""
+        with self.striking:
+            self.over = True
+        if not self.redis.running():
+            self.redis.start()
 
     def struck(self):
         return self.fault is not None and self.fault.met
