@@ -36,6 +36,11 @@ static const struct option_row enqueue_rows[] = {
 
 static const struct option_row logs_rows[] = {
     {'f', "follow", NULL, "go on with new lines until interrupted", offsetof(struct options, follow)},
+    {'n', "lines", "NUMBER", "only so many lines, the last", offsetof(struct options, lines)},
+    {0, "since", "TIME", "only from then on: 2026-11-23T20:00:00Z, or 2h for how long ago",
+     offsetof(struct options, since)},
+    {0, "level", "LEVEL", "only of this level and above: debug, info, warn, error", offsetof(struct options, level)},
+    {0, "type", "TYPE", "only of jobs of this type", offsetof(struct options, type)},
     {0},
 };
 
@@ -64,10 +69,11 @@ const struct command commands[] = {
      "traceparent, tracestate) or else metadata, which is in the job's context. What weftd would refuse is\n"
      "refused here and not sent.\n",
      enqueue_rows, .words_min = 1, .words_max = SIZE_MAX, .run = enqueue_run},
-    {"logs", "ID", "Show the log of a job, with its subtasks and child jobs, in time order",
-     "Reads the first file among the outputs of the configuration's log: section; without\n"
-     "one, the journal. With --json, the lines are shown as they are in the file, or would be.\n",
-     logs_rows, ONE_ID, .run = logs_run},
+    {"logs", "[ID]", "Show the log of a job, with its subtasks and child jobs, or all of it, in time order",
+     "Reads the first file that can be read among the outputs of the configuration's log: section, and\n"
+     "those that it was before its rotations; without one, the journal. With --json, the lines are shown as\n"
+     "they are in the file, or would be.\n",
+     logs_rows, .words_max = 1, .takes_id = true, .run = logs_run},
     {"status", "ID", "Show the state of a job and its report",
      "A job that has no report yet is `queued`, or `running` where a worker has it.\n", ONE_ID, .asks_redis = true,
      .run = status_run},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "context/log/log_json.h"
 #include "context/macros.h"
@@ -12,6 +13,7 @@
 
 #if WEFT_HAVE_SYSTEMD
 
+#include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
 /* The journal's own, for lines that it has dropped because a service wrote too many. */
@@ -162,7 +164,9 @@ static void read_entry(struct entry *entry, sd_journal *journal)
     const char *priority = get_text(entry, journal, "PRIORITY");
     int level = priority ? atoi(priority) : 6;
     record->level = level <= 3 ? WEFT_ERROR : level <= 4 ? WEFT_WARN : level <= 6 ? WEFT_INFO : WEFT_DEBUG;
-    record->message = get_text(entry, journal, "MESSAGE");
+    record->message = get_text(entry, journal, "WEFT_MESSAGE");
+    if (!record->message)
+        record->message = get_text(entry, journal, "MESSAGE");
     if (!record->message)
         record->message = "";
     record->message_size = strlen(record->message);
@@ -232,7 +236,70 @@ static int count_dropped(const struct reading *reading, size_t *ret_dropped)
     return r;
 }
 
-static int read_all(struct reading *reading, const char *id, bool follow, size_t *ret_dropped)
+/* What the journal has an index of; the rest is the entry's to say. */
+static int add_matches(sd_journal *journal, const struct log_filter *filter)
+{
+    /* The journal's numbers, from the level up. */
+    static const char *const priorities[] = {
+        [WEFT_DEBUG] = "7", [WEFT_INFO] = "6", [WEFT_WARN] = "4", [WEFT_ERROR] = "3"};
+    int r = 0;
+
+    /* systemd's own entries have a JOB_ID as well, of something else. */
+    if (filter->id) {
+        r = add_match(journal, "JOB_ID", filter->id);
+        if (r == 0)
+            r = sd_journal_add_disjunction(journal);
+        if (r == 0)
+            r = add_match(journal, "JOB_ROOT_ID", filter->id);
+        if (r == 0)
+            r = sd_journal_add_conjunction(journal);
+    }
+    for (enum weft_level level = filter->level; level <= WEFT_ERROR && filter->level > WEFT_DEBUG && r >= 0; level++)
+        r = add_match(journal, "PRIORITY", priorities[level]);
+    if (filter->type && r >= 0)
+        r = add_match(journal, "JOB_TYPE", filter->type);
+    return r < 0 ? r : add_match(journal, "SYSLOG_IDENTIFIER", "weftd");
+}
+
+/* To before the first entry that is wanted. */
+static int seek_first(sd_journal *journal, const struct log_filter *filter, size_t last)
+{
+    uint64_t first_us = 0, since_us = filter->since_us > 0 ? (uint64_t)filter->since_us : 0;
+    int r = 0;
+
+    if (last > 0) {
+        r = sd_journal_seek_tail(journal);
+        if (r == 0)
+            r = sd_journal_previous_skip(journal, last + 1);
+        if (r < 0)
+            return r;
+        /* With fewer than that it stands on the first, and has to go back. */
+        if ((size_t)r == last + 1 && sd_journal_get_realtime_usec(journal, &first_us) == 0 && first_us >= since_us)
+            return 0;
+    }
+    return since_us > 0 ? sd_journal_seek_realtime_usec(journal, since_us) : sd_journal_seek_head(journal);
+}
+
+/* Whether there is a journal of the system that this user may not read. */
+static bool is_forbidden(void)
+{
+    static const char *const folders[] = {"/var/log/journal", "/run/log/journal"};
+    sd_id128_t machine;
+    char path[128];
+
+    if (sd_id128_get_machine(&machine) < 0)
+        return false;
+    for (size_t i = 0; i < ELEMENTS(folders); i++) {
+        (void)snprintf(path, sizeof(path), "%s/" SD_ID128_FORMAT_STR "/system.journal", folders[i],
+                       SD_ID128_FORMAT_VAL(machine));
+        if (access(path, R_OK) < 0 && errno == EACCES)
+            return true;
+    }
+    return false;
+}
+
+static int read_all(struct reading *reading, const struct log_filter *filter, size_t last, bool follow,
+                    size_t *ret_dropped)
 {
     /* Room for names and ends, beside values that fit into a line. */
     reading->entry->capacity = LOG_LINE_MAX;
@@ -242,20 +309,14 @@ static int read_all(struct reading *reading, const char *id, bool follow, size_t
         return -ENOMEM;
     /* Whole values: by default those that are large are cut. */
     (void)sd_journal_set_data_threshold(reading->journal, LOG_LINE_MAX);
-    /* systemd's own entries have a JOB_ID as well, of something else. */
-    int r = add_match(reading->journal, "JOB_ID", id);
+    int r = add_matches(reading->journal, filter);
     if (r == 0)
-        r = sd_journal_add_disjunction(reading->journal);
-    if (r == 0)
-        r = add_match(reading->journal, "JOB_ROOT_ID", id);
-    if (r == 0)
-        r = sd_journal_add_conjunction(reading->journal);
-    if (r >= 0)
-        r = add_match(reading->journal, "SYSLOG_IDENTIFIER", "weftd");
-    if (r == 0)
-        r = sd_journal_seek_head(reading->journal);
+        r = seek_first(reading->journal, filter, last);
     if (r == 0)
         r = visit_new(reading);
+    /* Whoever may not read it would wait for ever. */
+    if (r == 0 && reading->count == 0 && is_forbidden())
+        return -EACCES;
     if (r == 0 && follow) {
         while (r >= 0 && log_follow_wait(0)) {
             r = sd_journal_wait(reading->journal, LOG_FOLLOW_PERIOD_MS * UINT64_C(1000));
@@ -267,8 +328,9 @@ static int read_all(struct reading *reading, const char *id, bool follow, size_t
     return r == 0 && reading->count > 0 ? count_dropped(reading, ret_dropped) : r;
 }
 
-int log_journal_read(const char *id, bool follow, void (*visit)(const char *line, size_t size, void *user), void *user,
-                     size_t *ret_count, size_t *ret_dropped)
+int log_journal_read(const struct log_filter *filter, size_t last, bool follow,
+                     void (*visit)(const char *line, size_t size, void *user), void *user, size_t *ret_count,
+                     size_t *ret_dropped)
 {
     struct reading reading = {.visit = visit, .user = user, .entry = calloc(1, sizeof(*reading.entry))};
 
@@ -277,7 +339,7 @@ int log_journal_read(const char *id, bool follow, void (*visit)(const char *line
         return -ENOMEM;
     int r = sd_journal_open(&reading.journal, SD_JOURNAL_LOCAL_ONLY);
     if (r >= 0) {
-        r = read_all(&reading, id, follow, ret_dropped);
+        r = read_all(&reading, filter, last, follow, ret_dropped);
         sd_journal_close(reading.journal);
     }
     *ret_count = reading.count;
@@ -294,10 +356,11 @@ bool log_journal_is_supported(void)
     return false;
 }
 
-int log_journal_read(const char *id, bool follow, void (*visit)(const char *line, size_t size, void *user), void *user,
-                     size_t *ret_count, size_t *ret_dropped)
+int log_journal_read(const struct log_filter *filter, size_t last, bool follow,
+                     void (*visit)(const char *line, size_t size, void *user), void *user, size_t *ret_count,
+                     size_t *ret_dropped)
 {
-    (void)id, (void)follow, (void)visit, (void)user;
+    (void)filter, (void)last, (void)follow, (void)visit, (void)user;
     *ret_count = *ret_dropped = 0;
     return -EOPNOTSUPP;
 }

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "context/log/log.h"
+#include "context/name.h"
 #include "queue/message/units.h"
 
 #define TIME_SIZE   (sizeof("2026-11-23T20:00:00.000000Z") - 1)
 #define SECOND_SIZE (sizeof("2026-11-23T20:00:00") - 1)
-#define NEEDLE_SIZE 192
+#define NEEDLE_SIZE (NAME_SIZE_MAX + 32)
 
 /* ---- Time ---- */
 
@@ -46,15 +48,41 @@ static bool has_value(const json_t *object, const char *key, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-bool log_match_line(const char *line, size_t size, const char *id, int64_t *ret_time_us)
+static bool has_level(const json_t *object, enum weft_level least)
+{
+    const char *name = json_string_value(json_object_get(object, "level"));
+
+    for (enum weft_level level = least; name && level <= WEFT_ERROR; level++)
+        if (strcmp(name, log_level_name(level)) == 0)
+            return true;
+    return false;
+}
+
+/* Whether it may be wanted, as far as can be seen without parsing: that the ID stands behind one of two keys, or the
+ * type behind its own. Only then parsing is worth while. */
+static bool may_match(const char *line, size_t size, const struct log_filter *filter)
 {
     char needle[NEEDLE_SIZE];
-    int needle_size = snprintf(needle, sizeof(needle), "_id\":\"%s\"", id);
 
-    assert(needle_size < NEEDLE_SIZE);
+    if (filter->id) {
+        int needle_size = snprintf(needle, sizeof(needle), "_id\":\"%s\"", filter->id);
 
-    /* That the ID stands behind one of the two keys can be seen without parsing; only then is it worth while. */
-    if (!memmem(line, size, needle, (size_t)needle_size))
+        assert(needle_size < NEEDLE_SIZE);
+        if (!memmem(line, size, needle, (size_t)needle_size))
+            return false;
+    }
+    if (filter->type) {
+        int needle_size = snprintf(needle, sizeof(needle), "\"type\":\"%s\"", filter->type);
+
+        assert(needle_size < NEEDLE_SIZE);
+        return memmem(line, size, needle, (size_t)needle_size);
+    }
+    return true;
+}
+
+bool log_match_line(const char *line, size_t size, const struct log_filter *filter, int64_t *ret_time_us)
+{
+    if (!may_match(line, size, filter))
         return false;
     json_t *object = log_match_parse(line, size);
     if (!object)
@@ -62,7 +90,9 @@ bool log_match_line(const char *line, size_t size, const char *id, int64_t *ret_
     const json_t *time = json_object_get(object, "ts");
     bool matches = json_is_string(time) &&
                    log_match_time(json_string_value(time), json_string_length(time), ret_time_us) == 0 &&
-                   (has_value(object, "job_id", id) || has_value(object, "root_id", id));
+                   *ret_time_us >= filter->since_us && has_level(object, filter->level) &&
+                   (!filter->type || has_value(object, "type", filter->type)) &&
+                   (!filter->id || has_value(object, "job_id", filter->id) || has_value(object, "root_id", filter->id));
 
     json_decref(object);
     return matches;

@@ -11,9 +11,9 @@
 /* Has to hold the longest line, and pays where it holds many. */
 #define PIECE_SIZE ((size_t)2 * LOG_LINE_MAX)
 
-int log_scan_init(struct log_scan *scan, int fd, const char *id)
+int log_scan_init(struct log_scan *scan, int fd, const struct log_filter *filter)
 {
-    *scan = (struct log_scan){.fd = fd, .id = id, .buffer = malloc(PIECE_SIZE)};
+    *scan = (struct log_scan){.fd = fd, .filter = filter, .buffer = malloc(PIECE_SIZE)};
     return scan->buffer ? 0 : -ENOMEM;
 }
 
@@ -31,16 +31,24 @@ void log_scan_rewind(struct log_scan *scan, int fd)
     scan->skipping = false;
 }
 
-/* Looks for the ID in all lines at once. */
+/* Where the next line that may be wanted has a byte; an ID is looked for in all lines at once. */
+static const char *find_next(const struct log_scan *scan, const char *at, const char *end)
+{
+    const char *id = scan->filter->id;
+
+    if (id)
+        return memmem(at, (size_t)(end - at), id, strlen(id));
+    return at < end ? at : NULL;
+}
+
 static int search_lines(const struct log_scan *scan, size_t size,
                         int (*visit)(const struct log_found *found, void *user), void *user)
 {
     const char *at = scan->buffer, *end = scan->buffer + size;
-    size_t id_size = strlen(scan->id);
     int r = 0;
 
     while (r == 0) {
-        const char *hit = memmem(at, (size_t)(end - at), scan->id, id_size);
+        const char *hit = find_next(scan, at, end);
 
         if (!hit)
             break;
@@ -53,7 +61,7 @@ static int search_lines(const struct log_scan *scan, size_t size,
             .offset = scan->offset + (line - scan->buffer),
         };
 
-        if (log_match_line(found.line, found.size, scan->id, &found.time_us))
+        if (log_match_line(found.line, found.size, scan->filter, &found.time_us))
             r = visit(&found, user);
         at = line_end + 1;
     }
@@ -95,7 +103,7 @@ int log_scan_read(struct log_scan *scan, int (*visit)(const struct log_found *fo
 {
     int r = 0;
 
-    assert(scan->buffer && scan->id[0] && scan->used < PIECE_SIZE);
+    assert(scan->buffer && (!scan->filter->id || scan->filter->id[0]) && scan->used < PIECE_SIZE);
     while (r == 0) {
         ssize_t got =
             pread(scan->fd, scan->buffer + scan->used, PIECE_SIZE - scan->used, scan->offset + (off_t)scan->used);

@@ -19,6 +19,10 @@ struct options {
     const char *payload; /* NULL: not said */
     const char *delay;   /* NULL: not said */
     bool follow;
+    const char *lines; /* as the three below, NULL: not said */
+    const char *since;
+    const char *level;
+    const char *type;
     bool all;
     char **words; /* what is no option, in order */
     size_t word_count;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "context/name.h"
+#include "daemon/log/log_summary.h"
 
 #if WEFT_HAVE_SYSTEMD
 
@@ -102,12 +103,17 @@ static void add_field(struct parcel *parcel, const struct weft_field *field)
 int journal_send(const struct log_record *record)
 {
     static struct parcel parcel;
+    static char summary[LOG_SUMMARY_MAX];
     static const char *const priorities[] = {
         [WEFT_DEBUG] = "7", [WEFT_INFO] = "6", [WEFT_WARN] = "4", [WEFT_ERROR] = "3"};
 
     parcel.used = 0;
     parcel.count = 0;
-    add(&parcel, "", "MESSAGE", record->message, record->message_size);
+    size_t summary_size = log_summarize(record, summary);
+    if (summary_size > 0)
+        add(&parcel, "", "MESSAGE", summary, summary_size);
+    /* What programs look for, also where people see more. */
+    add(&parcel, "", summary_size > 0 ? "WEFT_MESSAGE" : "MESSAGE", record->message, record->message_size);
     add_text(&parcel, "PRIORITY", priorities[record->level]);
     add_text(&parcel, "SYSLOG_IDENTIFIER", "weftd");
     if (record->node)

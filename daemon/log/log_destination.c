@@ -23,6 +23,7 @@
 #define MAGIC_CEPH 0x00c36400
 
 enum {
+    LOG_FILE_MODE = 0640,
     /* As much as other writers have to wait for. */
     SOCKET_PIECE = 64 * 1024,
     TERMINAL_PIECE = 4096,
@@ -80,12 +81,18 @@ static int open_named(const char *name)
 {
     const int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     struct stat status;
-    bool is_fifo = stat(name, &status) == 0 && S_ISFIFO(status.st_mode);
-    int fd = open(name, flags | (is_fifo ? O_RDWR : O_WRONLY), 0640);
+    bool is_new = stat(name, &status) < 0;
+    bool is_fifo = !is_new && S_ISFIFO(status.st_mode);
+    int fd = open(name, flags | (is_fifo ? O_RDWR : O_WRONLY), LOG_FILE_MODE);
 
     if (fd < 0 && is_fifo)
         fd = open(name, flags | O_WRONLY);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    /* Whoever is in the group of the service is to read it, whatever the mask for what jobs write. */
+    if (is_new)
+        (void)fchmod(fd, LOG_FILE_MODE);
+    return fd;
 }
 
 /* A pipe or terminal that was inherited is shared with others, such as the shell, whose calls must go on to wait: it

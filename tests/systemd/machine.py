@@ -183,7 +183,7 @@ class Machine:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def messages(self, job, unit="weftd"):
-        return [entry["MESSAGE"] for entry in self.journal(f"JOB_ID={job}", unit=unit)]
+        return [entry.get("WEFT_MESSAGE", entry["MESSAGE"]) for entry in self.journal(f"JOB_ID={job}", unit=unit)]
 
     def cursor(self):
         """A point of the journal, for `since`."""

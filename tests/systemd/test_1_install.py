@@ -80,6 +80,10 @@ def test_bash_completes_commands_options_types_and_queues(fresh):
     assert complete(fresh, "weft enqueue --de") == ["--delay"]
     assert complete(fresh, "weft enqueue ") == ["hello"]
     assert complete(fresh, "weft enqueue -q ") == ["default"]
+    assert complete(fresh, "weft logs --si") == ["--since"]
+    assert complete(fresh, "weft logs --level w") == ["warn"]
+    assert complete(fresh, "weft logs --type ") == ["hello"]
+    assert complete(fresh, "weft logs --level warn --fo") == ["--follow"]
     assert complete(fresh, "weft -c /etc/weft/we") == ["/etc/weft/weftd.yaml"]
     assert complete(fresh, "weftd --ch") == ["--check"]
 

@@ -29,6 +29,22 @@ def test_a_job_s_log_is_read_from_the_journal_by_its_id(machine):
     assert isinstance(records[2]["data"]["duration_ms"], float | int)
 
 
+def test_the_operator_s_first_command_says_what_happened(machine):
+    job = machine.enqueue("hello", name="Ada", timeout="soon")
+    entry, = wait_for(lambda: machine.journal(f"JOB_ID={job}", "-p", "err"), "the journal has an error")
+    assert entry["MESSAGE"].startswith(f"job dead: hello {job}: ") and "timeout" in entry["MESSAGE"]
+    assert json.loads(logs(machine, job, "--json").stdout.splitlines()[-1])["msg"] == "job dead"
+    assert f"job dead: hello {job}: " in machine.run("systemctl", "status", "--no-pager", "-l", "weftd").stdout
+
+
+def test_logs_without_an_id_shows_all_lines(machine):
+    job = machine.enqueue("hello", name="Ada")
+    wait_for_end(machine, job)
+    assert "weftd ready" in logs(machine).stdout
+    assert len(logs(machine, "-n", "2").stdout.splitlines()) == 2
+    assert job in logs(machine, "--type", "hello", "--since", "1h").stdout
+
+
 def test_metadata_comes_back_from_the_journal(machine):
     configure(machine, log={"fields": ["request_id", "name"]})
     job = machine.enqueue("hello", name="Ada\\Lövelace", request_id="req \"1\"")

@@ -24,7 +24,7 @@ static bool matches(const char *line, const char *id)
 {
     int64_t time_us;
 
-    return log_match_line(line, strlen(line), id, &time_us);
+    return log_match_line(line, strlen(line), &(struct log_filter){.id = id}, &time_us);
 }
 
 static void a_line_of_json_is_about_its_job_and_its_root(void **state)

@@ -21,6 +21,8 @@ struct fixture {
     char found[4096]; /* the messages, one a line */
 };
 
+static const struct log_filter filter = {.id = "A"};
+
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -28,7 +30,7 @@ static int set_up(void **state)
     assert_non_null(fixture);
     fixture->file = tmpfile();
     assert_non_null(fixture->file);
-    assert_int_equal(log_scan_init(&fixture->scan, fileno(fixture->file), "A"), 0);
+    assert_int_equal(log_scan_init(&fixture->scan, fileno(fixture->file), &filter), 0);
     *state = fixture;
     return 0;
 }
