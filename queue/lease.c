@@ -18,7 +18,7 @@
  * a read that blocks is one only when it begins. */
 #define NO_ENTRIES "18446744073709551615-18446744073709551614"
 
-/* Reads refresh the lease of all queues that they wait for, but a read may wait for 2 s, which is too long for leases
+/* Reads renew the lease of all queues that they wait for, but a read may wait for 2 s, which is too long for leases
  * of a few seconds. */
 #define SHORT_MS 8000
 
@@ -34,9 +34,9 @@ struct lease {
     struct command command;
     struct event *timer;
     bool stopped;
-    bool whole;           /* the refresh under way has been sent for all queues */
+    bool whole;           /* the renewal under way has been sent for all queues */
     size_t outstanding;   /* replies */
-    int64_t sent_ms;      /* steady time of the last refresh */
+    int64_t sent_ms;      /* steady time of the last renewal */
     int64_t confirmed_ms; /* when the last one was sent that Redis has answered; 0: none over this connection */
     bool holds[];         /* of each queue: a job of it is held */
 };
@@ -117,7 +117,7 @@ static void on_enlisted(struct call *call, const redisReply *reply);
 static const struct call_kind enlist_call = {
     .script = &queue_script_enlist, .seldom = true, .write = write_enlistment, .done = on_enlisted};
 
-static void refresh(struct lease *lease)
+static void renew(struct lease *lease)
 {
     const struct queue_options *options = lease->setup.link.options;
     const struct entry_set *held = lease->setup.held;
@@ -155,7 +155,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (!connection_is_up(lease->setup.link.connection))
         return;
     if (lease->outstanding == 0)
-        refresh(lease);
+        renew(lease);
     set_timer(lease);
 }
 
@@ -192,7 +192,7 @@ void lease_start(struct lease *lease)
     if (lease->stopped)
         return;
     lease->confirmed_ms = 0;
-    refresh(lease);
+    renew(lease);
     set_timer(lease);
 }
 

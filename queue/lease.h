@@ -41,10 +41,10 @@ int lease_new(const struct lease_setup *setup, struct lease **ret_lease) MUST_CH
 /* Not before its connection is freed. Takes NULL, gives NULL. */
 struct lease *lease_free(struct lease *lease);
 
-/* The connection is up: refreshes the lease now, and from time to time until the connection is lost. */
+/* The connection is up: renews the lease now, and from time to time until the connection is lost. */
 void lease_start(struct lease *lease);
 
-/* Refreshes no more, for good, and takes us off the set of workers: the consumer is about to be deleted, and a refresh
+/* Renews no more, for good, and takes us off the set of workers: the consumer is about to be deleted, and a renewal
  * would make it anew. */
 void lease_stop(struct lease *lease);
 

@@ -58,7 +58,7 @@ struct job_slot {
     char text[JOB_SLOT_TEXT_SIZE];
 };
 
-_Static_assert(sizeof(struct job_slot) == JOB_SLOT_SIZE, "a card is as large as it says");
+_Static_assert(sizeof(struct job_slot) == JOB_SLOT_SIZE, "a slot is as large as it says");
 
 /* The job slots of one worker, as each side sees them. The states are kept apart from the job slots so that a free one
  * is found without going through all that memory. */

@@ -168,6 +168,10 @@ static void check_config(const struct config *config)
     check_range("workers", config->workers, 1, 1024);
     check_range("concurrency", config->concurrency, 1, 100000);
     REQUIRE(config->max_rss == 0 || config->max_rss >= 16 << 20, "max_rss is %lld", (long long)config->max_rss);
+    check_range("held", config->held, 1 << 20, INT64_C(1) << 40);
+    check_range("threads", config->offload.threads, 1, 1024);
+    check_range("buffer", config->log.buffer, 1 << 20, 1 << 30);
+    check_range("when_full", config->log.when_full, CONFIG_LOG_BLOCK, CONFIG_LOG_DROP);
     check_range("lease", config->lease_ms, 2000, DAY);
     check_range("shutdown_timeout", config->shutdown_timeout_ms, 0, DAY / 24);
     check_queues(config);

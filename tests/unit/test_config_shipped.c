@@ -48,6 +48,7 @@ static void assert_same_values(const struct config *one, const struct config *ot
     assert_string_equal(one->redis.url, other->redis.url);
     assert_string_equal(one->redis.prefix, other->redis.prefix);
     assert_int_equal(one->concurrency, other->concurrency);
+    assert_int_equal(one->held, other->held);
     assert_int_equal(one->lease_ms, other->lease_ms);
     assert_int_equal(one->shutdown_timeout_ms, other->shutdown_timeout_ms);
     assert_string_equal(one->queues[0].name, other->queues[0].name);
@@ -60,8 +61,12 @@ static void assert_same_values(const struct config *one, const struct config *ot
     assert_int_equal(one->keep.failed_ms, other->keep.failed_ms);
     assert_int_equal(one->keep.dead, other->keep.dead);
     assert_int_equal(one->limits.payload, other->limits.payload);
+    assert_int_equal(one->offload.threads, other->offload.threads);
+    assert_int_equal(one->context.warn_at_root, other->context.warn_at_root);
     assert_int_equal(one->log.level, other->log.level);
     assert_int_equal(one->log.format, other->log.format);
+    assert_int_equal(one->log.buffer, other->log.buffer);
+    assert_int_equal(one->log.when_full, other->log.when_full);
     assert_int_equal(one->log.outputs.count, other->log.outputs.count);
     assert_string_equal(one->log.outputs.items[0].text, other->log.outputs.items[0].text);
 }

@@ -370,5 +370,5 @@ int main(void)
         EXPECT_TEST(no_job_slot_brings_its_reader_down),
     };
 
-    return cmocka_run_group_tests_name("card", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("job_slot", tests, NULL, NULL);
 }
