@@ -21,8 +21,8 @@
 /* How many entries of each queue are looked through for a job that has an ID of its own. */
 #define ENTRIES_MAX 1000000
 
-/* What a report has beside the fields in Redis: `id` and `queue`. */
-enum { PAIRS_OWN = 2 };
+/* What a report may have beside the fields in Redis: `id`, `queue` and `due_at`. */
+enum { PAIRS_OWN = 3 };
 
 /* UNSEEN: missing in as much of the queue as was looked through. FAILED: could not be asked for, which has been
  * reported. */
@@ -36,13 +36,18 @@ struct question {
 
 /* ---- Showing ---- */
 
+static bool is_named(const struct print_pair *pair, const char *name)
+{
+    return pair->name_size == strlen(name) && memcmp(pair->name, name, pair->name_size) == 0;
+}
+
 /* Fields of a report that are numbers. */
 static bool is_number(const struct print_pair *pair, int64_t *ret_number)
 {
     static const char *const names[] = {"attempt", "duration_us", "subtasks", "subtasks_failed"};
 
     for (size_t i = 0; i < ELEMENTS(names); i++) {
-        if (strlen(names[i]) == pair->name_size && memcmp(names[i], pair->name, pair->name_size) == 0)
+        if (is_named(pair, names[i]))
             return units_parse_integer(pair->value, pair->value_size, 0, INT64_MAX, ret_number) == 0;
     }
     return false;
@@ -78,6 +83,59 @@ static struct print_pair pair_of_text(const char *name, const char *value)
 
 /* ---- In the reports ---- */
 
+static size_t find_place(const struct print_pair *pair)
+{
+    static const char *const order[] = {
+        "id",         "queue",       "state",       "type",   "attempt", "node",     "enqueued_at", "due_at",
+        "started_at", "finished_at", "duration_us", "result", "error",   "progress", "subtasks",    "subtasks_failed"};
+    size_t place = 0;
+
+    while (place < ELEMENTS(order) && !is_named(pair, order[place]))
+        place++;
+    return place;
+}
+
+/* Those that are not known come last, by their names. */
+static int compare_pairs(const void *one, const void *other)
+{
+    const struct print_pair *first = one, *second = other;
+    size_t first_place = find_place(first), second_place = find_place(second);
+    size_t common = first->name_size < second->name_size ? first->name_size : second->name_size;
+
+    if (first_place != second_place)
+        return first_place < second_place ? -1 : 1;
+    int difference = memcmp(first->name, second->name, common);
+
+    return difference != 0 ? difference
+                           : (first->name_size > second->name_size) - (first->name_size < second->name_size);
+}
+
+static bool has_value(const struct print_pair *pair, const char *value)
+{
+    return pair->value_size == strlen(value) && memcmp(pair->value, value, pair->value_size) == 0;
+}
+
+static bool is_delayed(const struct print_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_named(&pairs[i], "state"))
+            return has_value(&pairs[i], "delayed") || has_value(&pairs[i], "retrying");
+    return false;
+}
+
+/* When a job is due that waits for that; NULL: it is not known to wait any more. */
+static const char *find_due(const struct question *question, const struct queue_keys *keys, struct time_text *clock)
+{
+    int64_t due_ms;
+    SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "ZMSCORE %s %s",
+                                       keys->names[QUEUE_KEY_DELAYED], question->id);
+
+    if (!reply || reply->elements != 1 || reply->element[0]->type != REDIS_REPLY_STRING ||
+        units_parse_integer(reply->element[0]->str, reply->element[0]->len, 0, TIME_UNIX_MAX_MS, &due_ms) < 0)
+        return NULL;
+    return time_format_ms(clock, due_ms);
+}
+
 static enum outcome show_report(const struct question *question, const struct queue_keys *keys)
 {
     SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "HGETALL %s:job:%s",
@@ -87,19 +145,23 @@ static enum outcome show_report(const struct question *question, const struct qu
         return FAILED;
     if (reply->elements < 2)
         return MISSING;
-    size_t count = PAIRS_OWN + reply->elements / 2;
-    struct print_pair *pairs = calloc(count, sizeof(*pairs));
+    struct print_pair *pairs = calloc(PAIRS_OWN + reply->elements / 2, sizeof(*pairs));
+    struct time_text clock;
+    size_t count = 0;
 
     if (!pairs)
         return NO_MEMORY;
-    pairs[0] = pair_of_text("id", question->id);
-    pairs[1] = pair_of_text("queue", keys->queue);
-    for (size_t i = PAIRS_OWN; i < count; i++) {
-        const redisReply *name = reply->element[2 * (i - PAIRS_OWN)];
-        const redisReply *value = reply->element[2 * (i - PAIRS_OWN) + 1];
+    pairs[count++] = pair_of_text("id", question->id);
+    pairs[count++] = pair_of_text("queue", keys->queue);
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        const redisReply *name = reply->element[i], *value = reply->element[i + 1];
 
-        pairs[i] = (struct print_pair){name->str, (size_t)name->len, value->str, (size_t)value->len};
+        pairs[count++] = (struct print_pair){name->str, (size_t)name->len, value->str, (size_t)value->len};
     }
+    const char *due = is_delayed(pairs, count) ? find_due(question, keys, &clock) : NULL;
+    if (due)
+        pairs[count++] = pair_of_text("due_at", due);
+    qsort(pairs, count, sizeof(*pairs), compare_pairs);
     enum outcome outcome = print_report(question, pairs, count);
     free(pairs);
     return outcome;

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -61,6 +62,24 @@ def test_status_shows_the_report(redis, weftd):
     assert job in table and "done" in table and '{"answer":42}' in table
     report = json.loads(output(weftd, "status", job, "--json"))
     assert (report["id"], report["state"], report["type"], report["attempt"]) == (job, "done", "report", 1)
+
+
+def test_status_says_when_a_job_is_due_and_has_its_fields_in_one_order(redis, weftd):
+    at = int(time.time() * 1000) + 3600_000
+    due = time.strftime(f"%Y-%m-%dT%H:%M:%S.{at % 1000:03}Z", time.gmtime(at // 1000))
+    late, done = redis.enqueue("report", at=due), redis.enqueue("report")
+    redis.wait_for_state(late, "delayed")
+    redis.wait_for_state(done, "done")
+    assert json.loads(output(weftd, "status", late, "--json"))["due_at"] == due
+    shown = [line.partition(":")[0] for line in output(weftd, "status", late).splitlines()]
+    assert shown[:3] == ["id", "queue", "state"] and "due_at" in shown
+    fields = redis.report(done)
+    key = f"weft:{{default}}:job:{done}"
+    redis.client.delete(key)
+    redis.client.hset(key, mapping=dict(reversed(fields.items())) | {"other": "x"})
+    shown = [line.partition(":")[0] for line in output(weftd, "status", done).splitlines()]
+    assert shown == ["id", "queue", "state", "type", "attempt", "node", "enqueued_at", "started_at", "finished_at", "duration_us", "result",
+                     "progress", "other"]
 
 
 def test_status_of_an_unknown_job_is_not_found(weftd):
