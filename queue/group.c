@@ -6,12 +6,6 @@
 
 /* ---- Making ---- */
 
-static void write_create(const struct queue_calls *calls, size_t queue, struct command *command)
-{
-    command_start(command, "XGROUP", "CREATE", calls->link.keys[queue].names[QUEUE_KEY_STREAM], QUEUE_GROUP, "0",
-                  "MKSTREAM", NULL);
-}
-
 static void on_created(struct queue_calls *calls, size_t queue, const redisReply *reply)
 {
     struct group_maker *maker = container_of(calls, struct group_maker, calls);
@@ -24,7 +18,7 @@ static void on_created(struct queue_calls *calls, size_t queue, const redisReply
         maker->events->answered(maker->user);
 }
 
-static const struct queue_calls_kind create_calls = {.write = write_create, .done = on_created};
+static const struct queue_calls_kind create_calls = {.script = &queue_script_group, .done = on_created};
 
 int group_maker_start(struct group_maker *maker)
 {

@@ -1,6 +1,6 @@
 /*
  * The consumer group of each queue: made from the stream's beginning, so that what was enqueued before the first start
- * is run, and made anew when somebody flushes Redis; and left by a consumer that ends.
+ * is run, made anew when somebody flushes Redis, and made in a full Redis too; and left by a consumer that ends.
  */
 #pragma once
 
@@ -9,8 +9,7 @@
 #include "queue/redis/call.h"
 
 struct group_events {
-    /* Redis refuses to make the group of queue number `queue`, which may be there all the same. NULL: nobody wants to
-     * know. */
+    /* Redis refuses to make the group of queue number `queue`. NULL: nobody wants to know. */
     void (*refused)(size_t queue, const redisReply *reply, void *user);
     /* Redis has answered for all queues; not called when the connection is lost before. NULL: as above. */
     void (*answered)(void *user);

@@ -64,7 +64,6 @@ struct fetch {
     enum fetch_state state;
     bool stopped;
     bool recover;        /* something may have got lost, with an earlier connection or because memory was short */
-    bool groupless;      /* a queue could not be read because it has no group */
     size_t capacity;     /* jobs that may be in this process, or asked for */
     size_t forgiven;     /* jobs in this process that do not count */
     size_t asked;        /* jobs, by the reads under way */
@@ -166,7 +165,6 @@ static void report_unreadable(struct fetch *fetch, size_t queue, const redisRepl
 static void act_on_error(struct fetch *fetch, const struct fetch_read *read, const redisReply *reply)
 {
     if (reply_is_error(reply, "NOGROUP") || reply_is_error(reply, "UNBLOCKED")) {
-        fetch->groupless = reply_is_error(reply, "NOGROUP");
         make_groups(fetch);
     } else if (read == &fetch->together) {
         /* Which queue it is shows when they are read one by one. */
@@ -462,13 +460,11 @@ static void on_found(size_t queue, const redisReply *entries, void *user)
 
 static const struct recovery_events recovery_events = {on_found, finish_recovery};
 
-/* Where memory is short, Redis makes no group, not even one that is there already and can be read. */
 static void on_group_refused(size_t queue, const redisReply *reply, void *user)
 {
     struct fetch *fetch = user;
 
-    if (fetch->groupless || !reply_is_error(reply, "OOM"))
-        report_unreadable(fetch, queue, reply);
+    report_unreadable(fetch, queue, reply);
 }
 
 static void on_groups_answered(void *user)
@@ -531,7 +527,6 @@ static void unblock_again(evutil_socket_t fd, short what, void *arg)
 void fetch_start(struct fetch *fetch)
 {
     fetch->grouped_ms = 0;
-    fetch->groupless = false;
     make_groups(fetch);
 }
 

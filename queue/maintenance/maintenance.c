@@ -63,6 +63,7 @@ struct maintenance {
     struct command command;
     bool met; /* the first round trip has succeeded */
     bool up;  /* and the groups are there */
+    bool memory_full;
     struct promotion promotion;
     struct backlog *backlog;
     struct reaper *reaper;
@@ -113,16 +114,28 @@ static void read_due(struct promotion *promotion, const redisReply *names)
     }
 }
 
-/* Gives when to look again. A queue that is not well is looked at only now and then; meanwhile it is not well again. */
-static int64_t note_promoted(struct promotion *promotion, const redisReply *reply)
+static void note_memory(struct maintenance *maintenance, bool full)
 {
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5 || !reply->element[0]->str ||
+    if (full == maintenance->memory_full)
+        return;
+    maintenance->memory_full = full;
+    if (maintenance->events->memory_full)
+        maintenance->events->memory_full(full, maintenance->user);
+}
+
+/* Gives when to look again. A queue that is not well is looked at only now and then; meanwhile it is not well again. */
+static int64_t note_promoted(struct maintenance *maintenance, const redisReply *reply)
+{
+    struct promotion *promotion = &maintenance->promotion;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 6 || !reply->element[0]->str ||
         !reply->element[1]->str || reply->element[2]->type != REDIS_REPLY_ARRAY || !reply->element[3]->str ||
-        reply->element[4]->type != REDIS_REPLY_INTEGER)
+        reply->element[4]->type != REDIS_REPLY_INTEGER || reply->element[5]->type != REDIS_REPLY_INTEGER)
         return LOOK_PERIOD_MS;
     promotion->redis_ms = strtoll(reply->element[0]->str, NULL, 10);
     promotion->answered_ms = time_steady_ms();
     read_due(promotion, reply->element[2]);
+    note_memory(maintenance, reply->element[5]->integer == 1);
     const char *problem = reply->element[1]->str;
     size_t looked = (size_t)reply->element[4]->integer;
     if (problem[0]) {
@@ -149,7 +162,7 @@ static void on_promoted(struct call *call, const redisReply *reply)
 
     free_promotion_keys(promotion);
     if (reply && !reply_is_error(reply, NULL))
-        again_ms = note_promoted(promotion, reply);
+        again_ms = note_promoted(maintenance, reply);
     else if (reply)
         health_set_problem(&promotion->health, "does not let us look after the queues: %s", reply->str);
     look_in(maintenance, again_ms);

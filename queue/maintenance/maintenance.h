@@ -30,6 +30,8 @@ struct maintenance_events {
     void (*ready)(void *user);
     /* As in queue_events. */
     void (*redis_state)(const char *problem, void *user);
+    /* Redis's memory is full, or not any more: it takes no new jobs, while those that it has are run. May be NULL. */
+    void (*memory_full)(bool full, void *user);
     /* A dead consumer's jobs are back in the queue `queue`: `count` of them. */
     void (*reclaimed)(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user);
     /* What maintenance_sample() has asked for: a sample of each queue, in the order of the options, and how long Redis

@@ -83,7 +83,8 @@ static int write_one(struct call *call)
 
     if (calls->kind->script)
         command_add_queue(call_start(call, QUEUE_KEY_COUNT), &calls->link.keys[queue]);
-    calls->kind->write(calls, queue, &calls->command);
+    if (calls->kind->write)
+        calls->kind->write(calls, queue, &calls->command);
     return 0;
 }
 

@@ -6,6 +6,7 @@ local inquiries = KEYS[8]
 local inquiry, consumer, text, kept_for = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if call('ZSCORE', inquiries, inquiry) then
+    defy_full_memory(inquiries)
     local answers = inquiries .. ':' .. string.match(inquiry, '^[^ ]+')
     call('HSET', answers, consumer, text)
     call('PEXPIRE', answers, kept_for)

@@ -127,7 +127,9 @@ end
 
 local where, fields = find()
 if act then
-    (cancellations[where] or note)(fields)
+    defy_full_memory(cancel)
+    local act_on = cancellations[where] or note
+    act_on(fields)
 end
 local enqueued_ms = fields and (find_field(fields, 'weft.enqueued_at') or string.match(entry, '^%d+')) or ''
 return { where, call('ZSCORE', cancel, id) and 1 or 0, enqueued_ms }

@@ -3,6 +3,12 @@
 local call = redis.call
 local GROUP = 'weft'
 
+-- A Redis whose memory is full refuses what may need more, unless the script has written something before that needs
+-- none. So those that take work off it, or say that somebody lives, begin with this, which changes nothing.
+local function defy_full_memory(sorted_set)
+    redis.pcall('ZREM', sorted_set, '')
+end
+
 -- While a script runs Redis does nothing else, so one that has much to do stops when it has taken so long, and is called
 -- again. Asking costs as much as a small command, so only each eighth question is one; what copies much bounds the bytes
 -- as well. A clock that is set does no harm: a script then stops too soon, or by its other bounds.

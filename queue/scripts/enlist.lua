@@ -5,6 +5,7 @@
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+defy_full_memory(KEYS[1])
 call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[2])))
 call('PEXPIRE', KEYS[1], ARGV[2])

@@ -8,6 +8,7 @@ local time = call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local found = 0
 
+defy_full_memory(delayed)
 for i = 1, #ARGV, 3 do
     -- As settle.lua names them.
     for _, member in ipairs({ ARGV[i], ARGV[i] .. ' ' .. ARGV[i + 1] }) do

@@ -6,7 +6,8 @@
 --
 -- KEYS: `due`; the keys of each queue that is looked at, one queue after the other. ARGV: how many keys a queue has; the
 -- queues' names. Gives the time now (ms); what went wrong in one of the queues, or nothing; of `due` the names and times
--- that come first; the queue in which it went wrong ('': it was `due`); and how many of the queues were looked at.
+-- that come first; the queue in which it went wrong ('': it was `due`); how many of the queues were looked at; and 1 where
+-- Redis's memory is full, so that it takes no new jobs.
 
 local due, width = KEYS[1], tonumber(ARGV[1])
 local MOVES = 400            -- a script, shared out among its queues
@@ -20,6 +21,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
 local copied, moved, looked, problem, unhealthy = 0, 0, 0, '', ''
 start_clock(time)
+
+-- Changes nothing, but could need memory. It has to be the first write.
+local refused = redis.pcall('ZADD', due, 'XX', 0, '')
+local memory_is_full = type(refused) == 'table' and string.match(words_of(refused), '^%-?OOM') and 1 or 0
+defy_full_memory(due)
 
 local function is_full()
     return copied >= BYTES_MAX or is_late()
@@ -75,4 +81,4 @@ if names.err then
     problem, unhealthy = misfit(due, 'zset') or names.err, ''
     names = {}
 end
-return { now_text, problem, names, unhealthy, looked }
+return { now_text, problem, names, unhealthy, looked, memory_is_full }

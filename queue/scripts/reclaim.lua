@@ -61,6 +61,7 @@ end
 if silence > 0 and not is_silent() then
     return { 0, 0 }
 end
+defy_full_memory(KEYS[7])
 start_clock()
 while #held > 0 do
     for _, pending in ipairs(held) do

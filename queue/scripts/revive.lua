@@ -22,6 +22,7 @@ end
 
 local BYTES_MAX = 256 * 1024 -- that are copied
 local count, copied = 0, 0
+defy_full_memory(KEYS[7])
 start_clock()
 while count < limit do
     local found = call('XRANGE', dead, first, last, 'COUNT', 1)[1]

@@ -23,6 +23,7 @@ extern const struct queue_script queue_script_revive;
 extern const struct queue_script queue_script_erase;
 extern const struct queue_script queue_script_inquire;
 extern const struct queue_script queue_script_answer;
+extern const struct queue_script queue_script_group;
 extern const struct queue_script queue_script_holdings;
 extern const struct queue_script queue_script_sample;
 extern const struct queue_script queue_script_hasten;

@@ -161,6 +161,8 @@ end
 -- Redis comes to its definition, and all of these cost more than to settle some jobs: where there is nothing but the
 -- fast path, they are not made.
 local function settle_others(jobs, before)
+    defy_full_memory(cancel)
+
     local function write_report(job, ttl)
         local key = reports .. job.id
         remove_report(stream, job.id)

@@ -116,7 +116,7 @@ static void entry_that_got_lost_on_its_way_is_found_again(void **state)
     WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "CLIENT LIST"), "cmd=client|unblock") != NULL);
     queues->client = queue_client_free(queues->client);
     queues_start_client(queues, 0);
-    WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "CLIENT LIST"), "cmd=xgroup") != NULL);
+    WAIT_UNTIL(queues, strstr(redis_server_ask(&queues->server, "CLIENT LIST"), "cmd=evalsha") != NULL);
     redis_server_ask(&queues->server, "XADD weft:{q} 9999999999999-1 type t id lost");
     redis_server_ask(&queues->server, "XADD weft:{q} 9999999999999-2 type t id lost-and-deleted");
     redis_server_ask(&queues->server, "XREADGROUP GROUP weft worker1 STREAMS weft:{q} >");
