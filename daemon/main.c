@@ -18,16 +18,18 @@
 #include "daemon/scoreboard/scoreboard.h"
 #include "daemon/standard_descriptors.h"
 #include "daemon/supervisor/plugin_check.h"
+#include "daemon/supervisor/reload_outcome.h"
 #include "daemon/supervisor/supervisor.h"
 #include "daemon/worker/worker.h"
 #include "handlers/variables.h"
 
 static const char usage[] =
-    "Usage: weftd [-c FILE] [--check] [--version] [--help]\n"
+    "Usage: weftd [-c FILE] [--check] [--reload] [--version] [--help]\n"
     "Runs jobs from Redis streams, in the foreground.\n"
     "\n"
     "  -c, --config FILE  the configuration; default /etc/weft/weftd.yaml\n"
     "      --check        check the configuration and the plugins, and end\n"
+    "      --reload       for the unit's ExecReload=: have the service reload, and wait for the outcome\n"
     "      --version      print the version, and end\n"
     "      --help         print this, and end\n"
     "\n"
@@ -38,18 +40,17 @@ static const char usage[] =
 struct arguments {
     const char *config;
     bool check;
+    bool reload;
 };
 
 /* Gives -1 to go on, else the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
-    enum { OPTION_CHECK = 256, OPTION_VERSION, OPTION_HELP };
+    enum { OPTION_CHECK = 256, OPTION_RELOAD, OPTION_VERSION, OPTION_HELP };
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, OPTION_CHECK},
-        {"version", no_argument, NULL, OPTION_VERSION},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},     {"check", no_argument, NULL, OPTION_CHECK},
+        {"reload", no_argument, NULL, OPTION_RELOAD}, {"version", no_argument, NULL, OPTION_VERSION},
+        {"help", no_argument, NULL, OPTION_HELP},     {NULL, 0, NULL, 0},
     };
 
     for (int option = getopt_long(argc, argv, "c:", options, NULL); option != -1;
@@ -60,6 +61,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
             break;
         case OPTION_CHECK:
             arguments->check = true;
+            break;
+        case OPTION_RELOAD:
+            arguments->reload = true;
             break;
         case OPTION_VERSION:
             puts("weftd " WEFT_VERSION);
@@ -128,6 +132,8 @@ int main(int argc, char **argv)
     int status = parse_arguments(argc, argv, &arguments);
     if (status >= 0)
         return status;
+    if (arguments.reload)
+        return reload_outcome_ask();
     /* What weftd itself schedules belongs to no job, whoever made it do so. */
     propagate_exempt((const void *)(uintptr_t)main);
     int r = self_test_run(&message);

@@ -11,20 +11,23 @@
 #include "context/macros.h"
 #include "daemon/config/config.h"
 #include "daemon/log/log_output.h"
+#include "daemon/scoreboard/scoreboard.h"
 #include "daemon/supervisor/web.h"
 #include "queue/maintenance/maintenance.h"
 
 struct generation {
     struct config *config;
-    struct log_output *output;
+    struct log_output *output;       /* NULL while a reload prepares it */
     struct maintenance *maintenance; /* NULL until generation_connect() */
-    struct web *web;                 /* NULL: it has none */
+    struct web *web;                 /* NULL: it has none, or not yet */
     void *owner;                     /* for the maintenance's events, whose user is the generation */
     unsigned number;                 /* from 1, for what is said about it */
     size_t users;                    /* workers of it, the worker pool that starts them, a reload that prepares it */
+    char redis_problem[SCOREBOARD_PROBLEM_SIZE]; /* what its maintenance says; "": none */
+    bool redis_full;                             /* its memory, so it says */
 };
 
-/* Takes `config` and `output` over where it succeeds; one user is the caller. Errors: -ENOMEM. */
+/* Takes `config` and `output`, which may be NULL, over where it succeeds; one user is the caller. Errors: -ENOMEM. */
 int generation_new(struct config *config, struct log_output *output, void *owner,
                    struct generation **ret_generation) MUST_CHECK;
 

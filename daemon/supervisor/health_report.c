@@ -6,7 +6,7 @@
 #include <weft/log.h>
 
 /* Each text once until it is over, so that several processes that see the same do not say it several times. */
-static void say(struct health_report *health_report, const char *problem)
+void health_report_say(struct health_report *health_report, const char *problem)
 {
     for (size_t i = 0; i < health_report->text_count; i++)
         if (strcmp(health_report->texts[i], problem) == 0)
@@ -22,13 +22,6 @@ static void say(struct health_report *health_report, const char *problem)
     health_report->unhealthy = true;
 }
 
-void health_report_supervisor(struct health_report *health_report, const char *problem)
-{
-    health_report->supervisor_unhealthy = problem != NULL;
-    if (problem)
-        say(health_report, problem);
-}
-
 /* What was wrong between two looks counts as well. */
 static bool look_at(struct health_report *health_report, struct worker_process *worker)
 {
@@ -40,18 +33,22 @@ static bool look_at(struct health_report *health_report, struct worker_process *
         /* The worker may be writing it. */
         memcpy(problem, worker->slot->redis_problem, sizeof(problem));
         problem[sizeof(problem) - 1] = '\0';
-        say(health_report, problem);
+        health_report_say(health_report, problem);
     }
     return news % 2 == 1;
 }
 
 void health_report_check(struct health_report *health_report, const struct worker_pool *pool)
 {
-    bool unhealthy = health_report->supervisor_unhealthy;
     struct worker_process *worker;
 
+    if (!pool->generation)
+        return;
+    bool unhealthy = pool->generation->redis_problem[0];
+    if (unhealthy)
+        health_report_say(health_report, pool->generation->redis_problem);
     TAILQ_FOREACH (worker, &pool->workers, entry)
-        if (worker_process_runs(worker))
+        if (worker_process_runs(worker) && worker->generation == pool->generation)
             unhealthy |= look_at(health_report, worker);
     if (!health_report->unhealthy || unhealthy)
         return;

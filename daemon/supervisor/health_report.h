@@ -11,14 +11,14 @@
 #define HEALTH_REPORT_TEXTS_MAX 8
 
 struct health_report {
-    bool supervisor_unhealthy;
     bool unhealthy;                                               /* something has been said, and not that it is over */
     char texts[HEALTH_REPORT_TEXTS_MAX][SCOREBOARD_PROBLEM_SIZE]; /* what has been said since then */
     size_t text_count;
 };
 
-/* What the supervisor's own connections say; NULL: nothing is wrong any more. */
-void health_report_supervisor(struct health_report *health_report, const char *problem);
+/* Says what is wrong, unless that has been said. */
+void health_report_say(struct health_report *health_report, const char *problem);
 
-/* Looks at what the workers say, and says so; a few times a second. */
+/* Looks at what is wrong in the generation in force and its workers, and says so; a few times a second. Others, of
+ * which one may never come into force, say nothing of how weftd is. */
 void health_report_check(struct health_report *health_report, const struct worker_pool *pool);

@@ -76,7 +76,7 @@ void metrics_note_samples(struct metrics *metrics, const struct generation *gene
         return;
     memcpy(copy, samples, count * sizeof(*copy));
     metrics->samples = copy;
-    metrics->sampled = generation;
+    metrics->sampled = generation->number;
     metrics->sampled_us = time_steady_us();
 }
 
@@ -178,7 +178,8 @@ static void write_queues(const struct metrics *metrics, const struct worker_pool
     };
     char labels[LABELS_SIZE];
 
-    if (metrics->sampled != pool->generation || time_steady_us() - metrics->sampled_us > SAMPLE_LIFE_US)
+    if (!pool->generation || metrics->sampled != pool->generation->number ||
+        time_steady_us() - metrics->sampled_us > SAMPLE_LIFE_US)
         return;
     const struct config *config = pool->generation->config;
     for (size_t i = 0; i < ELEMENTS(families); i++) {

@@ -32,7 +32,7 @@ struct metrics {
     uint64_t gone_abandoned;
     uint64_t crashes[METRICS_CAUSES];
     struct histogram round_trips;
-    const struct generation *sampled; /* whose queues the samples are of; not to be followed */
+    unsigned sampled; /* the number of the generation whose queues the samples are of */
     struct queue_sample *samples;
     int64_t sampled_us;
     int64_t asked_us;

@@ -20,6 +20,7 @@ static void set_state(struct reload *reload, enum reload_state state)
         [RELOAD_NOT] = "none goes on",
         [RELOAD_CHECKING] = "a process loads the plugins",
         [RELOAD_CONNECTING] = "its Redis is to answer",
+        [RELOAD_ANSWERED] = "its Redis has answered",
         [RELOAD_REPLACING] = "workers are replaced",
     };
 
@@ -42,7 +43,9 @@ static void finish(struct reload *reload)
 
 static void refuse(struct reload *reload, const char *why)
 {
-    weft_log_with(WEFT_ERROR, "the new configuration is refused and the old one stays", WEFT_TEXT("error", why));
+    (void)snprintf(reload->why_refused, sizeof(reload->why_refused), "%s", why);
+    weft_log_with(WEFT_ERROR, "the new configuration is refused and the old one stays",
+                  WEFT_TEXT("error", reload->why_refused));
     finish(reload);
 }
 
@@ -57,6 +60,7 @@ void reload_begin(struct reload *reload)
         reload->again = true;
         return;
     }
+    reload->begun++;
     weft_log_with(WEFT_INFO, "weftd reloading", WEFT_TEXT("file", old->path));
     int r = config_load(old->path, &reload->config, &message);
     if (r < 0) {
@@ -87,32 +91,13 @@ void reload_begin(struct reload *reload)
 
 static void connect_next(struct reload *reload)
 {
-    struct log_output *output;
-    char *message;
-
     assert(reload->state == RELOAD_CHECKING && reload->config && !reload->next);
-    int r = log_output_new(reload->config, reload->slot, &output, &message);
+    int r = generation_new(reload->config, NULL, reload->owner, &reload->next);
 
-    if (r < 0) {
-        refuse(reload, message ? message : strerror(-r));
-        free(message);
-        return;
+    if (r == 0) {
+        reload->config = NULL;
+        r = generation_connect(reload->next, reload->pool->base, reload->maintenance_events);
     }
-    r = generation_new(reload->config, output, reload->owner, &reload->next);
-    if (r < 0) {
-        (void)log_output_free(output);
-        refuse(reload, strerror(-r));
-        return;
-    }
-    reload->config = NULL;
-    r = web_new(reload->web, reload->next->config->http.listen, reload->pool->generation->web, &reload->next->web,
-                &message);
-    if (r < 0) {
-        refuse(reload, message ? message : strerror(-r));
-        free(message);
-        return;
-    }
-    r = generation_connect(reload->next, reload->pool->base, reload->maintenance_events);
     if (r < 0)
         refuse(reload, strerror(-r));
     else
@@ -137,20 +122,39 @@ bool reload_child_ended(struct reload *reload, pid_t pid, int status)
 
 /* ---- Replacing ---- */
 
-/* From inside an event of the new generation's maintenance, which stays. */
+/* From inside an event of the new generation's maintenance, so that it cannot be refused here. */
 void reload_redis_ready(struct reload *reload, const struct generation *generation)
 {
     if (reload->state != RELOAD_CONNECTING || generation != reload->next)
         return;
-    reload->old = generation_ref(reload->pool->generation);
-    log_output_install(reload->next->output);
-    worker_pool_change(reload->pool, reload->next);
+    set_state(reload, RELOAD_ANSWERED);
+}
+
+/* Files that it may have to make and connections that come in are for a configuration that holds in all else. */
+static void replace(struct reload *reload)
+{
+    struct generation *next = reload->next, *old = reload->pool->generation;
+    char *message;
+    int r = log_output_new(next->config, reload->slot, &next->output, &message);
+
+    if (r == 0)
+        r = web_new(reload->web, next->config->http.listen, old->web, &next->web, &message);
+    if (r < 0) {
+        refuse(reload, message ? message : strerror(-r));
+        free(message);
+        return;
+    }
+    reload->old = generation_ref(old);
+    log_output_install(next->output);
+    worker_pool_change(reload->pool, next);
     set_state(reload, RELOAD_REPLACING);
 }
 
 static void go_back(struct reload *reload, const char *why)
 {
     log_output_install(reload->old->output);
+    /* Its workers may live on for a while; who connects meanwhile is not to be cut off with it. */
+    reload->next->web = web_free(reload->next->web);
     worker_pool_change_back(reload->pool, reload->old);
     refuse(reload, why);
 }
@@ -165,9 +169,14 @@ void reload_worker_ended(struct reload *reload, const struct worker_process *wor
 
 void reload_tend(struct reload *reload)
 {
+    char why[RELOAD_WHY_SIZE];
+
     if (reload->state == RELOAD_NOT)
         return;
+    if (reload->state == RELOAD_ANSWERED)
+        replace(reload);
     if (reload->state == RELOAD_REPLACING && worker_pool_is_complete(reload->pool)) {
+        reload->why_refused[0] = '\0';
         weft_log_with(WEFT_INFO, "weftd reloaded", WEFT_INT("workers", reload->next->config->workers));
         finish(reload);
         return;
@@ -176,9 +185,11 @@ void reload_tend(struct reload *reload)
         return;
     if (reload->state == RELOAD_CHECKING)
         plugin_check_kill(&reload->check);
-    else if (reload->state == RELOAD_CONNECTING)
-        refuse(reload, "its Redis does not answer");
-    else if (reload->state == RELOAD_REPLACING && !worker_pool_has_ready(reload->pool))
+    else if (reload->state == RELOAD_CONNECTING) {
+        (void)snprintf(why, sizeof(why), "its Redis does not answer%s%s", *reload->next->redis_problem ? ": " : "",
+                       reload->next->redis_problem);
+        refuse(reload, why);
+    } else if (reload->state == RELOAD_REPLACING && !worker_pool_has_ready(reload->pool))
         go_back(reload, "its first worker does not become ready");
 }
 
@@ -189,6 +200,8 @@ void reload_cancel(struct reload *reload)
         plugin_check_kill(&reload->check);
         (void)close(reload->check.fd);
     }
-    if (reload->state != RELOAD_NOT)
-        finish(reload);
+    if (reload->state == RELOAD_NOT)
+        return;
+    (void)snprintf(reload->why_refused, sizeof(reload->why_refused), "weftd stops");
+    finish(reload);
 }

@@ -1,7 +1,7 @@
 /*
  * Reloading: a new configuration is read, its plugins are checked and its Redis is reached before anybody relies on it;
- * then the worker pool is replaced one by one. Whatever is wrong before the first new worker is ready, the old
- * configuration stays.
+ * then its log outputs and its web server are opened, and the worker pool is replaced one by one. Whatever is wrong
+ * before the first new worker is ready, the old configuration stays, and of the new one nothing does but the message.
  */
 #pragma once
 
@@ -12,8 +12,11 @@ enum reload_state {
     RELOAD_NOT,
     RELOAD_CHECKING,   /* the process that loads the plugins */
     RELOAD_CONNECTING, /* the first answer of its Redis */
+    RELOAD_ANSWERED,   /* it has come: log outputs and web server are opened next */
     RELOAD_REPLACING,  /* the workers */
 };
+
+enum { RELOAD_WHY_SIZE = 1024 };
 
 struct reload {
     struct worker_pool *pool;
@@ -22,12 +25,14 @@ struct reload {
     void *owner; /* of the new generations */
     const struct web_setup *web;
     enum reload_state state;
-    bool again; /* asked for once more meanwhile */
+    bool again;     /* asked for once more meanwhile */
+    unsigned begun; /* how many there were */
     int64_t since_us;
     struct config *config; /* checked, not yet in a generation */
     struct plugin_check check;
     struct generation *old; /* what to go back to; a reference */
     struct generation *next;
+    char why_refused[RELOAD_WHY_SIZE]; /* why the last one that has ended was refused; "": it was not */
 };
 
 /* Starts a reload, or notes that there is to be another one after the present one. Not while weftd starts or stops. */

@@ -87,6 +87,8 @@ void service_write_status(const struct service_figures *figures, uint64_t rate, 
 
     if (problem)
         (void)snprintf(redis, sizeof(redis), "Redis is unavailable: %s", problem);
+    else if (figures->redis_full)
+        (void)snprintf(redis, sizeof(redis), "Redis has no memory left and takes no new jobs");
     switch (figures->phase) {
     case SERVICE_STARTING:
         if (problem)
@@ -97,9 +99,10 @@ void service_write_status(const struct service_figures *figures, uint64_t rate, 
     case SERVICE_RUNNING:
     case SERVICE_RELOADING:
         (void)snprintf(status, SERVICE_STATUS_SIZE,
-                       "%s%zu workers, %" PRIu64 " jobs in flight, %" PRIu64 " done a second. %s",
+                       "%s%zu workers, %" PRIu64 " jobs in flight, %" PRIu64 " done a second. %s%s%s",
                        figures->phase == SERVICE_RELOADING ? "Reloading. " : "", figures->workers, figures->in_flight,
-                       rate, redis);
+                       rate, redis, figures->why_refused ? ". The last reload was refused: " : "",
+                       figures->why_refused ? figures->why_refused : "");
         break;
     case SERVICE_STOPPING:
         (void)snprintf(status, SERVICE_STATUS_SIZE, "Stopping, %" PRIu64 " jobs in flight to be finished or given back",

@@ -17,10 +17,12 @@ struct service_figures {
     uint64_t in_flight;
     uint64_t jobs_done;        /* since the start; may fall back a little while a worker is replaced */
     const char *redis_problem; /* NULL: none */
+    bool redis_full;           /* of its memory */
+    const char *why_refused;   /* of the last reload; NULL: it was not refused */
     bool sound;                /* every worker's loop turns, or is being dealt with */
 };
 
-enum { SERVICE_STATUS_SIZE = 512 };
+enum { SERVICE_STATUS_SIZE = 2048 };
 
 /* All zero at first. */
 struct service {

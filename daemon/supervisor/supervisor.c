@@ -147,15 +147,26 @@ static void redis_ready(void *user)
 
 static void redis_state(const char *problem, void *user)
 {
-    struct supervisor *supervisor = ((struct generation *)user)->owner;
+    struct generation *generation = user;
+    struct supervisor *supervisor = generation->owner;
+    bool starting = generation == supervisor->first;
 
-    if (problem && supervisor->state == SUPERVISOR_STARTING) {
-        /* An embedded Redis takes a moment; whether it was too long is for the tick to say. */
-        (void)snprintf(supervisor->redis_problem, sizeof(supervisor->redis_problem), "%s", problem);
-        if (supervisor->redis)
-            return;
-    }
-    health_report_supervisor(&supervisor->health_report, problem);
+    (void)snprintf(generation->redis_problem, sizeof(generation->redis_problem), "%s", problem ? problem : "");
+    /* An embedded Redis takes a moment; whether it was too long is for the tick to say. */
+    if (problem && (generation == supervisor->pool.generation || (starting && !supervisor->redis)))
+        health_report_say(&supervisor->health_report, problem);
+}
+
+/* Jobs go on, so this is no reason to be unready. */
+static void redis_memory_full(bool full, void *user)
+{
+    struct generation *generation = user;
+
+    generation->redis_full = full;
+    if (full)
+        weft_warn("Redis has no memory left (maxmemory): it takes no new jobs; those that it has are run");
+    else
+        weft_info("Redis has memory again and takes new jobs");
 }
 
 static void reclaimed(const char *queue, const char *consumer, long count, enum reclaim_reason reason, void *user)
@@ -177,6 +188,7 @@ static void sampled(const struct queue_sample *samples, int64_t round_trip_us, v
 static const struct maintenance_events maintenance_events = {
     .ready = redis_ready,
     .redis_state = redis_state,
+    .memory_full = redis_memory_full,
     .reclaimed = reclaimed,
     .sampled = sampled,
 };
@@ -208,10 +220,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
     if (supervisor->state == SUPERVISOR_STARTING && overdue && redis_server_endures(supervisor->redis)) {
         /* The more data it has to read, the longer it takes. */
-        if (*supervisor->redis_problem)
-            health_report_supervisor(&supervisor->health_report, supervisor->redis_problem);
+        if (supervisor->first->redis_problem[0])
+            health_report_say(&supervisor->health_report, supervisor->first->redis_problem);
     } else if (supervisor->state == SUPERVISOR_STARTING && overdue && !getenv("NOTIFY_SOCKET")) {
-        weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends", WEFT_TEXT("error", supervisor->redis_problem));
+        weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends",
+                      WEFT_TEXT("error", supervisor->first->redis_problem));
         begin_stop(supervisor, EX_UNAVAILABLE);
     }
     watchdog_check(&supervisor->watchdog, &supervisor->pool);

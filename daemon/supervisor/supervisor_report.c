@@ -7,7 +7,7 @@
 static const char *redis_problem_of(const struct supervisor *supervisor)
 {
     if (supervisor->state == SUPERVISOR_STARTING)
-        return *supervisor->redis_problem ? supervisor->redis_problem : NULL;
+        return supervisor->first->redis_problem[0] ? supervisor->first->redis_problem : NULL;
     return supervisor->health_report.unhealthy && supervisor->health_report.text_count > 0
                ? supervisor->health_report.texts[0]
                : NULL;
@@ -22,6 +22,8 @@ void supervisor_tell_manager(struct supervisor *supervisor)
         .workers = worker_pool_running(&supervisor->pool),
         .jobs_done = supervisor->pool.totals.jobs_done,
         .redis_problem = redis_problem_of(supervisor),
+        .redis_full = supervisor->pool.generation && supervisor->pool.generation->redis_full,
+        .why_refused = supervisor->reload.why_refused[0] ? supervisor->reload.why_refused : NULL,
         .sound = watchdog_is_in_control(&supervisor->watchdog, &supervisor->pool),
     };
 
@@ -37,6 +39,9 @@ void supervisor_tell_manager(struct supervisor *supervisor)
             figures.jobs_done += atomic_load(&worker->slot->jobs_done);
         }
     service_tell(&supervisor->service, &figures, time_steady_us());
+    /* In this order: whoever waits for the outcome ends on it, and the service manager then is to know that no reload
+     * goes on any more. */
+    reload_outcome_tell(&supervisor->reload_outcome, &supervisor->reload);
 }
 
 /* ---- The web server ---- */

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/oom.h"
 #include "daemon/supervisor/redis_server.h"
 #include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/reload_outcome.h"
 #include "daemon/supervisor/service.h"
 #include "daemon/supervisor/watchdog.h"
 #include "daemon/supervisor/web.h"
@@ -33,6 +34,7 @@ struct supervisor {
     struct generation *first; /* until the worker pool has it; a reference */
     struct worker_pool pool;
     struct reload reload;
+    struct reload_outcome reload_outcome;
     struct health_report health_report;
     struct watchdog watchdog;
     struct oom oom;
@@ -43,6 +45,5 @@ struct supervisor {
     struct scoreboard_slot *slot; /* its own */
     struct event *signal_events[SIGNALS];
     struct event *tick_event;
-    char redis_problem[SCOREBOARD_PROBLEM_SIZE];
     char why_not[SCOREBOARD_PROBLEM_SIZE + 64]; /* what /readyz has said last */
 };

@@ -171,7 +171,11 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 
     for (struct worker_process *worker = TAILQ_FIRST(&pool->workers), *next; worker; worker = next) {
         next = TAILQ_NEXT(worker, entry);
-        if (worker->generation == refused && worker->state != WORKER_ENDED)
+        if (worker->generation != refused)
+            continue;
+        /* Nor is one that has ended followed by another. */
+        worker->recycle = true;
+        if (worker->state != WORKER_ENDED)
             retire(pool, worker);
     }
     worker_pool_change(pool, generation);

@@ -1,6 +1,8 @@
 """Redis restarts, stalls, refuses or loses everything: weftd finishes what runs, settles it later, loses nothing that Redis
 kept, runs nothing twice, says once what is wrong and once that it is over, and never exits."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -122,6 +124,46 @@ def test_a_full_redis_takes_no_new_jobs_and_those_that_it_has_end(redis, weftd):
         redis.wait_for_state(job, "done")
     redis.client.config_set("maxmemory", 0)
     assert weftd.history("start") == {jobs[0]: 1, jobs[1]: 1, jobs[2]: 2}
+
+
+FULL = "Redis has no memory left (maxmemory): it takes no new jobs; those that it has are run"
+
+
+def test_a_full_redis_that_weftd_has_never_seen_drains(redis, start_weftd, walker):
+    """Jobs that are done, tried again, delayed, dead, refused, and whose worker dies, while Redis refuses each XADD."""
+    jobs = {name: redis.enqueue(name, id=name) for name in ("plain", "result", "retry_once", "fail", "nobody", "crash_once", "hold")}
+    redis.enqueue("plain", id="later", delay="500ms")
+    redis.client.config_set("maxmemory", 1)
+    with pytest.raises(ResponseError, match="used memory"):
+        redis.client.xgroup_create("weft:{default}", "weft", "0")
+    weftd = start_weftd(**walker, workers=2)
+    weftd.forgive("worker killed by a signal", "worker ended")
+    weftd.wait_for_line(FULL)
+    for job in ("plain", "result", "retry_once", "crash_once", "later"):
+        assert redis.wait_for_state(job, "done")["state"] == "done"
+    for job in ("fail", "nobody"):
+        redis.wait_for_state(job, "dead")
+    finish_jobs(weftd)
+    redis.wait_for_state("hold", "done")
+    assert {letter["weft.id"] for letter in redis.dead_letters()} == {"fail", "nobody"}
+    wait_for(lambda: redis.waiting() == 0, "nothing is left in the queue")
+    redis.client.config_set("maxmemory", 0)
+    weftd.wait_for_line("Redis has memory again and takes new jobs")
+    assert set(jobs) <= set(weftd.history("start")) | {"nobody"}
+
+
+def test_what_a_killed_worker_held_comes_back_in_a_full_redis(redis, start_weftd, walker):
+    weftd = start_weftd(**walker, workers=1)
+    weftd.forgive("worker killed by a signal")
+    job = begin_job(redis, weftd)
+    redis.client.config_set("maxmemory", 1)
+    weftd.wait_for_line(FULL)
+    before, = weftd.worker_pids()
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: weftd.history("start")[job] == 2, "it runs again")
+    finish_jobs(weftd)
+    redis.wait_for_state(job, "done")
+    redis.client.config_set("maxmemory", 0)
 
 
 def test_connections_that_redis_ends_are_made_anew(redis, weftd):

@@ -1,9 +1,15 @@
 """SIGHUP: a new configuration and new plugin code, while jobs keep flowing."""
 
+import http.client
+import os
 import signal
+import socket
+import subprocess
 import time
 
-from weft import wait_for
+import pytest
+
+from weft import PATIENCE, WEFTD, Redis, run, wait_for
 
 GREETER = """
     #include <weft/weft.h>
@@ -152,8 +158,145 @@ def test_a_plugin_that_cannot_start_is_refused(redis, start_weftd, probe, compil
 
 def test_a_redis_that_is_not_there_is_refused(redis, start_weftd, probe, tmp_path):
     weftd = start_weftd(**probe)
-    assert refusal(weftd, redis={"url": f"unix://{tmp_path}/nobody.sock"}) == "its Redis does not answer"
+    error = refusal(weftd, redis={"url": f"unix://{tmp_path}/nobody.sock"})
+    assert error.startswith("its Redis does not answer: ") and "nobody.sock" in error
     assert pids_that_start_jobs(redis, weftd)
+
+
+# ---- What is refused leaves nothing but the message ----
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def page(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+@pytest.fixture
+def observed(redis, start_weftd, probe):
+    port = free_port()
+    weftd = start_weftd(**probe, http={"listen": f"127.0.0.1:{port}"})
+    weftd.port = port
+    return weftd
+
+
+def assert_ready(weftd, port):
+    assert page(port, "/readyz") == (200, "ready\n")
+    assert "\nweft_redis_up 1\n" in page(port, "/metrics")[1]
+    assert weftd.find("Redis does not answer as it should; trying again") == []
+
+
+def test_a_redis_that_is_refused_says_nothing_of_the_one_in_use(redis, observed, tmp_path):
+    elsewhere, other = tmp_path / "elsewhere.log", free_port()
+    log = observed.settings["log"]
+    refusal(observed, redis={"url": f"unix://{tmp_path}/nobody.sock"}, http={"listen": f"127.0.0.1:{other}"},
+            log=log | {"output": str(elsewhere)})
+    assert_ready(observed, observed.port)
+    assert not elsewhere.exists()
+    with pytest.raises(ConnectionRefusedError):
+        page(other, "/readyz")
+    assert pids_that_start_jobs(redis, observed)
+    reload(observed, redis={"url": redis.url}, http={"listen": f"127.0.0.1:{observed.port}"}, log=log)
+    assert_ready(observed, observed.port)
+
+
+@pytest.mark.parametrize("what", ["log", "port"])
+def test_what_cannot_be_opened_is_refused_once_redis_has_answered(redis, observed, what):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        wrong = {"port": {"http": {"listen": f"127.0.0.1:{port}"}},
+                 "log": {"log": observed.settings["log"] | {"output": "/nowhere/at/all.log"}}}[what]
+        assert {"port": "Address already in use", "log": "No such file"}[what] in refusal(observed, **wrong)
+    assert_ready(observed, observed.port)
+    assert pids_that_start_jobs(redis, observed)
+
+
+def test_a_worker_that_is_refused_is_not_started_again(redis, observed, probe, compile_plugin):
+    plugin = compile_plugin("sick", """
+        #include <errno.h>
+        #include <weft/weft.h>
+
+        static int start(void) { return -EACCES; }
+        static int work(struct weft_job *job) { (void)job; return 0; }
+
+        WEFT_PLUGIN_WITH_HOOKS("sick", start, NULL, WEFT_HANDLER("work", work));
+    """)
+    refusal(observed, plugins=[*probe["plugins"], str(plugin)])
+    assert_ready(observed, observed.port)
+    assert pids_that_start_jobs(redis, observed)
+    assert observed.find("a worker will be started again") == []
+    observed.forgive("worker ended")
+
+
+@pytest.fixture
+def other_redis(tmp_path):
+    (tmp_path / "other").mkdir()
+    server = Redis(tmp_path / "other").start()
+    yield server
+    server.stop()
+
+
+def test_a_reload_away_from_a_dead_redis_is_ready_again(other_redis, redis, observed):
+    redis.kill()
+    wait_for(lambda: page(observed.port, "/readyz")[0] == 503, "the dead Redis is noticed")
+    reload(observed, redis={"url": other_redis.url})
+    wait_for(lambda: page(observed.port, "/readyz") == (200, "ready\n"), "the other Redis is what counts")
+    assert "\nweft_redis_up 1\n" in page(observed.port, "/metrics")[1]
+
+
+# ---- The outcome, for `systemctl reload` ----
+
+@pytest.fixture
+def unit(redis, start_weftd, probe, tmp_path, monkeypatch):
+    """A weftd with a runtime folder, as a unit would give it, and what ExecReload= runs."""
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    weftd = start_weftd(**probe, workers=2)
+    weftd.ask_to_reload = lambda: run(WEFTD, "--reload", env=os.environ | {"MAINPID": str(weftd.process.pid)})
+    return weftd
+
+
+def test_whoever_asks_for_a_reload_learns_what_came_of_it(unit):
+    for _ in range(2):
+        begun = len(unit.find("weftd reloaded"))
+        asked = unit.ask_to_reload()
+        assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")
+        assert len(unit.find("weftd reloaded")) == begun + 1, "it is over by then"
+        unit.config.write_text("workers: many\n")
+        asked = unit.ask_to_reload()
+        assert asked.returncode == 78
+        assert asked.stderr.startswith(f"weftd: the new configuration is refused and the old one stays: {unit.config}:1:10: ")
+        assert asked.stderr.count("\n") == 1
+        unit.configure(**unit.settings)
+
+
+def test_a_reload_that_a_stop_cuts_short_is_none(unit):
+    unit.settings["redis"] = {"url": f"unix://{unit.folder}/nobody.sock"}
+    unit.configure(**unit.settings)
+    asked = subprocess.Popen([WEFTD, "--reload"], env=os.environ | {"MAINPID": str(unit.process.pid)},
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    unit.wait_for_line("weftd reloading")
+    assert unit.stop() == 0
+    _, said = asked.communicate(timeout=PATIENCE)
+    assert asked.returncode != 0
+    assert "weftd stops" in said or "has ended" in said
+
+
+def test_outside_a_unit_it_says_what_to_do_instead(tmp_path):
+    plain = {name: value for name, value in os.environ.items() if name not in ("MAINPID", "RUNTIME_DIRECTORY")}
+    asked = run(WEFTD, "--reload", env=plain)
+    assert asked.returncode == 64
+    assert "send weftd SIGHUP" in asked.stderr
 
 
 def test_an_embedded_redis_needs_a_restart(redis, start_weftd, probe, tmp_path):

@@ -113,6 +113,22 @@ def test_a_reload_begins_and_ends(redis, manager, start_weftd, settings):
     assert told == ["READY=1", "RELOADING=1", "READY=1"]
 
 
+def test_a_refused_reload_is_in_the_status_until_the_next_good_one(redis, manager, start_weftd, settings):
+    weftd = start_weftd(**settings)
+    manager.wait_for("READY=1")
+    good = weftd.config.read_text()
+    weftd.config.write_text("workers: many\n")
+    weftd.send(signal.SIGHUP)
+    manager.wait_for("STATUS=2 workers, 0 jobs in flight, 0 done a second. Redis answers. The last reload was refused: "
+                     f"{weftd.config}:1:10: ")
+    before = len(manager.lines())
+    weftd.config.write_text(good)
+    weftd.send(signal.SIGHUP)
+    weftd.wait_for_line("weftd reloaded")
+    wait_for(lambda: any(line.startswith("STATUS=2 workers") and line.endswith("Redis answers")
+                         for line in manager.lines()[before:]), "the status is good again")
+
+
 def test_stopping_is_told_and_more_time_is_asked_for_while_jobs_run(redis, manager, start_weftd, settings):
     weftd = start_weftd(**settings)
     job = redis.enqueue("nap")

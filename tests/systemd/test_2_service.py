@@ -39,6 +39,22 @@ def test_the_status_has_live_figures(machine):
     assert machine.property("StatusText").endswith("Redis answers")
 
 
+# ---- Reloading ----
+
+def test_a_reload_fails_where_the_configuration_is_refused(machine):
+    good = configuration()
+    machine.write("/etc/weft/weftd.yaml", configuration(workers=0))
+    failed = machine.run("systemctl", "reload", "weftd", check=False)
+    assert failed.returncode != 0
+    assert "The last reload was refused: /etc/weft/weftd.yaml:" in machine.property("StatusText")
+    assert machine.property("ActiveState") == "active"
+    assert_takes_jobs(machine)
+    machine.write("/etc/weft/weftd.yaml", good)
+    machine.run("systemctl", "reload", "weftd")
+    wait_for(lambda: "refused" not in machine.property("StatusText"), "the status is good again")
+    assert_takes_jobs(machine)
+
+
 # ---- What dies ----
 
 def test_a_killed_supervisor_is_started_again_and_its_jobs_run(machine):
