@@ -38,7 +38,13 @@ static redisReply *check_reply(const struct session *session, int type, const ch
 
     if (reply->type == type || is_code)
         return reply;
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "OOM ", 4) == 0) {
+        (void)problem_report(
+            EX_UNAVAILABLE,
+            "Redis at %s takes no new jobs: its memory is full (maxmemory); those that it has are run, "
+            "which makes room",
+            session->address);
+    } else if (reply->type == REDIS_REPLY_ERROR) {
         char words[256];
 
         /* Redis's own words may have pieces of data in them. */

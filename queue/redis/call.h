@@ -64,7 +64,7 @@ struct queue_calls;
 
 struct queue_calls_kind {
     const struct queue_script *script; /* NULL: a command of Redis */
-    /* Writes a command with command_start(), or adds a script's arguments behind the queue's keys; NULL: it has none. */
+    /* Writes a command with command_start(), or adds a script's arguments behind the queue's keys. NULL: none. */
     void (*write)(const struct queue_calls *calls, size_t queue, struct command *command);
     /* As in struct call_kind. */
     void (*done)(struct queue_calls *calls, size_t queue, const redisReply *reply);

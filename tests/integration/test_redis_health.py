@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from proxy import Proxy
-from weft import wait_for
+from weft import key, wait_for
 
 PROBLEM = "Redis does not answer as it should; trying again"
 CHANGED = "Redis still does not answer as it should"
@@ -163,6 +163,45 @@ def test_what_a_killed_worker_held_comes_back_in_a_full_redis(redis, start_weftd
     wait_for(lambda: weftd.history("start")[job] == 2, "it runs again")
     finish_jobs(weftd)
     redis.wait_for_state(job, "done")
+    redis.client.config_set("maxmemory", 0)
+
+
+def test_jobs_of_a_full_redis_are_seen_cancelled_and_revived(redis, start_weftd, walker):
+    weftd = start_weftd(**walker, workers=1, lease="2s")
+    for job in ("one", "two"):
+        redis.enqueue("fail", id=job)
+        redis.wait_for_state(job, "dead")
+    redis.enqueue("plain", id="later", delay="1h")
+    redis.enqueue("plain", id="never", delay="1h")
+    redis.wait_for_state("never", "delayed")
+    running = begin_job(redis, weftd)
+    redis.client.config_set("maxmemory", 1)
+    weftd.wait_for_line(FULL)
+
+    refused = weftd.cli("enqueue", "plain")
+    assert (refused.returncode, refused.stdout) == (69, "")
+    assert refused.stderr == (f"weft: Redis at {redis.socket} takes no new jobs: its memory is full (maxmemory); those that "
+                              "it has are run, which makes room\n")
+    said = weftd.cli("cancel", "never")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert redis.report("never")["state"] == "cancelled"
+    said = weftd.cli("ps", "--json")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert f'"id":"{running}"' in said.stdout.replace('": "', '":"')
+    revived = weftd.cli("dead", "retry", "one")
+    assert (revived.returncode, revived.stderr) == (0, "")
+    wait_for(lambda: weftd.history("start")["one"] == 2, "it is run again")
+    redis.wait_for_state("one", "dead")
+    deleted = weftd.cli("dead", "delete", "two")
+    assert (deleted.returncode, deleted.stderr) == (0, "")
+    alive = redis.client.zrange("weft:workers", 0, -1, withscores=True)
+    assert alive
+    wait_for(lambda: all(redis.client.zscore("weft:workers", name) > seen for name, seen in alive), "leases are renewed")
+    assert weftd.cli("cancel", running).returncode == 0
+    redis.wait_for_state(running, "cancelled")
+    assert weftd.history("start")[running] == 1
+    assert {letter["weft.id"] for letter in redis.dead_letters()} == {"one"}
+    assert redis.client.zrange(key("default", "delayed"), 0, -1) == ["later"]
     redis.client.config_set("maxmemory", 0)
 
 

@@ -46,7 +46,7 @@ def test_a_reload_fails_where_the_configuration_is_refused(machine):
     machine.write("/etc/weft/weftd.yaml", configuration(workers=0))
     failed = machine.run("systemctl", "reload", "weftd", check=False)
     assert failed.returncode != 0
-    assert "The last reload was refused: /etc/weft/weftd.yaml:" in machine.property("StatusText")
+    wait_for(lambda: "The last reload was refused: /etc/weft/weftd.yaml:" in machine.property("StatusText"), "the status says so")
     assert machine.property("ActiveState") == "active"
     assert_takes_jobs(machine)
     machine.write("/etc/weft/weftd.yaml", good)
