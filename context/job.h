@@ -29,7 +29,8 @@ struct job {
     const char *trace_flags;    /* 2 hex digits */
     const char *tracestate;
     const char *unique;
-    const char *payload; /* never NULL */
+    const char *duplicate_of; /* job ID of the one that had the unique key when this one was enqueued */
+    const char *payload;      /* never NULL */
     size_t payload_size;
     const struct job_field *metadata;
     size_t metadata_count;
@@ -38,6 +39,7 @@ struct job {
     unsigned attempts;     /* as the message wants; 0: as its type has it */
     int64_t timeout_ms;    /* as the message wants; 0: as its type has it */
     int64_t unique_for_ms; /* 0: not said */
+    int unique_held;       /* the unique key is this job's, or was */
     int64_t due_ms;        /* Unix time before which it must not run; 0: at once */
     int64_t enqueued_ms;   /* Unix time of the first enqueueing */
     int bad_traceparent;   /* there was one, and it was not valid */
@@ -51,6 +53,7 @@ enum job_outcome {
     JOB_CANCELLED, /* report, gone from the stream */
     JOB_DELAYED,   /* not due yet: moved to the delayed ones, not an attempt */
     JOB_RETURNED,  /* not run to its end through no fault of its own: back to the queue, not an attempt */
+    JOB_DUPLICATE, /* another job has its unique key: report, gone from the stream, not an attempt */
 };
 
 /* Frees a record; takes NULL, gives NULL. */

@@ -68,8 +68,8 @@ static int retry(struct session *session, const struct queue_keys *keys, const c
                  long long *ret_count)
 {
     const char *arguments[] = {first, last, CHUNK};
-    SESSION_REPLY *reply =
-        session_call_script(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments, ELEMENTS(arguments));
+    SESSION_REPLY *reply = session_call_script(session, REDIS_REPLY_INTEGER, &queue_script_revive, keys, arguments,
+                                               NULL, ELEMENTS(arguments));
 
     if (!reply)
         return EX_UNAVAILABLE;
@@ -174,8 +174,8 @@ int dead_delete_run(const struct invocation *invocation)
     if (status != EX_OK)
         return status;
     const char *entry = letter.entry;
-    SESSION_REPLY *reply =
-        session_call_script(invocation->session, REDIS_REPLY_INTEGER, &queue_script_erase, letter.keys, &entry, 1);
+    SESSION_REPLY *reply = session_call_script(invocation->session, REDIS_REPLY_INTEGER, &queue_script_erase,
+                                               letter.keys, &entry, NULL, 1);
 
     if (!reply)
         return EX_UNAVAILABLE;

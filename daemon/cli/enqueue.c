@@ -1,5 +1,6 @@
 /* weft enqueue: checks a message as the worker is going to, and adds it to its queue's stream. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,9 @@
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"
 #include "queue/message/message.h"
+#include "queue/scripts/scripts.h"
 
 #define DEFAULT_QUEUE "default"
-
-/* The words of the command before the fields: XADD KEY *. */
-enum { XADD_WORDS = 3 };
 
 /* A message on its way. All but the payload from stdin is borrowed. */
 struct draft {
@@ -27,7 +26,9 @@ struct draft {
     size_t count;
     char *input; /* what stdin held; NULL: nothing was read */
     char id[REJECTION_NAME_SIZE];
-    bool own_id; /* else it is going to be that of the entry */
+    bool own_id;  /* else it is going to be that of the entry */
+    char *unique; /* NULL: none */
+    int64_t unique_for_ms;
 };
 
 /* ---- The payload ---- */
@@ -148,35 +149,47 @@ static int check(struct draft *draft, const char *queue)
         (void)problem_report(EX_OK, "traceparent is not a valid W3C trace parent and is going to be ignored");
     draft->own_id = strcmp(job->id, entry) != 0;
     snprintf(draft->id, sizeof(draft->id), "%s", job->id);
+    draft->unique = job->unique ? strdup(job->unique) : NULL;
+    draft->unique_for_ms = job->unique_for_ms;
+    int status = job->unique && !draft->unique ? problem_report_memory() : EX_OK;
     (void)job_free(job);
-    return EX_OK;
+    return status;
 }
 
 /* ---- Sending ---- */
 
+/* The words of a command before the fields: XADD KEY *, or what enqueue.lua wants to know. */
+enum { HEAD_WORDS = 3 };
+
 static redisReply *add_entry(struct session *session, const struct draft *draft)
 {
-    size_t count = XADD_WORDS + 2 * draft->count;
+    const struct queue_keys *keys = &session->queues[0];
+    size_t count = HEAD_WORDS + 2 * draft->count;
     CLEANUP_FREE const char **words = calloc(count, sizeof(*words));
     CLEANUP_FREE size_t *sizes = calloc(count, sizeof(*sizes));
-    const char *head[XADD_WORDS] = {"XADD", session->queues[0].names[QUEUE_KEY_STREAM], "*"};
+    char unique_for[24];
+    const char *plain[HEAD_WORDS] = {"XADD", keys->names[QUEUE_KEY_STREAM], "*"};
+    const char *unique[HEAD_WORDS] = {draft->unique, unique_for, draft->own_id ? draft->id : ""};
 
     if (!words || !sizes) {
         (void)problem_report_memory();
         return NULL;
     }
-    for (size_t i = 0; i < XADD_WORDS; i++) {
-        words[i] = head[i];
-        sizes[i] = strlen(head[i]);
+    (void)snprintf(unique_for, sizeof(unique_for), "%" PRId64, draft->unique_for_ms);
+    for (size_t i = 0; i < HEAD_WORDS; i++) {
+        words[i] = draft->unique ? unique[i] : plain[i];
+        sizes[i] = strlen(words[i]);
     }
     for (size_t i = 0; i < draft->count; i++) {
-        size_t at = XADD_WORDS + 2 * i;
+        size_t at = HEAD_WORDS + 2 * i;
 
         words[at] = draft->fields[i].name;
         sizes[at] = draft->fields[i].name_size;
         words[at + 1] = draft->fields[i].value;
         sizes[at + 1] = draft->fields[i].value_size;
     }
+    if (draft->unique)
+        return session_call_script(session, REDIS_REPLY_ARRAY, &queue_script_enqueue, keys, words, sizes, count);
     return session_ask_words(session, REDIS_REPLY_STRING, (int)count, words, sizes);
 }
 
@@ -189,14 +202,18 @@ static int send_message(struct session *session, const struct draft *draft, bool
     if (!reply)
         return EX_UNAVAILABLE;
     const struct message_field *type = &draft->fields[0];
-    const char *entry = reply->str, *id = draft->own_id ? draft->id : entry;
+    const char *entry = draft->unique ? reply->element[0]->str : reply->str, *id = draft->own_id ? draft->id : entry;
+    const char *first = draft->unique && reply->element[1]->str[0] ? reply->element[1]->str : NULL;
 
     if (!json) {
         puts(id);
+        if (first)
+            (void)problem_report(EX_OK, "job %s has the unique key %s, so this one will end as its duplicate", first,
+                                 draft->unique);
         return EX_OK;
     }
-    json_t *receipt = json_pack("{s:s, s:s, s:s%, s:s}", "id", id, "queue", session->queues[0].queue, "type",
-                                type->value, type->value_size, "entry", entry);
+    json_t *receipt = json_pack("{s:s, s:s, s:s%, s:s, s:s*}", "id", id, "queue", session->queues[0].queue, "type",
+                                type->value, type->value_size, "entry", entry, "duplicate_of", first);
 
     return print_json(receipt) < 0 ? problem_report_memory() : EX_OK;
 }
@@ -222,5 +239,6 @@ int enqueue_run(const struct invocation *invocation)
     }
     free(draft.fields);
     free(draft.input);
+    free(draft.unique);
     return status;
 }

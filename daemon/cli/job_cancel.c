@@ -57,7 +57,7 @@ static int ask(const struct job_cancel *job_cancel, bool act, int64_t enqueued_m
     snprintf(keep_done, sizeof(keep_done), "%" PRId64, options->keep_done_ms);
     snprintf(keep_done_max, sizeof(keep_done_max), "%" PRId64, options->keep_done_max);
     SESSION_REPLY *reply = session_call_script(job_cancel->session, REDIS_REPLY_ARRAY, &queue_script_cancel,
-                                               job_cancel->keys, arguments, ELEMENTS(arguments));
+                                               job_cancel->keys, arguments, NULL, ELEMENTS(arguments));
     if (!reply)
         return EX_UNAVAILABLE;
     *ret_state = (struct job_state){

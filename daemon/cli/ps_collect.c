@@ -69,7 +69,7 @@ static int ask_all(struct collection *collection)
     for (size_t queue = 0; queue < collection->session->queue_count; queue++) {
         collection->consumers[queue] =
             session_call_script(collection->session, REDIS_REPLY_ARRAY, &queue_script_inquire,
-                                &collection->session->queues[queue], arguments, 3);
+                                &collection->session->queues[queue], arguments, NULL, 3);
         if (!collection->consumers[queue])
             return EX_UNAVAILABLE;
     }
@@ -156,7 +156,7 @@ static int substitute(struct collection *collection, size_t queue, const char *c
 
         (void)snprintf(max, sizeof(max), "%zu", left);
         SESSION_REPLY *reply = session_call_script(collection->session, REDIS_REPLY_ARRAY, &queue_script_holdings, keys,
-                                                   arguments, ELEMENTS(arguments));
+                                                   arguments, NULL, ELEMENTS(arguments));
         if (!reply)
             return EX_UNAVAILABLE;
         int r = ps_answer_substitute(&silence, reply, collection->jobs);

@@ -104,7 +104,8 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 }
 
 redisReply *session_call_script(struct session *session, int type, const struct queue_script *script,
-                                const struct queue_keys *keys, const char *const *arguments, size_t count)
+                                const struct queue_keys *keys, const char *const *arguments, const size_t *sizes,
+                                size_t count)
 {
     struct command command = {0};
     redisReply *reply = NULL;
@@ -112,7 +113,7 @@ redisReply *session_call_script(struct session *session, int type, const struct 
     command_start_script(&command, script, QUEUE_KEY_COUNT);
     command_add_queue(&command, keys);
     for (size_t i = 0; i < count; i++)
-        command_add_text(&command, arguments[i]);
+        command_add(&command, arguments[i], sizes ? sizes[i] : strlen(arguments[i]));
     if (command.failed)
         (void)problem_report_memory();
     else

@@ -39,9 +39,10 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 /* As session_ask(), and an error whose first word is `code` is given as it is. */
 redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...) MUST_CHECK;
 
-/* Runs a script of queue/scripts/ for one queue with `count` arguments, likewise. */
+/* Runs a script of queue/scripts/ for one queue with `count` arguments, likewise; `sizes` NULL: they are texts. */
 redisReply *session_call_script(struct session *session, int type, const struct queue_script *script,
-                                const struct queue_keys *keys, const char *const *arguments, size_t count) MUST_CHECK;
+                                const struct queue_keys *keys, const char *const *arguments, const size_t *sizes,
+                                size_t count) MUST_CHECK;
 
 static inline void session_free_reply(redisReply **reply)
 {

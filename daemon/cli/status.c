@@ -85,9 +85,10 @@ static struct print_pair pair_of_text(const char *name, const char *value)
 
 static size_t find_place(const struct print_pair *pair)
 {
-    static const char *const order[] = {
-        "id",         "queue",       "state",       "type",   "attempt", "node",     "enqueued_at", "due_at",
-        "started_at", "finished_at", "duration_us", "result", "error",   "progress", "subtasks",    "subtasks_failed"};
+    static const char *const order[] = {"id",          "queue",          "state",  "type",         "attempt",
+                                        "node",        "enqueued_at",    "due_at", "started_at",   "finished_at",
+                                        "duration_us", "result",         "error",  "duplicate_of", "progress",
+                                        "subtasks",    "subtasks_failed"};
     size_t place = 0;
 
     while (place < ELEMENTS(order) && !is_named(pair, order[place]))

@@ -9,7 +9,7 @@
 #include "daemon/config/config.h"
 #include "daemon/metrics/histogram.h"
 
-#define TALLY_OUTCOMES (JOB_RETURNED + 1)
+#define TALLY_OUTCOMES (JOB_DUPLICATE + 1)
 
 /* The jobs of one type in one queue. */
 struct tally_cell {

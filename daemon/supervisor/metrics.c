@@ -25,6 +25,7 @@
 static const char *const outcomes[TALLY_OUTCOMES] = {
     [JOB_DONE] = "done",           [JOB_RETRY] = "retry",     [JOB_DEAD] = "dead",
     [JOB_CANCELLED] = "cancelled", [JOB_DELAYED] = "delayed", [JOB_RETURNED] = "returned",
+    [JOB_DUPLICATE] = "duplicate",
 };
 
 static const char *const levels[METRICS_LEVELS] = {"debug", "info", "warn", "error"};

@@ -359,6 +359,12 @@ static void job_discarded(const struct job *job, void *user)
     counter_add(&cell_named(user, job->queue, job->type)->outcomes[JOB_CANCELLED], 1);
 }
 
+static void job_duplicate(const struct job *job, const char *first, void *user)
+{
+    lifecycle_duplicate(job, first);
+    counter_add(&cell_named(user, job->queue, job->type)->outcomes[JOB_DUPLICATE], 1);
+}
+
 static void job_cancelled(const char *queue, const char *id, void *user)
 {
     struct dispatch *dispatch = user;
@@ -429,6 +435,7 @@ static const struct queue_events queue_events = {
     .rejected = message_rejected,
     .cancelled = job_cancelled,
     .discarded = job_discarded,
+    .duplicate = job_duplicate,
     .lost = job_lost,
     .inquired = inquired,
     .redis_state = redis_state,

@@ -44,6 +44,7 @@ void lifecycle_ended(const struct attempt_outcome *outcome)
         weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", outcome->error));
         break;
     case JOB_DELAYED:
+    case JOB_DUPLICATE: /* Neither has been run. */
         break;
     case JOB_RETURNED:
         if (outcome->lost)
@@ -100,7 +101,8 @@ void lifecycle_rejected(const struct queue_rejection *rejection)
     current_leave(&saved);
 }
 
-void lifecycle_discarded(const struct job *job)
+/* Of a job that is not run. */
+static void log_end(const struct job *job, enum weft_level level, const char *message, struct weft_field field)
 {
     char attempt[JOB_ATTEMPT_SIZE];
     const struct job_values values = job_values_of(job, attempt);
@@ -108,6 +110,16 @@ void lifecycle_discarded(const struct job *job)
 
     if (job_log_enter(&saved, &values) < 0)
         return;
-    weft_log_with(WEFT_WARN, "job cancelled", WEFT_TEXT("error", "cancelled"));
+    weft_log_fields(level, message, &field, 1);
     current_leave(&saved);
+}
+
+void lifecycle_discarded(const struct job *job)
+{
+    log_end(job, WEFT_WARN, "job cancelled", WEFT_TEXT("error", "cancelled"));
+}
+
+void lifecycle_duplicate(const struct job *job, const char *first)
+{
+    log_end(job, WEFT_INFO, "job duplicate", WEFT_TEXT("duplicate_of", first));
 }

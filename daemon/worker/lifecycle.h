@@ -20,3 +20,4 @@ void lifecycle_subtask_ended(int result);
 /* Enter a context made for the message, since it never became a job, or for the job, since it never ran. */
 void lifecycle_rejected(const struct queue_rejection *rejection);
 void lifecycle_discarded(const struct job *job);
+void lifecycle_duplicate(const struct job *job, const char *first);

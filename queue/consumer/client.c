@@ -10,6 +10,7 @@
 #include "queue/consumer/fetch.h"
 #include "queue/consumer/hasten.h"
 #include "queue/consumer/ownership.h"
+#include "queue/consumer/uniqueness.h"
 #include "queue/group.h"
 #include "queue/lease.h"
 #include "queue/settle/settle.h"
@@ -45,6 +46,7 @@ struct queue_client {
     struct fetch *fetch;
     struct settle *settle;
     struct enqueue *enqueue;
+    struct uniqueness *uniqueness;
     struct control *control;
     struct lease *lease;
     struct ownership *ownership;
@@ -169,6 +171,58 @@ static void on_lost(size_t queue, const char *entry, void *user)
     client->events->lost(client->options->queues[queue].name, entry, client->user);
 }
 
+/* ---- Unique keys ---- */
+
+/* An entry whose outcome is lost counts as never received. */
+static void run_again(struct queue_client *client, size_t queue, struct entry_id id)
+{
+    entry_set_remove(&client->held, queue, id);
+    fetch_recover(client->fetch);
+}
+
+/* A job that waits for Redis's answer does not keep others from being fetched. */
+static int on_unsure(struct job *job, size_t queue, void *user)
+{
+    struct queue_client *client = user;
+    int r = uniqueness_ask(client->uniqueness, queue, job);
+
+    if (r < 0)
+        return r;
+    fetch_note_started(client->fetch);
+    return 1;
+}
+
+static void on_gone(struct job *job, size_t queue, void *user)
+{
+    struct queue_client *client = user;
+    struct entry_id id;
+
+    if (!ownership_take(client->ownership, queue, job->entry) && entry_id_parse(job->entry, &id) == 0)
+        entry_set_remove(&client->held, queue, id);
+    job_free(job);
+}
+
+static void on_answered(struct job *job, size_t queue, const char *first, void *user)
+{
+    struct queue_client *client = user;
+    struct entry_id id;
+
+    if (ownership_take(client->ownership, queue, job->entry)) {
+        job_free(job);
+        return;
+    }
+    int parsed = entry_id_parse(job->entry, &id);
+    job->unique_held = !first;
+    fetch_note_starting(client->fetch);
+    int r = delivery_receive(&client->receiver, queue, job, first);
+    if (r != 1)
+        fetch_note_started(client->fetch);
+    if (r < 0 && parsed == 0)
+        run_again(client, queue, id);
+}
+
+static const struct uniqueness_events uniqueness_events = {on_answered, on_gone, wake};
+
 /* ---- Stopping ---- */
 
 static void on_released(void *user)
@@ -193,7 +247,8 @@ static void continue_stopping(struct queue_client *client)
 {
     if (client->state == CLIENT_STOPPING) {
         fetch_unblock(client->fetch);
-        if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) || !queue_client_is_settled(client))
+        if (client->receiver.handed_over > 0 || fetch_is_reading(client->fetch) ||
+            !uniqueness_is_empty(client->uniqueness) || !queue_client_is_settled(client))
             return;
         lease_stop(client->lease);
         client->state = group_leaver_start(&client->leaver) < 0 ? CLIENT_RELEASED : CLIENT_RELEASING;
@@ -231,6 +286,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)what;
     client->woken = false;
     continue_fetching(client);
+    uniqueness_flush(client->uniqueness);
     settle_flush(client->settle);
     hasten_flush(client->hasten);
     enqueue_flush(client->enqueue);
@@ -256,16 +312,6 @@ void queue_client_note_starting(struct queue_client *client)
     fetch_note_starting(client->fetch);
 }
 
-/* An entry whose outcome is lost counts as never received. */
-static void run_again(struct queue_client *client, size_t queue, const char *entry)
-{
-    struct entry_id id;
-
-    if (entry_id_parse(entry, &id) == 0)
-        entry_set_remove(&client->held, queue, id);
-    fetch_recover(client->fetch);
-}
-
 int queue_client_settle(struct queue_client *client, const struct settlement *settlement)
 {
     size_t queue = find_queue(client, settlement->job->queue);
@@ -277,8 +323,10 @@ int queue_client_settle(struct queue_client *client, const struct settlement *se
     if (ownership_take(client->ownership, queue, settlement->job->entry))
         return 0;
     int r = settle_add(client->settle, queue, settlement);
-    if (r < 0)
-        run_again(client, queue, settlement->job->entry);
+    struct entry_id id;
+
+    if (r < 0 && entry_id_parse(settlement->job->entry, &id) == 0)
+        run_again(client, queue, id);
     return r;
 }
 
@@ -366,6 +414,8 @@ static int make_parts(struct queue_client *client, struct event_base *base)
         r = enqueue_new(client->commands, options->prefix, wake, client, &client->enqueue);
     if (r == 0)
         r = control_new(&link, &control_events, client, &client->control);
+    if (r == 0)
+        r = uniqueness_new(&link, &uniqueness_events, client, &client->uniqueness);
     client->receiver.settle = client->settle;
     client->receiver.control = client->control;
     if (r == 0)
@@ -401,7 +451,8 @@ int queue_client_new(struct event_base *base, const struct queue_options *option
     client->user = user;
     health_init(&client->health, options, events->redis_state, user);
     client->limits = (struct message_limits){options->payload_max, events->type_known, user};
-    client->receiver = (struct delivery_receiver){.options = options, .events = events, .user = user};
+    client->receiver = (struct delivery_receiver){
+        .options = options, .events = events, .user = user, .ask = on_unsure, .asked = client};
     client->target = (struct fetch_target){.limits = &client->limits,
                                            .held = &client->held,
                                            .delivery_events = &delivery_receiver_events,
@@ -432,6 +483,7 @@ struct queue_client *queue_client_free(struct queue_client *client)
     fetch_free(client->fetch);
     settle_free(client->settle);
     enqueue_free(client->enqueue);
+    uniqueness_free(client->uniqueness);
     control_free(client->control);
     group_maker_done(&client->groups);
     lease_free(client->lease);

@@ -54,6 +54,9 @@ struct queue_events {
     /* A job that is to be cancelled has arrived: it is settled without being run. The record is borrowed. */
     void (*discarded)(const struct job *job, void *user);
 
+    /* A job has arrived whose unique key the job `first` (an ID) has: likewise. */
+    void (*duplicate)(const struct job *job, const char *first, void *user);
+
     /* Another worker has, or will have, this job, because this process was taken for dead; its outcome will have no
      * effect. It is settled all the same, so that it is known when it is over here. Jobs whose outcome was given to
      * queue_client_settle() before are not told. */

@@ -165,13 +165,14 @@ void delivery_done(struct delivery *delivery)
 
 /* ---- What becomes of what arrives ---- */
 
-static int on_job(struct job *job, size_t queue, void *user)
+int delivery_receive(struct delivery_receiver *receiver, size_t queue, struct job *job, const char *duplicate_of)
 {
-    struct delivery_receiver *receiver = user;
-    struct settlement settlement = {.job = job, .due_ms = job->due_ms};
+    struct settlement settlement = {.job = job, .due_ms = job->due_ms, .duplicate_of = duplicate_of};
     int r;
 
-    if (control_cancels(receiver->control, queue, job)) {
+    if (duplicate_of) {
+        settlement.outcome = JOB_DUPLICATE;
+    } else if (control_cancels(receiver->control, queue, job)) {
         settlement.outcome = JOB_CANCELLED;
         settlement.error = "cancelled";
     } else if (job->due_ms > 0) {
@@ -186,7 +187,22 @@ static int on_job(struct job *job, size_t queue, void *user)
     r = settle_add(receiver->settle, queue, &settlement);
     if (r == 0 && settlement.outcome == JOB_CANCELLED)
         receiver->events->discarded(job, receiver->user);
+    else if (r == 0 && settlement.outcome == JOB_DUPLICATE)
+        receiver->events->duplicate(job, duplicate_of, receiver->user);
     job_free(job);
+    return r;
+}
+
+static int on_job(struct job *job, size_t queue, void *user)
+{
+    struct delivery_receiver *receiver = user;
+    int r;
+
+    if (!job->unique || job->unique_held || job->duplicate_of || receiver->closed)
+        return delivery_receive(receiver, queue, job, job->duplicate_of);
+    r = receiver->ask(job, queue, receiver->asked);
+    if (r < 0)
+        job_free(job);
     return r;
 }
 

@@ -69,9 +69,18 @@ struct delivery_receiver {
     void *user; /* of `events` */
     struct settle *settle;
     const struct control *control;
+    /* A job comes whose unique key may be another's. Takes it, and gives as struct delivery_events' `job`, or leaves it
+     * and gives an error. */
+    int (*ask)(struct job *job, size_t queue, void *asked);
+    void *asked;
     bool closed;        /* nothing is run any more */
     size_t handed_over; /* jobs; the owner takes them off as they are settled */
 };
+
+/* Takes a job, of which it is known whether it has its unique key (`duplicate_of` is NULL) or another job of that ID
+ * has it, and gives as struct delivery_events' `job`. */
+int delivery_receive(struct delivery_receiver *receiver, size_t queue, struct job *job,
+                     const char *duplicate_of) MUST_CHECK;
 
 /* For a struct delivery_receiver as their `user`. */
 extern const struct delivery_events delivery_receiver_events;

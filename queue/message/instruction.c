@@ -105,10 +105,13 @@ static const struct row rows[INSTRUCTION_COUNT] = {
                                 "a duration from 1ms to 30d, such as 5m or 1h"},
     [INSTRUCTION_TRACESTATE] = {NAME("tracestate"), read_any, .expected = NULL},
     [INSTRUCTION_TRACEPARENT] = {NAME("traceparent"), read_any, .expected = NULL},
+    [INSTRUCTION_WEFT_UNIQUE] = {NAME("weft.unique"), read_any, .expected = NULL},
     [INSTRUCTION_WEFT_ATTEMPT] = {NAME("weft.attempt"), read_integer, 0, CHARGED_ATTEMPTS_MAX,
                                   "a whole number from 0 to 1000000" WEFT_WRITES_IT},
     [INSTRUCTION_WEFT_ENQUEUED_AT] = {NAME("weft.enqueued_at"), read_integer, 0, TIME_UNIX_MAX_MS,
                                       "a time in Unix milliseconds" WEFT_WRITES_IT},
+    [INSTRUCTION_WEFT_DUPLICATE_OF] = {NAME("weft.duplicate_of"), read_job_id,
+                                       .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET WEFT_WRITES_IT},
 };
 
 enum instruction instruction_find(const char *name, size_t size)

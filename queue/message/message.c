@@ -254,6 +254,7 @@ static void add_strings(struct draft *draft)
     add_given(draft, &job->root, INSTRUCTION_ROOT);
     add_given(draft, &job->parent, INSTRUCTION_PARENT);
     add_given(draft, &job->unique, INSTRUCTION_UNIQUE);
+    add_given(draft, &job->duplicate_of, INSTRUCTION_WEFT_DUPLICATE_OF);
     job->payload = "";
     job->payload_size = payload ? payload->value_size : 0;
     add_given(draft, &job->payload, INSTRUCTION_PAYLOAD);
@@ -300,6 +301,7 @@ static void set_numbers(struct draft *draft, int64_t now_ms)
     job->attempts = (unsigned)instructions->numbers[INSTRUCTION_ATTEMPTS];
     job->timeout_ms = instructions->numbers[INSTRUCTION_TIMEOUT];
     job->unique_for_ms = instructions->numbers[INSTRUCTION_UNIQUE_FOR];
+    job->unique_held = instructions->given[INSTRUCTION_WEFT_UNIQUE] != NULL;
     if (instructions->given[INSTRUCTION_WEFT_ENQUEUED_AT])
         job->enqueued_ms = instructions->numbers[INSTRUCTION_WEFT_ENQUEUED_AT];
     else

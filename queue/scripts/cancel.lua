@@ -9,7 +9,7 @@
 --   delayed, queued        it waited, so that it has been cancelled if that was to be done
 --   running                a worker has its entry
 --   moving                 by its report it has not ended, and it may be in the stream under an entry that is not known
---   done, dead, cancelled  it has ended so
+--   done, dead, cancelled, duplicate  it has ended so
 --   unknown                nothing is known of it; but its entry may be
 
 local stream, delayed, dead, bodies, done, failed, cancel = unpack(KEYS)
@@ -18,7 +18,7 @@ local noted_for, now, enqueued_at = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local keep_done, keep_done_max = ARGV[7], tonumber(ARGV[8])
 local report = stream .. ':job:' .. id
 
-local ENDED = { done = true, dead = true, cancelled = true }
+local ENDED = { done = true, dead = true, cancelled = true, duplicate = true }
 
 -- ---- Looking ----
 
@@ -37,7 +37,7 @@ local function find_entry()
         return nil
     end
     local fields = found[1][2]
-    if (find_field(fields, 'weft.id') or find_field(fields, 'id') or id) ~= id then
+    if message_id(id, fields) ~= id then
         return nil
     end
     entry = id
@@ -109,6 +109,7 @@ local cancellations = {}
 
 cancellations['delayed'] = function(fields)
     write_report(fields)
+    free_lock(find_lock(stream, fields, 'delayed ' .. id))
     call('ZREM', delayed, id)
     call('HDEL', bodies, id)
     call('ZREM', cancel, id)
@@ -116,6 +117,7 @@ end
 
 cancellations['queued'] = function(fields)
     write_report(fields)
+    free_lock(find_lock(stream, fields, entry .. ' ' .. id))
     call('XDEL', stream, entry)
     call('ZREM', cancel, id)
 end

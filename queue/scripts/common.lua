@@ -55,6 +55,7 @@ end
 local OWN = {
     ['weft.id'] = true, ['weft.attempt'] = true, ['weft.enqueued_at'] = true, ['weft.error'] = true,
     ['weft.attempts'] = true, ['weft.node'] = true, ['weft.failed_at'] = true,
+    ['weft.unique'] = true, ['weft.duplicate_of'] = true,
 }
 
 -- A copy of the fields without those whose names are in `dropped`.
@@ -165,9 +166,75 @@ local function bound_reports(stream, list, ids, max, ttl)
     return nil
 end
 
--- The job ID of a dead letter.
-local function letter_id(entry, fields)
+-- The job ID of a message, or of a dead letter.
+local function message_id(entry, fields)
     return find_field(fields, 'weft.id') or find_field(fields, 'id') or entry
+end
+
+-- ---- Unique keys ----
+--
+-- The key `weft:{Q}:unique:KEY` is the lock of a unique key. It names the message that has it, by its place: 'ENTRY ID' in
+-- the stream, 'delayed MEMBER' among the delayed ones, where the member begins with the job's ID. Whoever moves a message
+-- writes the new place in the same step, so that a lock whose message is not there any more is known to be nobody's,
+-- whatever has taken the message away. `weft.unique` in a message says that it has had its lock, which must not be asked
+-- for again: `unique_for` may be over. `weft.duplicate_of` says that another job had it.
+
+local UNIQUE_KEPT_MS = 30 * 24 * 3600 * 1000 -- the longest wait for which a lock is kept that has no `unique_for`
+
+local function lock_name(stream, unique)
+    return stream .. ':unique:' .. unique
+end
+
+local function is_at(stream, bodies, place, rest)
+    if place == 'delayed' then
+        return call('HEXISTS', bodies, rest) == 1
+    end
+    if not string.match(place, '^%d+%-%d+$') then
+        return false
+    end
+    -- Asking for the message itself copies it.
+    return #redis.pcall('XPENDING', stream, GROUP, place, place, 1) > 0 or read_entry(stream, place) ~= nil
+end
+
+-- The owner of a lock, and the owner's job ID; nil where it is free.
+local function find_owner(stream, bodies, lock)
+    local owner = call('GET', lock)
+    local place, rest = string.match(owner or '', '^(%S+) (.+)$')
+    if not place or not is_at(stream, bodies, place, rest) then
+        return nil
+    end
+    return owner, string.match(rest, '^%S+')
+end
+
+-- Redis lets a script that has deleted something write even where its memory is full: the job is to be taken off.
+local function take_lock(lock, owner, unique_for)
+    call('DEL', lock)
+    call('SET', lock, owner, 'PX', tonumber(unique_for) > 0 and unique_for or string.format('%.0f', UNIQUE_KEPT_MS))
+end
+
+-- The lock that a message has at this place, or nil.
+local function find_lock(stream, fields, owner)
+    local unique = find_field(fields, 'unique')
+    local lock = unique and lock_name(stream, unique)
+    return lock and redis.pcall('GET', lock) == owner and lock or nil
+end
+
+local function free_lock(lock)
+    if lock then
+        call('DEL', lock)
+    end
+end
+
+-- The message has got to another place, where it may wait for a while.
+local function pass_lock(lock, fields, owner, wait_ms)
+    if not lock then
+        return
+    end
+    if find_field(fields, 'unique_for') then
+        call('SET', lock, owner, 'KEEPTTL')
+    else
+        call('SET', lock, owner, 'PX', string.format('%.0f', UNIQUE_KEPT_MS + math.max(wait_ms, 0)))
+    end
 end
 
 -- Deletes a dead letter, and the report of its job unless the job has another one meanwhile.

@@ -9,5 +9,5 @@ local letter = read_entry(dead, entry)
 if not letter then
     return 0
 end
-remove_letter(stream, dead, failed, entry, letter_id(entry, letter))
+remove_letter(stream, dead, failed, entry, message_id(entry, letter))
 return 1

@@ -34,7 +34,7 @@ for i = 1, #pending do
     end
     local fields = read_entry(stream, entry) or {}
     count_bytes(fields)
-    local id = find_field(fields, 'weft.id') or find_field(fields, 'id') or entry
+    local id = message_id(entry, fields)
     local charged = tonumber(find_field(fields, 'weft.attempt') or 0) or 0
     held[i] = { id, find_field(fields, 'type') or '', charged + 1, held_ms }
 end

@@ -34,7 +34,10 @@ end
 local function promote_one(stream, delayed, bodies, member)
     local body = call('HGET', bodies, member)
     if body then
-        call('XADD', stream, '*', unpack(cmsgpack.unpack(body)))
+        local fields = cmsgpack.unpack(body)
+        local lock = find_lock(stream, fields, 'delayed ' .. member)
+        local entry = call('XADD', stream, '*', unpack(fields))
+        pass_lock(lock, fields, entry .. ' ' .. message_id(entry, fields), 0)
         call('HDEL', bodies, member)
         copied = copied + #body
     end

@@ -12,7 +12,7 @@ local BYTES_MAX = 256 * 1024  -- that are copied; a single message may have more
 local count, copied, looked = 0, 0, 0
 
 -- What a message needs to stay the same job under another entry's ID.
-local function complete(fields, entry)
+local function complete(fields, entry, lock)
     local given = {}
     for i = 1, #fields, 2 do
         given[fields[i]] = true
@@ -24,14 +24,19 @@ local function complete(fields, entry)
     if not given['weft.enqueued_at'] then
         append(fields, 'weft.enqueued_at', string.match(entry, '^%d+'))
     end
+    if lock and not given['weft.unique'] then
+        append(fields, 'weft.unique', '1')
+    end
 end
 
 local function give_back(entry)
     local fields = read_entry(stream, entry)
     if fields then
         fields = shorten(fields)
-        complete(fields, entry)
-        call('XADD', stream, '*', unpack(fields))
+        local id = message_id(entry, fields)
+        local lock = find_lock(stream, fields, entry .. ' ' .. id)
+        complete(fields, entry, lock)
+        pass_lock(lock, fields, call('XADD', stream, '*', unpack(fields)) .. ' ' .. id, 0)
         count = count + 1
     end
     call('XACK', stream, GROUP, entry)

@@ -16,7 +16,7 @@ end
 local function read_message(entry, letter)
     local tried = (tonumber(find_field(letter, 'weft.attempts')) or 0) > 0
     local fields = without(letter, tried and AND_DUE or OWN)
-    append(fields, 'weft.id', letter_id(entry, letter))
+    append(fields, 'weft.id', message_id(entry, letter))
     return fields
 end
 
@@ -31,7 +31,7 @@ while count < limit do
     end
     local entry, letter = found[1], found[2]
     call('XADD', stream, '*', unpack(read_message(entry, letter)))
-    remove_letter(stream, dead, failed, entry, letter_id(entry, letter))
+    remove_letter(stream, dead, failed, entry, message_id(entry, letter))
     count = count + 1
     for i = 1, #letter do
         copied = copied + #letter[i]

@@ -27,3 +27,5 @@ extern const struct queue_script queue_script_group;
 extern const struct queue_script queue_script_holdings;
 extern const struct queue_script queue_script_sample;
 extern const struct queue_script queue_script_hasten;
+extern const struct queue_script queue_script_enqueue;
+extern const struct queue_script queue_script_hold;

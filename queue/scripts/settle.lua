@@ -177,17 +177,26 @@ local function settle_others(jobs, before)
         OWN_AND_DUE[name] = true
     end
 
-    -- The message as it goes back, or nil if somebody has deleted it meanwhile.
+    -- As the lock of its unique key has a job that has not been settled.
+    local function owner_of(job)
+        return job.entry .. ' ' .. job.id
+    end
+
+    -- The message as it goes back, or nil if somebody has deleted it meanwhile; and the lock that it has.
     local function read_message(job, dropped)
-        local fields = read_entry(stream, job.entry)
-        if not fields then
+        local found = read_entry(stream, job.entry)
+        if not found then
             return nil
         end
-        fields = shorten(without(fields, dropped))
+        local fields = shorten(without(found, dropped))
         append(fields, 'weft.id', job.id)
         append(fields, 'weft.attempt', job.attempt)
         append(fields, 'weft.enqueued_at', job.enqueued_at)
-        return fields
+        local lock = find_lock(stream, found, owner_of(job))
+        if lock or job.unique_held or find_field(found, 'weft.unique') then
+            append(fields, 'weft.unique', '1')
+        end
+        return fields, lock
     end
 
     local outcomes = {}
@@ -197,12 +206,23 @@ local function settle_others(jobs, before)
         if keep_done ~= '0' then
             bound_reports(stream, done, { job.id }, keep_done_max, keep_done)
         end
+        local lock = job.unique and lock_name(stream, job.unique)
+        if lock and redis.pcall('GET', lock) == owner_of(job) then
+            call('DEL', lock)
+        end
     end
     outcomes['cancelled'] = outcomes['done']
 
+    -- Where both have the same ID, the report is that of the first.
+    outcomes['duplicate'] = function(job)
+        if job.duplicate_of ~= job.id then
+            outcomes['done'](job)
+        end
+    end
+
     -- A retry, or a job that is not due yet.
     outcomes['delayed'] = function(job)
-        local fields = read_message(job, OWN_AND_DUE)
+        local fields, lock = read_message(job, OWN_AND_DUE)
         if not fields then
             remove_report(stream, job.id)
             return
@@ -215,11 +235,13 @@ local function settle_others(jobs, before)
             call('HSET', bodies, member, body)
         end
         call('ZADD', delayed, job.due, member)
+        pass_lock(lock, fields, 'delayed ' .. member, tonumber(job.wait))
         earliest = math.min(earliest or math.huge, tonumber(job.due))
     end
 
     outcomes['dead'] = function(job)
-        local fields = shorten(without(read_entry(stream, job.entry) or {}, OWN))
+        local found = read_entry(stream, job.entry) or {}
+        local fields = shorten(without(found, OWN))
         append(fields, 'weft.id', job.id)
         append(fields, 'weft.error', job.error)
         append(fields, 'weft.attempts', job.attempt)
@@ -230,12 +252,13 @@ local function settle_others(jobs, before)
             bound_reports(stream, failed, { job.id }, keep_failed_max, keep_failed)
         end
         call('XADD', dead, 'MAXLEN', keep_dead, '*', unpack(fields))
+        free_lock(find_lock(stream, found, owner_of(job)))
     end
 
     outcomes['returned'] = function(job)
-        local fields = read_message(job, OWN)
+        local fields, lock = read_message(job, OWN)
         if fields then
-            call('XADD', stream, '*', unpack(fields))
+            pass_lock(lock, fields, call('XADD', stream, '*', unpack(fields)) .. ' ' .. job.id, 0)
         end
         remove_report(stream, job.id)
     end
@@ -243,7 +266,7 @@ local function settle_others(jobs, before)
     -- An entry that nothing is known of any more.
     outcomes['forgotten'] = function() end
 
-    local ENDS = { done = true, cancelled = true, dead = true }
+    local ENDS = { done = true, cancelled = true, dead = true, duplicate = true }
 
     local notes = {}
 
@@ -269,7 +292,7 @@ local function settle_others(jobs, before)
             return misfit(report, 'hash') or misfit(bodies, 'hash') or misfit(delayed, 'zset')
         elseif job.what == 'dead' then
             return misfit(dead, 'stream') or keep_failed ~= '0' and (misfit(report, 'hash') or misfit(failed, 'list'))
-        elseif job.what == 'done' or job.what == 'cancelled' then
+        elseif job.what == 'done' or job.what == 'cancelled' or job.what == 'duplicate' then
             return keep_done ~= '0' and (misfit(report, 'hash') or misfit(done, 'list'))
         end
     end
@@ -296,7 +319,7 @@ local function settle_others(jobs, before)
             return
         end
         gone[#gone + 1] = job.entry
-        if ENDS[job.what] then
+        if ENDS[job.what] and job.duplicate_of ~= job.id then
             unmark({ job.id })
         end
     end

@@ -237,7 +237,8 @@ static void end_record(struct record *record)
 static bool is_plain(const struct settlement *settlement)
 {
     return settlement->outcome == JOB_DONE && settlement->started_ms > 0 && !settlement->error && !settlement->result &&
-           !settlement->progress && settlement->subtasks == 0 && settlement->subtasks_failed == 0;
+           !settlement->progress && settlement->subtasks == 0 && settlement->subtasks_failed == 0 &&
+           !settlement->job->unique;
 }
 
 static int64_t finish_time(const struct settlement *settlement)
@@ -264,9 +265,13 @@ static const struct {
     const char *what;
     const char *state;
 } outcomes[] = {
-    [JOB_DONE] = {"done", "done"},          [JOB_RETRY] = {"delayed", "retrying"},
-    [JOB_DEAD] = {"dead", "dead"},          [JOB_CANCELLED] = {"cancelled", "cancelled"},
-    [JOB_DELAYED] = {"delayed", "delayed"}, [JOB_RETURNED] = {"returned", NULL},
+    [JOB_DONE] = {"done", "done"},
+    [JOB_RETRY] = {"delayed", "retrying"},
+    [JOB_DEAD] = {"dead", "dead"},
+    [JOB_CANCELLED] = {"cancelled", "cancelled"},
+    [JOB_DELAYED] = {"delayed", "delayed"},
+    [JOB_RETURNED] = {"returned", NULL},
+    [JOB_DUPLICATE] = {"duplicate", "duplicate"},
 };
 
 static void add_identity_fields(struct record *record, struct batch_style *style, const struct job *job,
@@ -291,6 +296,7 @@ static void add_report(struct record *record, struct batch_style *style, const s
         add_number_field(record, "duration_us", settlement->duration_us);
     add_field_bytes(record, "result", settlement->result, settlement->result_size);
     add_field(record, "error", settlement->error);
+    add_field(record, "duplicate_of", settlement->duplicate_of);
     add_field(record, "progress", settlement->progress);
     add_count_field(record, "subtasks", settlement->subtasks);
     add_count_field(record, "subtasks_failed", settlement->subtasks_failed);
@@ -321,6 +327,13 @@ static void add_other(struct batch *batch, struct batch_style *style, const stru
     add_number_pair(&record, "ttl", style->options->keep_failed_ms + (waiting_ms > 0 ? waiting_ms : 0));
     add_pair(&record, "failed_at", time_format_ms(&style->finished, finish_time(settlement)));
     add_pair(&record, "error", settlement->error ? settlement->error : "");
+    add_number_pair(&record, "wait", waiting_ms);
+    if (job->unique)
+        add_pair(&record, "unique", job->unique);
+    if (job->unique_held)
+        add_pair(&record, "unique_held", "1");
+    if (settlement->duplicate_of)
+        add_pair(&record, "duplicate_of", settlement->duplicate_of);
     if (outcomes[settlement->outcome].state)
         add_report(&record, style, settlement);
     end_record(&record);

@@ -19,7 +19,8 @@ struct settlement {
     const char *result;
     size_t result_size;
     const char *progress;
-    int64_t started_ms; /* Unix time; 0: never started */
+    const char *duplicate_of; /* JOB_DUPLICATE: the ID of the job that has the unique key */
+    int64_t started_ms;       /* Unix time; 0: never started */
     int64_t duration_us;
     int64_t due_ms; /* JOB_RETRY, JOB_DELAYED: Unix time of the next run */
     bool charged;   /* JOB_RETURNED, JOB_RETRY: counts as an attempt */

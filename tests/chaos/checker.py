@@ -9,7 +9,7 @@ from history import CHAOS_LINE, History, seconds
 from inflight import Faults, doubly_killed, logged
 from producer import NEVER
 
-ENDS = ("done", "dead", "cancelled")
+ENDS = ("done", "dead", "cancelled", "duplicate")
 TOLD = 10  # stories of each kind of violation
 
 EXIT_CODES = (0, 69, -9, -15)
@@ -44,7 +44,8 @@ def check_ended(job, _):
 @checks_each("every job has ended exactly once")
 def check_once(job, _):
     state = job.report.get("state")
-    expected = {"done": (1, 0, job.failed), "cancelled": (job.done, 0, job.failed), "dead": (0, 1, max(1, job.failed))}
+    expected = {"done": (1, 0, job.failed), "cancelled": (job.done, 0, job.failed), "dead": (0, 1, max(1, job.failed)),
+                "duplicate": (1, 0, job.failed)}
     if state in ENDS and (job.done, job.letters, job.failed) != expected[state] or job.done > 1:
         yield f"{state}, but {job.done} times in the list of done jobs, with {job.letters} dead letters"
     if job.failed > 1 + job.revivals:
@@ -64,7 +65,8 @@ def expected_end(job):
 def check_end(job, faults):
     state, expected = job.report.get("state"), expected_end(job)
     blamed = state == "dead" and any(faults.may_be_blamed(run) for run in job.runs)
-    if state in ENDS and state != expected and not blamed and not (job.cancels and state == "cancelled"):
+    twin = state == "duplicate" and job.order["kind"] == "twin"
+    if state in ENDS and state != expected and not blamed and not twin and not (job.cancels and state == "cancelled"):
         yield f"it should be {expected}, and is {state}: {job.report.get('error')}"
     if state == "done" and not any(run.result == 0 for run in job.runs):
         yield "it is done, but no run of it has succeeded"
@@ -120,6 +122,29 @@ def check_charges(job, faults):
         lower = following.attempt < run.attempt and not (job.revivals and following.attempt == 1)
         if following.attempt > run.attempt + 1 or lower and not faults.lapses(run, following):
             yield f"attempt {following.attempt} follows attempt {run.attempt}"
+
+
+# ---- Unique keys ----
+
+def check_unique(history, faults):
+    """The runs of jobs with one key, side by side. A run without an end was given back with its job, which has the key still."""
+    of_key = {}
+    for job in history.jobs.values():
+        if "unique" in job.order:
+            of_key.setdefault((job.queue, job.order["unique"]), []).extend((run, job) for run in job.runs)
+    for runs in of_key.values():
+        for (run, job), (following, other) in itertools.pairwise(sorted(runs, key=lambda one: one[0].start)):
+            if job is not other and following.start < (run.finish or 0) and not faults.lapses(run, following):
+                yield Violation("of the jobs with one unique key, one at most runs", f"{following} began during {run}", other)
+
+
+@checks_each("a duplicate names the job that has its unique key, and is not run")
+def check_duplicate(job, _):
+    if job.report.get("state") == "duplicate":
+        if not job.report.get("duplicate_of"):
+            yield f"its report says {job.report}"
+        if job.runs and not job.revivals:
+            yield f"it ran: {job.runs}"
 
 
 # ---- Whose lines they are ----
@@ -194,7 +219,7 @@ def check_processes(history, _):
 
 
 CHECKS = (check_ended, check_once, check_end, check_cancelled, check_attempts, check_twice, check_together, check_charges,
-          check_lines, check_history_lines, check_lost_lines, check_left, check_processes)
+          check_unique, check_duplicate, check_lines, check_history_lines, check_lost_lines, check_left, check_processes)
 
 
 def documented_keys():

@@ -23,6 +23,7 @@ MIX = [
     (90, "spawn", lambda drawn: drawn.randrange(10, 500)),
     (80, "parent", lambda drawn: drawn.randrange(2)),
     (50, "thread", lambda drawn: drawn.randrange(1, 50)),
+    (40, "twin", lambda drawn: drawn.randrange(10, 500)),  # has one of a few unique keys
     (20, "refuse", lambda drawn: 0),
     (20, "cancel", lambda drawn: 20000),  # a long nap, that is cancelled
     (1, "loop", lambda drawn: drawn.choice((1, NEVER))),
@@ -40,6 +41,8 @@ def orders(seed, name, count, without=()):
         order = {"kind": kind, "number": choose(drawn), "token": f"{name}-{number}", "queue": drawn.choice(QUEUES)}
         if kind == "cancel":
             order |= {"type": "nap", "cancel_after": delay / 1000, "delay": 20000 if roll < 0.2 else 0}
+        elif kind == "twin":
+            order |= {"type": "nap", "unique": f"k{order['number'] % 4}", "delay": delay if roll < 0.1 else 0}
         elif kind in ("crash", "loop"):
             how, timeout = (how, 0) if kind == "crash" else ("loop", 300)
             order |= {"type": f"crash_{how}", "attempts": 3, "timeout": timeout}
@@ -53,7 +56,7 @@ def fields_of(order, token):
     fields = {"type": order["type"], "payload": f"{token} {order['number']}", "token": token}
     if order["own_id"]:
         fields["id"] = f"own:{token}"
-    for name, unit in (("delay", "ms"), ("timeout", "ms"), ("attempts", "")):
+    for name, unit in (("delay", "ms"), ("timeout", "ms"), ("attempts", ""), ("unique", "")):
         if order.get(name):
             fields[name] = f"{order[name]}{unit}"
     return fields

@@ -54,10 +54,10 @@ class Scene:
         self.say("start", token, attempt, pid)
         self.say("finish", token, attempt, pid, result=result)
 
-    def end(self, token, state, attempt=1):
+    def end(self, token, state, attempt=1, **more):
         name = f"id-{token}"
         self.tick(5)
-        self.left["reports"][name] = {"state": state, "attempt": str(attempt)}
+        self.left["reports"][name] = {"state": state, "attempt": str(attempt), **more}
         if state == "dead":
             self.left["failed"][name] = 1
             self.left["letters"].append(name)
@@ -115,6 +115,12 @@ def scene():
     scene.tick(0.5)
     scene.run("killed", pid=NEIGHBOUR)
     scene.end("killed", "done")
+
+    scene.enqueue("first", "twin", unique="k")
+    scene.enqueue("twin", "twin", unique="k")
+    scene.run("first")
+    scene.end("first", "done")
+    scene.end("twin", "duplicate", duplicate_of="id-first")
     return scene
 
 
@@ -215,6 +221,28 @@ def skip_an_attempt(scene):
     scene.run("flaky", attempt=4)
 
 
+def run_two_jobs_with_one_unique_key(scene):
+    scene.enqueue("one", "twin", unique="k")
+    scene.enqueue("other", "twin", unique="k")
+    scene.say("start", "one")
+    scene.run("other", pid=NEIGHBOUR)
+    scene.say("finish", "one", result=0)
+    scene.end("one", "done")
+    scene.end("other", "done")
+
+
+def run_a_duplicate(scene):
+    scene.run("twin")
+
+
+def hide_whose_duplicate_it_is(scene):
+    del scene.left["reports"]["id-twin"]["duplicate_of"]
+
+
+def call_a_job_without_a_key_a_duplicate(scene):
+    scene.left["reports"]["id-nap"]["state"] = "duplicate"
+
+
 def log_under_a_foreign_id(scene):
     next(line for _, line in scene.history.lines if line["job_id"] == "id-nap")["job_id"] = "id-flaky"
 
@@ -311,6 +339,10 @@ def hang(scene):
     (run_a_job_in_two_places, "no job runs twice at the same time unless a lease was lost"),
     (charge_a_bystander, "a job is charged only for what it did"),
     (skip_an_attempt, "a job is charged only for what it did"),
+    (run_two_jobs_with_one_unique_key, "of the jobs with one unique key, one at most runs"),
+    (run_a_duplicate, "a duplicate names the job that has its unique key, and is not run"),
+    (hide_whose_duplicate_it_is, "a duplicate names the job that has its unique key, and is not run"),
+    (call_a_job_without_a_key_a_duplicate, "a job ends as its handlers say"),
     (log_under_a_foreign_id, "no line carries a foreign job ID"),
     (log_a_crash_under_a_foreign_id, "no line carries a foreign job ID"),
     (log_without_an_id, "a job's line has its ID"),

@@ -54,6 +54,8 @@ static void check_identity(const struct job *job, const struct message *message)
     check_field(job, "parent", job->parent, last_of(message, "parent"));
     check_field(job, "type", job->type, last_of(message, "type"));
     check_field(job, "unique", job->unique, last_of(message, "unique"));
+    check_field(job, "weft.duplicate_of", job->duplicate_of, last_of(message, "weft.duplicate_of"));
+    REQUIRE(job->unique_held == (last_of(message, "weft.unique") != NULL), "whether it has its unique key is another");
     check_bytes(job, "queue", job->queue, "default", strlen("default"));
 }
 

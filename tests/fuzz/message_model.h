@@ -86,6 +86,8 @@ static const struct rule {
     {"root", is_job_id, NULL, 0, 0},
     {"parent", is_job_id, NULL, 0, 0},
     {"weft.id", is_job_id, NULL, 0, 0},
+    {"weft.duplicate_of", is_job_id, NULL, 0, 0},
+    {"weft.unique", NULL, NULL, 0, 0},
     {"unique", is_key, NULL, 0, 0},
     {"at", NULL, units_parse_time, 0, YEAR_10000 - 1},
     {"delay", NULL, units_parse_duration, 0, 3650 * DAY_MS},

@@ -27,6 +27,7 @@ CORNERSTONES = [
     "worker: claim j-done", "worker: claim j-retry", "worker: claim j-delayed", "worker: settle j-done as done",
     "worker: settle j-retry as delayed", "worker: settle j-retry as done", "worker: settle j-dead as dead",
     "worker: settle j-bad as dead", "worker: settle j-hold as returned", "worker: settle j-held as returned", "worker: settle j-delayed as delayed",
+    "worker: hold j-hold", "worker: hold j-twin", "worker: settle j-twin as duplicate",
     "supervisor: promote j-retry", "supervisor: promote j-delayed", "supervisor: settle j-crash as delayed",
     "supervisor: reclaim, crashing, no. 2", "worker: release",
 ]

@@ -327,6 +327,12 @@ def test_a_start_at_an_address_that_is_taken_is_refused(redis, tmp_path):
     assert f'"http.listen" ({port}) cannot be listened on: Address already in use' in json.loads(done.stderr.splitlines()[0])["msg"]
 
 
+def test_duplicates_are_counted(redis, weftd, web):
+    assert weftd.cli("enqueue", "speak", "unique=k", "--delay", "1h").returncode == 0
+    assert redis.wait_for_state(redis.enqueue("speak", unique="k"), "duplicate")
+    web.wait_for(of("weft_jobs_total", "speak", outcome="duplicate"), 1)
+
+
 def test_nothing_listens_unless_it_is_asked_for(start_weftd):
     weftd = start_weftd()
     listening = {line.split()[9] for line in open("/proc/net/tcp").readlines()[1:] if line.split()[3] == "0A"}

@@ -172,6 +172,41 @@ def test_jobs_of_a_killed_node_run_again_long_before_their_lease_ends(redis, nod
     stop_all(weftd)
 
 
+def test_a_unique_key_goes_from_a_killed_node_to_another_with_its_job_and_ends_with_it(redis, node):
+    lock = key("default", "unique", "k")
+    first, second = node("web1").start(), node("web2")
+    job = begin_job(redis, first, unique="k", unique_for="1h")
+    place = redis.client.get(lock)
+    kill_node(first)
+    assert redis.client.get(lock) == place
+    redis.enqueue("plain", id="twin", unique="k")
+    second.start()
+    wait_for_starts(second, job, 1)
+    assert redis.wait_for_state("twin", "duplicate")["duplicate_of"] == job
+    assert redis.client.get(lock) not in (None, place)
+    assert 0 < redis.client.pttl(lock) <= 3600 * 1000  # a give-back does not begin it anew
+    finish_jobs(second)
+    redis.wait_for_state(job, "done")
+    assert not redis.client.exists(lock)
+    assert_nothing_is_left(redis, second)
+    stop_all(second)
+
+
+def test_a_unique_key_is_free_once_unique_for_is_over_though_its_node_is_dead(redis, node):
+    first, second = node("web1").start(), node("web2")
+    begin_job(redis, first, unique="k", unique_for="3s")
+    kill_node(first)
+    wait_for(lambda: not redis.client.exists(key("default", "unique", "k")), "unique_for is over")
+    redis.enqueue("plain", id="next", unique="k")
+    second.start()
+    redis.wait_for_state("next", "done")
+    finish_jobs(second)
+    redis.wait_for_state("held", "done", "duplicate")  # it asks anew, and `next` may have ended or not
+    assert not redis.client.exists(key("default", "unique", "k"))
+    assert_nothing_is_left(redis, second)
+    stop_all(second)
+
+
 def test_another_node_of_the_host_relieves_a_killed_one(redis, node):
     first, second = node("web1").start(), node("web2")
     job = begin_job(redis, first)

@@ -31,10 +31,12 @@ JOBS = {
     "j-crash": ("crash_once", 2, {2}, "done"),
     "j-hold": ("hold", 3, {1}, "done"),
     "j-held": ("hold", 3, {1}, "done"),
+    "j-twin": ("plain", 0, {1}, "duplicate"),
 }
 
-# Such a message fills a slice of a give-back, so that what holds two of them is given back in two.
-LARGE = {"j-hold": {"payload": "x" * 300_000}, "j-held": {"payload": "x" * 300_000}}
+# Such a message fills a slice of a give-back, so that what holds two of them is given back in two. One has a unique key all
+# the time, wherever it is, and its twin comes meanwhile.
+FIELDS = {"j-hold": {"payload": "x" * 300_000, "unique": "k"}, "j-held": {"payload": "x" * 300_000}, "j-twin": {"unique": "k"}}
 
 SETTINGS = {"shutdown_timeout": "100ms", "lease": "1h"}  # nothing waits for the lease
 
@@ -99,6 +101,8 @@ def script_marks(observer, words):
         return "settle", [f"{job.decode()} as {what.decode()}" for what, job in moved]
     if name == "promote":
         return "promote", observer.due()
+    if name == "hold":
+        return "hold", [job.decode() for job in arguments[2::4]]
     return name, []
 
 
@@ -248,7 +252,7 @@ class Walk:
 
     def enqueue(self, job, **fields):
         """Once, also when Redis goes away before it answers."""
-        words = [word for pair in {"type": JOBS[job][0], "id": job, **fields}.items() for word in pair]
+        words = [word for pair in {"type": JOBS[job][0], "id": job, **FIELDS.get(job, {}), **fields}.items() for word in pair]
         self.wait(lambda: self.redis.client.eval(ENQUEUE_ONCE, 2, ENQUEUED, key("default"), job, *words) == 1,
                   f"{job} is enqueued")
 
@@ -263,13 +267,17 @@ class Walk:
         first = ("j-done", "j-result", "j-retry", "j-dead", "j-bad")
         self.proxy.start()
         try:
-            self.redis.enqueue_together([{"type": JOBS[job][0], "id": job, **LARGE.get(job, {})}
+            self.redis.enqueue_together([{"type": JOBS[job][0], "id": job, **FIELDS.get(job, {})}
                                          for job in (*first, "j-hold", "j-held")])
             self.weftd.launch()
             self.wait(self.settled(*first), "the first jobs end")
             self.step = "delaying"
             self.enqueue("j-delayed", delay="200ms")
             self.wait(self.settled("j-delayed"), "the delayed job ends")
+            self.step = "doubling"
+            self.wait(lambda: self.redis.client.exists(key("default", "unique", "k")), "j-hold has its unique key")
+            self.enqueue("j-twin")
+            self.wait(self.settled("j-twin"), "the duplicate ends")
             self.step = "crashing"
             self.enqueue("j-crash")
             self.wait(self.settled("j-crash"), "the job that crashed ends")

@@ -39,6 +39,7 @@ struct queues {
     char cancelled[256]; /* the last that the client has told of */
     size_t cancelled_count;
     char discarded[256];                     /* the ID of a job, and its metadata's first value */
+    char duplicate[256];                     /* the ID of a job, and of the one that has its unique key */
     char problems[QUEUES_PROBLEMS_MAX][512]; /* "" for "well again" */
     size_t problem_count;
     size_t drained;
@@ -99,6 +100,13 @@ static inline void queues_note_discarded(const struct job *job, void *user)
 
     (void)snprintf(queues->discarded, sizeof(queues->discarded), "%s %s", job->id,
                    job->metadata_count > 0 ? job->metadata[0].value : "-");
+}
+
+static inline void queues_note_duplicate(const struct job *job, const char *first, void *user)
+{
+    struct queues *queues = user;
+
+    (void)snprintf(queues->duplicate, sizeof(queues->duplicate), "%s of %s", job->id, first);
 }
 
 static inline void queues_note_problem(const char *problem, void *user)
@@ -164,6 +172,7 @@ static const struct queue_events queues_events = {
     .rejected = queues_note_rejection,
     .cancelled = queues_note_cancelled,
     .discarded = queues_note_discarded,
+    .duplicate = queues_note_duplicate,
     .lost = queues_note_lost,
     .inquired = queues_note_inquiry,
     .redis_state = queues_note_problem,

@@ -49,6 +49,12 @@ static void a_delayed_job_for_which_there_was_no_memory_is_put_off(void **state)
     assert_string_equal(redis_server_ask(&((struct queues *)*state)->server, "ZCARD weft:{q}:delayed"), "1");
 }
 
+static void a_unique_job_for_which_there_was_no_memory_is_run_and_frees_its_key(void **state)
+{
+    assert_true(fail_each(state, "XADD weft:{q} * type t unique k") >= 5);
+    assert_string_equal(redis_server_ask(&((struct queues *)*state)->server, "EXISTS weft:{q}:unique:k"), "0");
+}
+
 static void a_message_for_which_there_was_no_memory_becomes_a_dead_letter(void **state)
 {
     assert_true(fail_each(state, "XADD weft:{q} * type nosuch") >= 4);
@@ -60,6 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_for_which_there_was_no_memory_is_run_and_settled),
         cmocka_unit_test(a_delayed_job_for_which_there_was_no_memory_is_put_off),
+        cmocka_unit_test(a_unique_job_for_which_there_was_no_memory_is_run_and_frees_its_key),
         cmocka_unit_test(a_message_for_which_there_was_no_memory_becomes_a_dead_letter),
     };
 

@@ -119,7 +119,7 @@ struct weft_enqueue_options {
     uint64_t delay_ms;           /* default: at once */
     unsigned attempts;           /* default: as configured for the type */
     uint64_t timeout_ms;         /* default: as configured for the type */
-    const char *unique;          /* a key; only one job with it is queued or running */
+    const char *unique;          /* a key; only one job with it is queued or running, another ends as its duplicate */
     uint64_t unique_for_ms;      /* how long the key is held at most */
     const char *const *metadata; /* further metadata: name, value, name, value, ..., NULL; no instructions */
 };
