@@ -206,6 +206,12 @@ class Walk:
 
     # The scenario
 
+    def launch(self):
+        """A weftd that is faster than this thread is not struck before it is known which process it is: nobody would start
+        it again."""
+        with self.striking:
+            self.weftd.launch()
+
     def heal(self):
         """What died is started again; workers are the supervisor's to replace. So is a weftd that has given up, since Redis was
         away, or too busy, for all of its patience: a service manager would."""
@@ -213,9 +219,9 @@ class Walk:
             self.redis.start()
         if self.struck() and self.fault.victim == "node" and self.weftd.process is self.fault.process:
             self.weftd.process.wait()  # who has been killed is there for a moment yet, with its workers
-            self.weftd.launch()
+            self.launch()
         elif not self.weftd.running() and self.weftd.process.returncode == EXIT_NO_REDIS:
-            self.weftd.launch()
+            self.launch()
 
     def wait(self, predicate, what, healing=True):
         look_at = time.monotonic() + LONG
@@ -269,7 +275,7 @@ class Walk:
         try:
             self.redis.enqueue_together([{"type": JOBS[job][0], "id": job, **FIELDS.get(job, {})}
                                          for job in (*first, "j-hold", "j-held")])
-            self.weftd.launch()
+            self.launch()
             self.wait(self.settled(*first), "the first jobs end")
             self.step = "delaying"
             self.enqueue("j-delayed", delay="200ms")
@@ -286,7 +292,7 @@ class Walk:
             self.stop()
             (self.weftd.folder / "go").touch()
             self.step = "starting again"
-            self.weftd.launch()
+            self.launch()
             self.wait(self.settled("j-hold", "j-held"), "the jobs that were sent back end")
             struck = self.struck()
             self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
@@ -317,7 +323,7 @@ class Walk:
 
     def launch_to_clean_up(self):
         """For what died in the last moment."""
-        self.weftd.launch()
+        self.launch()
         self.wait(self.only_the_living_are_consumers, "nothing is left of the dead")
         self.stop()
 
