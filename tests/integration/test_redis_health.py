@@ -51,9 +51,14 @@ def load_slowly(redis):
 
 
 # What breaks Redis, what mends it, and words of what weftd says meanwhile.
+def kill(redis):
+    redis.client.config_set("appendfsync", "always")  # has it write what it has answered, which may otherwise be lost
+    redis.kill()
+
+
 TROUBLES = {
     "stopped": (lambda redis: redis.stop(), lambda redis: redis.start(), ""),
-    "killed": (lambda redis: redis.kill(), lambda redis: redis.start(), ""),
+    "killed": (kill, lambda redis: redis.start(), ""),
     "loading": (load_slowly, lambda redis: wait_for(redis.answers, "Redis has loaded"), "LOADING"),
     "read_only": (lambda redis: redis.client.replicaof("127.0.0.1", "1"),
                   lambda redis: redis.client.replicaof("NO", "ONE"), "READONLY"),
