@@ -129,6 +129,7 @@ class History:
             if record["event"] == "child":
                 self.add_job(record["child_queue"], record["child_job"], record["child"], record["t"])
         self.add_runs()
+        self.add_duplicates()
         self.add_final()
         for event in producers:
             job = self.jobs.get((event["queue"], event.get("job")))
@@ -154,6 +155,15 @@ class History:
         order = self.orders.get(token)
         if order:
             self.jobs.setdefault((queue, job_id), Job(queue, job_id, token, order, enqueued))
+
+    def add_duplicates(self):
+        """Those that nobody was told of, though somebody tried: they never ran, and only their line tells."""
+        known = {job.token for job in self.jobs.values()}
+        for _, line in self.lines:
+            token = line.get("ctx", {}).get("token") if line and line["msg"] == "job duplicate" else None
+            order = self.orders.get(token, {})
+            if "unique" in order and order["queue"] == line["queue"] and token not in known:
+                self.add_job(line["queue"], line["job_id"], token, order["t"])
 
     def add_runs(self):
         open_runs = {}
