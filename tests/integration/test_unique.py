@@ -49,6 +49,13 @@ def assert_free(redis, weftd):
     assert redis.client.keys(key("default", "unique", "*").replace("{", "[{]").replace("}", "[}]")) == []
 
 
+def assert_held_until_cancelled(redis, weftd, first):
+    assert_duplicate(redis, weftd, redis.enqueue("speak", unique="k"), first)
+    weftd.cli("cancel", first)
+    redis.wait_for_state(first, "cancelled")
+    assert_free(redis, weftd)
+
+
 def owner(redis):
     return (redis.client.get(LOCK) or "none none").split(" ")
 
@@ -184,10 +191,7 @@ def test_a_killed_worker_gives_its_job_back_with_the_key(redis, weftd):
     os.kill(worker, signal.SIGKILL)
     weftd.forgive("worker killed by a signal", "worker ended")
     wait_for(lambda: len([line for line in weftd.job_lines(first) if line["msg"] == "asleep"]) == 2, "it runs again")
-    assert_duplicate(redis, weftd, redis.enqueue("speak", unique="k"), first)
-    weftd.cli("cancel", first)
-    redis.wait_for_state(first, "cancelled")
-    assert_free(redis, weftd)
+    assert_held_until_cancelled(redis, weftd, first)
 
 
 def test_a_reload_keeps_the_key_with_the_job_that_is_returned(redis, start_weftd, stop):
@@ -197,20 +201,14 @@ def test_a_reload_keeps_the_key_with_the_job_that_is_returned(redis, start_weftd
     place = owner(redis)
     assert place[1] == first and redis.client.xrange(key("default"), place[0], place[0])
     weftd.start()
-    assert_duplicate(redis, weftd, redis.enqueue("speak", unique="k"), first)
-    weftd.cli("cancel", first)
-    redis.wait_for_state(first, "cancelled")
-    assert_free(redis, weftd)
+    assert_held_until_cancelled(redis, weftd, first)
 
 
 def test_a_restart_of_redis_keeps_the_key(redis, weftd):
     first = run_sleeper(redis, weftd)
     redis.stop()  # killed, it may lose the last two seconds
     redis.start()
-    assert_duplicate(redis, weftd, redis.enqueue("speak", unique="k"), first)
-    weftd.cli("cancel", first)
-    redis.wait_for_state(first, "cancelled")
-    assert_free(redis, weftd)
+    assert_held_until_cancelled(redis, weftd, first)
 
 
 def test_a_lock_that_is_none_holds_its_jobs_up_until_it_is_removed(redis, weftd):
