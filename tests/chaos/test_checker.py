@@ -374,6 +374,25 @@ def test_a_lost_line_of_a_worker_whose_supervisor_was_killed_too_is_forgiven(sce
     assert scene.rules() == set()
 
 
+def enqueue_without_an_answer(scene):
+    """Redis took it, and died before it said so; it ended as a duplicate."""
+    scene.enqueue("unheard", "twin", unique="k")
+    del scene.producers[-1]
+    scene.log("job duplicate", "unheard")
+    scene.end("unheard", "duplicate", duplicate_of="id-first")
+
+
+def test_a_duplicate_that_nobody_was_told_of_is_known_by_its_line(scene):
+    enqueue_without_an_answer(scene)
+    assert scene.rules() == set()
+
+
+def test_the_line_of_a_duplicate_without_a_key_makes_no_job_known(scene):
+    enqueue_without_an_answer(scene)
+    del scene.producers[-1]["unique"]
+    assert {"no line has the ID of an unknown job", "no report is of an unknown job"} <= scene.rules()
+
+
 def test_a_lapsed_lease_allows_a_second_run_at_the_same_time(scene):
     scene.enqueue("paused")
     scene.say("start", "paused")
