@@ -210,6 +210,22 @@ static void announce(struct supervisor *supervisor)
     }
 }
 
+/* The start takes longer than it should. */
+static void complain_of_redis(struct supervisor *supervisor, const char *problem)
+{
+    /* Our own, for as long as it lives: the more data it has to read, the longer it takes. */
+    if (redis_server_endures(supervisor->redis)) {
+        if (*problem)
+            health_report_say(&supervisor->health_report, problem);
+        return;
+    }
+    /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
+    if (getenv("NOTIFY_SOCKET"))
+        return;
+    weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends", WEFT_TEXT("error", problem));
+    begin_stop(supervisor, EX_UNAVAILABLE);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct supervisor *supervisor = arg;
@@ -217,16 +233,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    /* systemd knows when it has waited long enough, and shows what weftd says meanwhile. */
-    if (supervisor->state == SUPERVISOR_STARTING && overdue && redis_server_endures(supervisor->redis)) {
-        /* The more data it has to read, the longer it takes. */
-        if (supervisor->first->redis_problem[0])
-            health_report_say(&supervisor->health_report, supervisor->first->redis_problem);
-    } else if (supervisor->state == SUPERVISOR_STARTING && overdue && !getenv("NOTIFY_SOCKET")) {
-        weft_log_with(WEFT_ERROR, "Redis is unavailable; weftd ends",
-                      WEFT_TEXT("error", supervisor->first->redis_problem));
-        begin_stop(supervisor, EX_UNAVAILABLE);
-    }
+    if (supervisor->state == SUPERVISOR_STARTING && overdue)
+        complain_of_redis(supervisor, supervisor->first->redis_problem);
     watchdog_check(&supervisor->watchdog, &supervisor->pool);
     worker_pool_tend(&supervisor->pool);
     end_if_stopped(supervisor);
