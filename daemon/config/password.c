@@ -44,6 +44,17 @@ static int fail_read(struct config_reader *reader, struct config_mark mark, cons
                               strerror(-error));
 }
 
+/* What is wrong with it, but nothing of what it holds. */
+static const char *describe_content(const char *text, size_t size)
+{
+    if (size == 0)
+        return "is empty";
+    if (strcspn(text, "\r\n") == size - 1 && text[size - 1] == '\r')
+        return "ends its line as Windows does, with a carriage return, which would be taken for part of the password; "
+               "\"sed -i 's/\\r$//'\" with the file's path removes it";
+    return "holds something else";
+}
+
 static int read_password_file(struct config_reader *reader, const struct config_key *key,
                               const struct config_scalar *scalar, void *field)
 {
@@ -64,14 +75,13 @@ static int read_password_file(struct config_reader *reader, const struct config_
         return fail_read(reader, scalar->mark, path, r);
     if (size > 0 && text[size - 1] == '\n')
         text[--size] = '\0';
-    /* Says what is wrong with the file, but nothing of what it holds. */
     if (size == 0 || strcspn(text, "\r\n") != size) {
         struct config_text quoted = {0};
 
         config_text_add_quoted(&quoted, path, strlen(path));
         return config_reader_fail(reader, scalar->mark,
                                   "\"redis.password_file\" must hold a password, alone on one line, but %s %s",
-                                  quoted.text, size == 0 ? "is empty" : "holds something else");
+                                  quoted.text, describe_content(text, size));
     }
     config_string_replace(field, TAKE_POINTER(path));
     config_string_replace(&reader->config->redis.password, TAKE_POINTER(text));

@@ -87,7 +87,9 @@ static bool read_time(const struct row *row, const char *bytes, size_t size, int
 static const struct row rows[INSTRUCTION_COUNT] = {
     [INSTRUCTION_ID] = {NAME("id"), read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
     [INSTRUCTION_AT] = {NAME("at"), read_time,
-                        .expected = "a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix seconds"},
+                        .expected =
+                            "a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix seconds, not "
+                            "milliseconds"},
     [INSTRUCTION_TYPE] = {NAME("type"), read_type, .expected = "a job type, which is " NAME_ALPHABET},
     [INSTRUCTION_ROOT] = {NAME("root"), read_job_id, .expected = "a job ID, which is " NAME_JOB_ID_ALPHABET},
     [INSTRUCTION_DELAY] = {NAME("delay"), read_duration, 0, INT64_MAX,

@@ -22,7 +22,10 @@ BAD = {
     "delay_without_a_unit": ({"delay": "30"}, 'delay "30" is not a duration of at most ten years, such as 30s or 5m'),
     "impossible_delay": ({"delay": "9999d"}, 'delay "9999d" is not a duration of at most ten years, such as 30s or 5m'),
     "unreadable_at": ({"at": "tomorrow"}, 'at "tomorrow" is not a time up to the year 9999, '
-                                          'written like 2026-11-23T20:00:00Z or in Unix seconds'),
+                                          'written like 2026-11-23T20:00:00Z or in Unix seconds, not milliseconds'),
+    "at_in_milliseconds": ({"at": "1763922000123"},
+                           'at "1763922000123" is not a time up to the year 9999, '
+                           'written like 2026-11-23T20:00:00Z or in Unix seconds, not milliseconds'),
     "delay_and_at": ({"delay": "1s", "at": "1763922000"}, "the message has both delay and at; send only one of them"),
     "no_attempts": ({"attempts": "0"}, 'attempts "0" is not a whole number from 1 to 1000'),
     "unreadable_attempts": ({"attempts": "many"}, 'attempts "many" is not a whole number from 1 to 1000'),

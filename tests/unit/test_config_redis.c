@@ -105,6 +105,19 @@ static void a_bad_password_file_is_named(void **state)
              config_support_folder);
     config_support_assert_mistake("redis:\n  password_file: lines", expected);
 
+    config_support_write("windows", "secret\r\n");
+    snprintf(
+        expected, sizeof(expected),
+        "weftd.yaml:2:18: \"redis.password_file\" must hold a password, alone on one line, but \"%s/windows\" ends "
+        "its line as Windows does, with a carriage return, which would be taken for part of the password; "
+        "\"sed -i 's/\\r$//'\" with the file's path removes it",
+        config_support_folder);
+    config_support_assert_mistake("redis:\n  password_file: windows", expected);
+
+    snprintf(expected, sizeof(expected),
+             "weftd.yaml:2:18: \"redis.password_file\" must hold a password, alone on one line, but \"%s/lines\" holds "
+             "something else",
+             config_support_folder);
     config_support_write_bytes("lines", "sec\0ret\n", 8);
     config_support_assert_mistake("redis:\n  password_file: lines", expected);
 

@@ -80,7 +80,7 @@ static void bad_delay_or_at(void **state)
 {
     static const char delay[] = "delay %s is not a duration of at most ten years, such as 30s or 5m";
     static const char at[] = "at %s is not a time up to the year 9999, written like 2026-11-23T20:00:00Z or in Unix "
-                             "seconds";
+                             "seconds, not milliseconds";
     char reason[256];
 
     (void)state;
