@@ -8,7 +8,7 @@
 #include "context/container.h"
 #include "queue/redis/call.h"
 
-#define LOOK_MAX 150 /* entries a call: the script works on one after the other, and Redis on nothing else */
+#define LOOK_MAX 150 /* entries a call; of large ones the script looks at fewer */
 
 struct ownership_suspect {
     size_t queue;
@@ -24,8 +24,9 @@ struct ownership {
     struct command command;
     struct ownership_suspect *suspects; /* NULL: no look is under way */
     size_t count;
-    size_t asked; /* how many of them Redis has been asked about */
-    size_t queue; /* of those that it was asked about last */
+    size_t asked;    /* how many of them Redis has been asked about, */
+    size_t answered; /* and has looked at */
+    size_t queue;    /* of those that it was asked about last */
     bool again;
 };
 
@@ -49,6 +50,7 @@ static int list_suspects(struct ownership *ownership)
         return -ENOMEM;
     ownership->count = 0;
     ownership->asked = 0;
+    ownership->answered = 0;
     for (size_t i = 0; i < held->capacity; i++) {
         const struct entry_slot *slot = &held->slots[i];
         struct ownership_suspect *suspect = &ownership->suspects[ownership->count];
@@ -74,13 +76,15 @@ static int write_question(struct call *call)
 {
     struct ownership *ownership = container_of(call, struct ownership, call);
     struct command *command = call_start(call, QUEUE_KEY_COUNT);
-    size_t end = ownership->asked + LOOK_MAX < ownership->count ? ownership->asked + LOOK_MAX : ownership->count;
+    size_t next = ownership->answered;
+    size_t end = next + LOOK_MAX < ownership->count ? next + LOOK_MAX : ownership->count;
 
-    ownership->queue = ownership->suspects[ownership->asked].queue;
+    ownership->queue = ownership->suspects[next].queue;
     command_add_queue(command, &ownership->link.keys[ownership->queue]);
     command_add_text(command, ownership->link.consumer);
-    while (ownership->asked < end && ownership->suspects[ownership->asked].queue == ownership->queue)
-        command_add_text(command, ownership->suspects[ownership->asked++].entry);
+    while (next < end && ownership->suspects[next].queue == ownership->queue)
+        command_add_text(command, ownership->suspects[next++].entry);
+    ownership->asked = next;
     return 0;
 }
 
@@ -91,7 +95,7 @@ static const struct call_kind lost_call = {
 
 static void go_on(struct ownership *ownership)
 {
-    if (ownership->asked < ownership->count &&
+    if (ownership->answered < ownership->count &&
         call_send(&ownership->call, &lost_call, ownership->link.connection, &ownership->command) == 0)
         return;
     end_look(ownership);
@@ -117,14 +121,22 @@ static void note_lost(struct ownership *ownership, const redisReply *reply)
 static void on_reply(struct call *call, const redisReply *reply)
 {
     struct ownership *ownership = container_of(call, struct ownership, call);
+    size_t looked = ownership->asked - ownership->answered;
 
     if (!reply) {
         ownership->again = false;
         end_look(ownership);
         return;
     }
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
-        note_lost(ownership, reply->element[i]);
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
+        long long count = reply->element[0]->integer;
+
+        for (size_t i = 1; i < reply->elements; i++)
+            note_lost(ownership, reply->element[i]);
+        if (count > 0 && (size_t)count < looked)
+            looked = (size_t)count;
+    }
+    ownership->answered += looked;
     go_on(ownership);
 }
 

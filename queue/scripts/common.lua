@@ -100,6 +100,14 @@ local function read_entry(stream, entry)
     return found[1] and found[1][2]
 end
 
+local function count_bytes(fields)
+    local bytes = 0
+    for i = 1, #fields do
+        bytes = bytes + #fields[i]
+    end
+    return bytes
+end
+
 local KINDS = { string = 'a string', list = 'a list', set = 'a set', zset = 'a sorted set', hash = 'a hash',
     stream = 'a stream' }
 

@@ -19,12 +19,6 @@ for i = 1, #consumers do
     end
 end
 
-local function count_bytes(fields)
-    for i = 1, #fields do
-        read = read + #fields[i]
-    end
-end
-
 local held = {}
 local pending = redis.pcall('XPENDING', stream, GROUP, first, '+', max, consumer)
 for i = 1, #pending do
@@ -33,7 +27,7 @@ for i = 1, #pending do
         return { silent_ms, held, entry }
     end
     local fields = read_entry(stream, entry) or {}
-    count_bytes(fields)
+    read = read + count_bytes(fields)
     local id = message_id(entry, fields)
     local charged = tonumber(find_field(fields, 'weft.attempt') or 0) or 0
     held[i] = { id, find_field(fields, 'type') or '', charged + 1, held_ms }

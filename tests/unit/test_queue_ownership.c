@@ -155,6 +155,33 @@ static void thousands_of_jobs_are_told_each_once(void **state)
     queues_tear_down(queues);
 }
 
+/* Redis reads those that nobody holds, and does nothing else meanwhile. */
+static void large_jobs_that_nobody_holds_are_looked_at_a_few_at_a_time(void **state)
+{
+    enum { JOBS = 12, SIZE = 100 * 1000, READ_MAX = 256 * 1024 };
+    struct queues *queues = queues_begin(state, 1);
+    char *payload = malloc(SIZE);
+
+    assert_non_null(payload);
+    memset(payload, 'x', SIZE);
+    for (int i = 0; i < JOBS; i++)
+        redis_server_ask(&queues->server, "XADD weft:{q} 5-%d type t payload %b", i + 1, payload, (size_t)SIZE);
+    free(payload);
+    queues_start_client(queues, JOBS);
+    queues_wait_for_jobs(queues, JOBS);
+    for (int i = 0; i < JOBS; i++)
+        redis_server_ask(&queues->server, "XACK weft:{q} weft 5-%d", i + 1);
+    redis_server_ask(&queues->server, "CONFIG RESETSTAT");
+    disturb(queues);
+    WAIT_UNTIL(queues, queues->lost_count >= (size_t)JOBS);
+    const char *looks = strstr(redis_server_ask(&queues->server, "INFO commandstats"), "cmdstat_xinfo|stream:calls=");
+
+    assert_non_null(looks);
+    assert_in_range(strtoll(strchr(looks, '=') + 1, NULL, 10), JOBS * SIZE / (READ_MAX + SIZE), JOBS);
+    assert_int_equal(queues->lost_count, JOBS);
+    queues_tear_down(queues);
+}
+
 /* Two workers that do not know of each other, and the first one's jobs, from one to the other. */
 static void job_of_a_worker_that_stood_still_is_run_once_more_and_settled_once(void **state)
 {
@@ -194,6 +221,7 @@ int main(void)
         cmocka_unit_test(jobs_that_redis_has_forgotten_are_nobody_elses),
         cmocka_unit_test(jobs_that_are_still_ours_are_not_told_as_lost),
         cmocka_unit_test(thousands_of_jobs_are_told_each_once),
+        cmocka_unit_test(large_jobs_that_nobody_holds_are_looked_at_a_few_at_a_time),
         cmocka_unit_test(job_of_a_worker_that_stood_still_is_run_once_more_and_settled_once),
     };
 
