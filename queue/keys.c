@@ -32,6 +32,13 @@ int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *que
     return 0;
 }
 
+char *queue_keys_readers(const char *prefix)
+{
+    char *key;
+
+    return asprintf(&key, "%s:readers", prefix) < 0 ? NULL : key;
+}
+
 void queue_keys_done(struct queue_keys *keys)
 {
     for (size_t i = 0; i < QUEUE_KEY_COUNT; i++)

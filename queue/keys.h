@@ -41,6 +41,10 @@ int queue_keys_init(struct queue_keys *keys, const char *prefix, const char *que
 /* Frees what the struct holds. Harmless on one that is all zero. */
 void queue_keys_done(struct queue_keys *keys);
 
+/* The key of what the nodes say of the queues that they read; see queue/scripts/unread.lua. Of the whole prefix too,
+ * but no script for a queue is given it. To be given to free(); NULL: no memory. */
+char *queue_keys_readers(const char *prefix) MUST_CHECK;
+
 /* The number of the queue, among `count`, whose stream has that name; `count`: none. */
 size_t queue_keys_find(const struct queue_keys *keys, size_t count, const char *stream);
 

@@ -79,15 +79,17 @@ const struct command commands[] = {
      .run = status_run},
     {"ps", "[ID]", "Show the jobs in flight on all nodes, and what each awaits",
      "A job that has ended, and has started what goes on, is `outlived`. Of a worker that does not answer,\n"
-     "being stuck in a handler, the jobs are shown that Redis knows it to hold. With ID, also what led to\n"
-     "each wait is shown.\n",
+     "being stuck in a handler, or is gone, the jobs are shown that Redis knows it to hold. With ID, also\n"
+     "what led to each wait is shown.\n",
      queue_rows, .words_max = 1, .takes_id = true, .asks_redis = true, .run = ps_run},
     {"cancel", "ID", "Cancel a job that waits or runs",
      "A job that waits is taken off. The worker of a job that runs is asked to stop it, for which a few\n"
      "seconds are waited. What was cancelled has a report that says so.\n",
      queue_rows, ONE_ID, .asks_redis = true, .run = cancel_run},
     {"queues", "", "Show how many jobs are ready, in flight, delayed and dead in each queue",
-     "With --json, each queue is an object on a line of its own.\n", .asks_redis = true, .run = queues_run},
+     "Streams under the prefix that no node reads are shown as well, with what was probably meant. With\n"
+     "--json, each queue is an object on a line of its own.\n",
+     .asks_redis = true, .run = queues_run},
     {"dead", "[list | show ID | retry ID|--all | delete ID]",
      "Show, retry or delete dead letters: jobs that were set aside, with the reason", NULL, queue_rows, dead_commands,
      .asks_redis = true, .run = dead_list_run},

@@ -1,9 +1,9 @@
 #include "daemon/cli/ps_answer.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
+#include "daemon/cli/holder.h"
 #include "daemon/cli/print.h"
 #include "queue/consumer_name.h"
 
@@ -48,8 +48,8 @@ static json_t *make_job(const struct ps_silence *silence, redisReply *const *hel
         identity.worker = 0;
     return json_pack("{s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:i, s:I}", "id", print_make_json(id->str, (size_t)id->len),
                      "type", print_make_json(type->str, (size_t)type->len), "queue", silence->queue, "state",
-                     PS_UNANSWERED, "attempt", (json_int_t)held[HELD_ATTEMPT]->integer, "for_ms",
-                     (json_int_t)held[HELD_FOR]->integer, "node",
+                     silence->gone ? PS_GONE : PS_UNANSWERED, "attempt", (json_int_t)held[HELD_ATTEMPT]->integer,
+                     "for_ms", (json_int_t)held[HELD_FOR]->integer, "node",
                      print_make_json(silence->consumer, identity.node_size), "pid", (int)identity.worker, "silent_ms",
                      (json_int_t)silence->silent_ms);
 }
@@ -60,6 +60,7 @@ int ps_answer_substitute(struct ps_silence *silence, const redisReply *reply, js
         reply->element[1]->type != REDIS_REPLY_ARRAY || !reply->element[2]->str)
         return -EBADMSG;
     silence->silent_ms = reply->element[0]->integer;
+    silence->gone = holder_is_gone(silence->consumer, silence->silent_ms, silence->lease_ms);
     for (size_t i = 0; i < reply->element[1]->elements; i++) {
         const redisReply *held = reply->element[1]->element[i];
 

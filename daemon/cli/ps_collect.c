@@ -147,7 +147,10 @@ static bool is_reported(const struct collection *collection, size_t queue, const
 static int substitute(struct collection *collection, size_t queue, const char *consumer)
 {
     const struct queue_keys *keys = &collection->session->queues[queue];
-    struct ps_silence silence = {.consumer = consumer, .queue = keys->queue, .id = collection->id};
+    struct ps_silence silence = {.lease_ms = collection->session->config->queue_options.lease_ms,
+                                 .consumer = consumer,
+                                 .queue = keys->queue,
+                                 .id = collection->id};
     bool reported = is_reported(collection, queue, consumer);
     char first[ENTRY_SIZE] = "-", max[24];
 
@@ -169,7 +172,8 @@ static int substitute(struct collection *collection, size_t queue, const char *c
 
             write_worker(consumer, worker);
             ps_show_duration(silence.silent_ms, duration);
-            (void)problem_report(EX_OK, "worker %s does not answer; Redis has last heard of it %s ago", worker,
+            (void)problem_report(EX_OK, "worker %s %s; Redis has last heard of it %s ago", worker,
+                                 silence.gone ? "is gone, and no node has found that out yet" : "does not answer",
                                  duration);
         }
         reported = true;

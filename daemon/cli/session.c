@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "context/cleanup.h"
 #include "daemon/cli/problem.h"
 #include "queue/message/rejection.h"
 #include "queue/redis/call.h"
@@ -118,6 +119,23 @@ redisReply *session_call_script(struct session *session, int type, const struct 
         (void)problem_report_memory();
     else
         reply = session_ask_words(session, type, (int)command.count, command.bytes, command.sizes);
+    command_done(&command);
+    return reply;
+}
+
+redisReply *session_list_readers(struct session *session)
+{
+    CLEANUP_FREE char *key = queue_keys_readers(session->config->redis.prefix);
+    struct command command = {0};
+    redisReply *reply = NULL;
+
+    command_start_script(&command, &queue_script_roll, 1);
+    if (key)
+        command_add_text(&command, key);
+    if (!key || command.failed)
+        (void)problem_report_memory();
+    else
+        reply = session_ask_words(session, REDIS_REPLY_ARRAY, (int)command.count, command.bytes, command.sizes);
     command_done(&command);
     return reply;
 }

@@ -39,6 +39,10 @@ redisReply *session_ask_words(struct session *session, int type, int count, cons
 /* As session_ask(), and an error whose first word is `code` is given as it is. */
 redisReply *session_ask_or(struct session *session, int type, const char *code, const char *format, ...) MUST_CHECK;
 
+/* Redis's clock (ms), and the queues of all nodes, each followed by when one has last said that it reads it. NULL: has
+ * been reported. */
+redisReply *session_list_readers(struct session *session) MUST_CHECK;
+
 /* Runs a script of queue/scripts/ for one queue with `count` arguments, likewise; `sizes` NULL: they are texts. */
 redisReply *session_call_script(struct session *session, int type, const struct queue_script *script,
                                 const struct queue_keys *keys, const char *const *arguments, const size_t *sizes,

@@ -9,11 +9,13 @@
 #include "context/macros.h"
 #include "context/time.h"
 #include "daemon/cli/command.h"
+#include "daemon/cli/holder.h"
 #include "daemon/cli/job_id.h"
 #include "daemon/cli/print.h"
 #include "daemon/cli/problem.h"
 #include "daemon/cli/session.h"
 #include "daemon/cli/stream.h"
+#include "queue/consumer_name.h"
 #include "queue/entry.h"
 #include "queue/message/instruction.h"
 #include "queue/message/units.h"
@@ -21,8 +23,8 @@
 /* How many entries of each queue are looked through for a job that has an ID of its own. */
 #define ENTRIES_MAX 1000000
 
-/* What a report may have beside the fields in Redis: `id`, `queue` and `due_at`. */
-enum { PAIRS_OWN = 3 };
+/* What a report may have beside the fields in Redis: `id`, `queue`, `due_at` and `worker`. */
+enum { PAIRS_OWN = 4 };
 
 /* UNSEEN: missing in as much of the queue as was looked through. FAILED: could not be asked for, which has been
  * reported. */
@@ -81,14 +83,49 @@ static struct print_pair pair_of_text(const char *name, const char *value)
     return (struct print_pair){name, strlen(name), value, strlen(value)};
 }
 
+/* ---- Workers ---- */
+
+/* Whether the worker that runs a job is gone: some worker of its node is that still holds jobs of the queue, and none
+ * of the node that lives does. Gives FOUND or FAILED. */
+static enum outcome is_stranded(const struct question *question, const struct queue_keys *keys, const char *node,
+                                size_t node_size, bool *ret_stranded)
+{
+    SESSION_REPLY *reply = holders_ask(question->session, keys->names[QUEUE_KEY_STREAM], keys->sizes[QUEUE_KEY_STREAM]);
+    bool gone = false, lives = false;
+    struct holder holder;
+
+    if (!reply)
+        return FAILED;
+    for (size_t i = 0; holder_read(question->session, reply, i, &holder); i++) {
+        struct consumer_identity identity;
+
+        if (!holder.consumer || holder.jobs == 0 || !consumer_read(holder.consumer, &identity) ||
+            identity.node_size != node_size || memcmp(holder.consumer, node, node_size) != 0)
+            continue;
+        gone = gone || holder.gone;
+        lives = lives || !holder.gone;
+    }
+    *ret_stranded = gone && !lives;
+    return FOUND;
+}
+
+static struct print_pair tell_stranded(const struct queue_keys *keys)
+{
+    (void)problem_report(EX_OK,
+                         "the worker of this job is gone; the job runs again when a node that reads queue \"%s\" "
+                         "finds that out",
+                         keys->queue);
+    return pair_of_text("worker", "gone");
+}
+
 /* ---- In the reports ---- */
 
 static size_t find_place(const struct print_pair *pair)
 {
-    static const char *const order[] = {"id",          "queue",          "state",  "type",         "attempt",
-                                        "node",        "enqueued_at",    "due_at", "started_at",   "finished_at",
-                                        "duration_us", "result",         "error",  "duplicate_of", "progress",
-                                        "subtasks",    "subtasks_failed"};
+    static const char *const order[] = {"id",          "queue",       "state",          "type",   "attempt",
+                                        "node",        "worker",      "enqueued_at",    "due_at", "started_at",
+                                        "finished_at", "duration_us", "result",         "error",  "duplicate_of",
+                                        "progress",    "subtasks",    "subtasks_failed"};
     size_t place = 0;
 
     while (place < ELEMENTS(order) && !is_named(pair, order[place]))
@@ -137,6 +174,25 @@ static const char *find_due(const struct question *question, const struct queue_
     return time_format_ms(clock, due_ms);
 }
 
+/* Adds to the report of a job that runs what is not in it. */
+static enum outcome add_worker(const struct question *question, const struct queue_keys *keys, struct print_pair *pairs,
+                               size_t *count)
+{
+    const struct print_pair *node = NULL;
+    bool running = false, stranded = false;
+
+    for (size_t i = 0; i < *count; i++) {
+        if (is_named(&pairs[i], "node"))
+            node = &pairs[i];
+        running = running || (is_named(&pairs[i], "state") && has_value(&pairs[i], "running"));
+    }
+    enum outcome outcome =
+        running && node ? is_stranded(question, keys, node->value, node->value_size, &stranded) : FOUND;
+    if (stranded)
+        pairs[(*count)++] = tell_stranded(keys);
+    return outcome;
+}
+
 static enum outcome show_report(const struct question *question, const struct queue_keys *keys)
 {
     SESSION_REPLY *reply = session_ask(question->session, REDIS_REPLY_ARRAY, "HGETALL %s:job:%s",
@@ -162,8 +218,11 @@ static enum outcome show_report(const struct question *question, const struct qu
     const char *due = is_delayed(pairs, count) ? find_due(question, keys, &clock) : NULL;
     if (due)
         pairs[count++] = pair_of_text("due_at", due);
-    qsort(pairs, count, sizeof(*pairs), compare_pairs);
-    enum outcome outcome = print_report(question, pairs, count);
+    enum outcome outcome = add_worker(question, keys, pairs, &count);
+    if (outcome == FOUND) {
+        qsort(pairs, count, sizeof(*pairs), compare_pairs);
+        outcome = print_report(question, pairs, count);
+    }
     free(pairs);
     return outcome;
 }
@@ -172,7 +231,7 @@ static enum outcome show_report(const struct question *question, const struct qu
 
 /* A job that is in flight is in the group's list of pending ones. */
 static enum outcome find_state(struct session *session, const struct queue_keys *keys, const char *entry,
-                               const char **ret_state)
+                               const char **ret_state, bool *ret_stranded)
 {
     SESSION_REPLY *reply = session_ask_or(session, REDIS_REPLY_ARRAY, "NOGROUP", "XPENDING %s " QUEUE_GROUP " %s %s 1",
                                           keys->names[QUEUE_KEY_STREAM], entry, entry);
@@ -180,6 +239,18 @@ static enum outcome find_state(struct session *session, const struct queue_keys 
     if (!reply)
         return FAILED;
     *ret_state = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 ? "running" : "queued";
+    *ret_stranded = false;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 || reply->element[0]->elements != 4 ||
+        !reply->element[0]->element[1]->str)
+        return FOUND;
+    const char *consumer = reply->element[0]->element[1]->str;
+    SESSION_REPLY *holders = holders_ask(session, keys->names[QUEUE_KEY_STREAM], keys->sizes[QUEUE_KEY_STREAM]);
+    struct holder holder;
+
+    if (!holders)
+        return FAILED;
+    for (size_t i = 0; holder_read(session, holders, i, &holder); i++)
+        *ret_stranded = *ret_stranded || (holder.gone && strcmp(holder.consumer, consumer) == 0);
     return FOUND;
 }
 
@@ -195,7 +266,8 @@ static enum outcome show_entry(const struct question *question, const struct que
     size_t count = 0;
     char attempt[24];
     const char *state;
-    enum outcome outcome = find_state(question->session, keys, entry->id, &state);
+    bool stranded;
+    enum outcome outcome = find_state(question->session, keys, entry->id, &state, &stranded);
 
     if (outcome != FOUND)
         return outcome;
@@ -212,6 +284,8 @@ static enum outcome show_entry(const struct question *question, const struct que
         pairs[count++] = (struct print_pair){"type", strlen("type"), type->str, (size_t)type->len};
     pairs[count++] = pair_of_text("attempt", attempt);
     pairs[count++] = pair_of_text("enqueued_at", time_format_ms(&clock, enqueued_ms));
+    if (stranded)
+        pairs[count++] = tell_stranded(keys);
     return print_report(question, pairs, count);
 }
 

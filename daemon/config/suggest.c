@@ -2,10 +2,11 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define KEY_SIZE_MAX 32
+#define KEY_SIZE_MAX 128
 
 static bool are_same(char one, char other)
 {
@@ -40,6 +41,12 @@ static unsigned measure_distance(const char *from, size_t from_size, const char 
     return rows[from_size % 3][to_size];
 }
 
+/* One mistake in three characters is a slip of the fingers; more of them make it another word. */
+static bool is_slip(unsigned distance, size_t size, size_t other_size)
+{
+    return distance * 3 <= (size > other_size ? size : other_size);
+}
+
 const char *config_suggest_key(const struct config_section *section, const char *name)
 {
     size_t name_size = strlen(name);
@@ -51,12 +58,45 @@ const char *config_suggest_key(const struct config_section *section, const char 
     for (const struct config_key *key = section->keys; key->name; key++) {
         size_t key_size = strlen(key->name);
         unsigned distance = measure_distance(name, name_size, key->name, key_size);
-        /* One mistake in three characters is a slip of the fingers; more of them make it another word. */
-        bool near = distance * 3 <= (name_size > key_size ? name_size : key_size);
 
-        if (key->shape != CONFIG_UNSUPPORTED && near && distance < least) {
+        if (key->shape != CONFIG_UNSUPPORTED && is_slip(distance, name_size, key_size) && distance < least) {
             least = distance;
             nearest = key->name;
+        }
+    }
+    return nearest;
+}
+
+const char *config_suggest_queue(const struct config *config, const char *key, size_t size)
+{
+    size_t prefix_size = strlen(config->redis.prefix);
+    char name[KEY_SIZE_MAX + 1];
+    size_t name_size = 0;
+    const char *nearest = NULL;
+    unsigned least = UINT32_MAX;
+
+    if (size < prefix_size || memcmp(key, config->redis.prefix, prefix_size) != 0)
+        return NULL;
+    bool is_braced = size > prefix_size + 2 && key[prefix_size + 1] == '{' && key[size - 1] == '}';
+    for (size_t i = prefix_size; i < size; i++) {
+        if (key[i] == '\0' || strchr(":{}\"' ", key[i]))
+            continue;
+        if (name_size == KEY_SIZE_MAX)
+            return NULL;
+        name[name_size++] = key[i];
+    }
+    name[name_size] = '\0';
+    for (size_t i = 0; i < config->queue_count; i++) {
+        const char *queue = config->queues[i].name;
+        size_t queue_size = strlen(queue);
+        unsigned distance = measure_distance(name, name_size, queue, queue_size);
+
+        if (is_braced && strlen(queue) == size - prefix_size - 3 &&
+            memcmp(queue, key + prefix_size + 2, queue_size) == 0)
+            return NULL;
+        if (is_slip(distance, name_size, queue_size) && distance < least) {
+            least = distance;
+            nearest = queue;
         }
     }
     return nearest;

@@ -12,9 +12,12 @@
 #include <weft/log.h>
 
 #include "context/time.h"
+#include "daemon/config/suggest.h"
+#include "daemon/config/text.h"
 #include "daemon/process.h"
 #include "daemon/supervisor/crash_report.h"
 #include "daemon/supervisor/supervisor_report.h"
+#include "queue/message/rejection.h"
 
 /* Without a supervisor of its own (systemd), weftd gives up when Redis has not answered for so long at the start. */
 #define REDIS_START_LIMIT_US (5 * INT64_C(1000000))
@@ -185,12 +188,32 @@ static void sampled(const struct queue_sample *samples, int64_t round_trip_us, v
     metrics_note_samples(&((struct supervisor *)generation->owner)->metrics, generation, samples, round_trip_us);
 }
 
+/* In the words of who enqueued there: which stream it is, and where the jobs should have gone. */
+static void unread(const struct unread_stream *stream, void *user)
+{
+    const struct config *config = ((struct generation *)user)->config;
+    struct rejection_quote key = rejection_quote(stream->key, stream->key_size);
+    const char *meant = config_suggest_queue(config, stream->key, stream->key_size);
+    struct config_text text = {0};
+    struct time_text clock = {0};
+
+    config_text_add(&text, "no node reads the stream %s, so its jobs wait for ever", key.text);
+    if (stream->read_ms >= 0)
+        config_text_add(&text, "; one did until %s", time_format_ms(&clock, stream->read_ms));
+    if (meant)
+        config_text_add(&text, "; did you mean \"%s:{%s}\"?", config->redis.prefix, meant);
+    else if (stream->read_ms < 0)
+        config_text_add(&text, "; the queue has to be in the \"queues\" of a node");
+    weft_log_with(WEFT_WARN, text.text, WEFT_INT("jobs", stream->jobs), WEFT_INT("delayed", stream->delayed));
+}
+
 static const struct maintenance_events maintenance_events = {
     .ready = redis_ready,
     .redis_state = redis_state,
     .memory_full = redis_memory_full,
     .reclaimed = reclaimed,
     .sampled = sampled,
+    .unread = unread,
 };
 
 /* ---- Time ---- */

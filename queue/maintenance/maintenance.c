@@ -14,6 +14,7 @@
 #include "queue/maintenance/backlog.h"
 #include "queue/maintenance/reaper.h"
 #include "queue/maintenance/sample.h"
+#include "queue/maintenance/unread.h"
 #include "queue/redis/call.h"
 #include "queue/redis/connection.h"
 #include "queue/settle/settle.h"
@@ -69,6 +70,7 @@ struct maintenance {
     struct reaper *reaper;
     struct settle *settle;
     struct sampler *sampler;
+    struct unread *unread;             /* NULL: nobody wants to know */
     struct entry_set held;             /* nothing: what is settled here was given to others */
     char consumer[CONSUMER_NAME_SIZE]; /* gets an entry whose outcome Redis refuses, until it takes it */
 };
@@ -322,6 +324,8 @@ static void on_groups_made(void *user)
         maintenance->events->ready(maintenance->user);
     }
     reaper_start(maintenance->reaper);
+    if (maintenance->unread)
+        unread_start(maintenance->unread);
     maintenance->promotion.to_sweep = maintenance->options->queue_count;
     maintenance->promotion.due_count = 0;
     look_in(maintenance, 0);
@@ -370,6 +374,8 @@ static int make_parts(struct maintenance *maintenance, struct queue_link *link)
         r = sampler_new(link, maintenance->events->sampled, maintenance->user, &maintenance->sampler);
     if (r == 0)
         r = reaper_new(link, maintenance->backlog, &maintenance->reaper);
+    if (r == 0 && maintenance->events->unread)
+        r = unread_new(link, maintenance->events, maintenance->user, &maintenance->unread);
     return r;
 }
 
@@ -413,6 +419,7 @@ struct maintenance *maintenance_free(struct maintenance *maintenance)
     backlog_free(maintenance->backlog);
     settle_free(maintenance->settle);
     sampler_free(maintenance->sampler);
+    unread_free(maintenance->unread);
     free_promotion_keys(&maintenance->promotion);
     queue_keys_free_all(maintenance->keys, maintenance->options->queue_count);
     if (maintenance->timer)

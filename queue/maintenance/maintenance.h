@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
@@ -25,6 +26,15 @@ enum reclaim_reason {
     RECLAIM_EXPIRED, /* its lease is over */
 };
 
+/* A stream under the prefix, with jobs in it, that no node reads. */
+struct unread_stream {
+    const char *key; /* any bytes, and a NUL */
+    size_t key_size;
+    long long jobs;    /* in it */
+    long long delayed; /* that are to come into it */
+    int64_t read_ms;   /* when a node has last read it, in Unix time; -1: never */
+};
+
 struct maintenance_events {
     /* The first Redis round trip has succeeded (once). */
     void (*ready)(void *user);
@@ -37,6 +47,8 @@ struct maintenance_events {
     /* What maintenance_sample() has asked for: a sample of each queue, in the order of the options, and how long Redis
      * took to answer. May be NULL if it is never called. */
     void (*sampled)(const struct queue_sample *samples, int64_t round_trip_us, void *user);
+    /* Nobody reads this; told once, by the node that looks. NULL: nobody wants to know, and none is looked for. */
+    void (*unread)(const struct unread_stream *stream, void *user);
 };
 
 int maintenance_new(struct event_base *base, const struct queue_options *options,

@@ -11,21 +11,13 @@
 #include "context/time.h"
 #include "queue/consumer_name.h"
 #include "queue/lease.h"
+#include "queue/maintenance/sighting.h"
 #include "queue/redis/call.h"
 
 #define PERIOD_S   1
 #define SWEEP      10   /* queues a look, in turn */
 #define GONE_MAX   64   /* dead consumers that are remembered: reads of theirs last for seconds */
 #define GAP_MIN_MS 2000 /* between two looks; no consumer that lives pauses longer before it connects again */
-
-/* A consumer of a queue, or a worker in the set of workers, that is dead or whose lease seems to be over. */
-struct reaper_sighting {
-    struct reaper_sighting *next;
-    int64_t since_ms; /* steady time of the first look at which it was */
-    bool again;       /* at the look that is being read */
-    bool noted;       /* all queues are to give back what it holds; of workers */
-    char name[];
-};
 
 struct reaper {
     struct connection_request delisting; /* of all */
@@ -35,12 +27,13 @@ struct reaper {
     struct command command;
     struct event *timer;
     char gone[GONE_MAX][CONSUMER_NAME_SIZE];
-    size_t gone_count; /* ever */
-    struct call roll;  /* a look at the set of workers */
-    struct reaper_sighting *absentees;
-    struct queue_calls looks;            /* at queues' consumers */
-    size_t swept;                        /* the queue at which the sweep goes on */
-    struct reaper_sighting *sightings[]; /* of each queue */
+    size_t gone_count;          /* ever */
+    struct call roll;           /* a look at the set of workers */
+    struct sighting *absentees; /* workers in the set that are dead, or whose lease seems to be over; noted: all queues
+                                 * are to give back what they hold */
+    struct queue_calls looks;   /* at queues' consumers */
+    size_t swept;               /* the queue at which the sweep goes on */
+    struct sighting *sightings[]; /* the same of each queue's consumers */
 };
 
 /* What Redis says of a consumer. */
@@ -49,47 +42,17 @@ struct reaper_row {
     int64_t idle_ms; /* since it was heard of */
 };
 
-/* ---- Sightings ---- */
+/* ---- Judging ---- */
 
-/* Finds it in the list, or adds it. NULL: there is no memory. */
-static struct reaper_sighting *note_sighting(struct reaper_sighting **list, const char *name, int64_t now_ms)
+/* What is dead, or silent. NULL: there is no memory. */
+static struct sighting *note_sighting(struct sighting **list, const char *name, int64_t now_ms)
 {
-    size_t size = strlen(name) + 1;
-    struct reaper_sighting *sighting = *list;
+    struct sighting *sighting = sighting_note(list, name, now_ms);
 
-    while (sighting && strcmp(sighting->name, name) != 0)
-        sighting = sighting->next;
-    if (!sighting) {
-        sighting = calloc(1, sizeof(*sighting) + size);
-        if (!sighting)
-            return NULL;
-        memcpy(sighting->name, name, size);
-        sighting->since_ms = now_ms;
-        sighting->next = *list;
-        *list = sighting;
+    if (sighting && sighting->since_ms == now_ms)
         weft_debug("reaper: %s seems to be dead", name);
-    }
-    sighting->again = true;
     return sighting;
 }
-
-/* Keeps those of the look that has been read. */
-static void sift_sightings(struct reaper_sighting **link)
-{
-    while (*link) {
-        struct reaper_sighting *sighting = *link;
-
-        if (sighting->again) {
-            sighting->again = false;
-            link = &sighting->next;
-        } else {
-            *link = sighting->next;
-            free(sighting);
-        }
-    }
-}
-
-/* ---- Judging ---- */
 
 /* How long a lease has to look as if it were over. */
 static int64_t gap_ms(const struct reaper *reaper)
@@ -121,7 +84,7 @@ static int judge(struct reaper *reaper, size_t queue, const struct reaper_row *r
         return backlog_add(reaper->backlog, queue, row->name, RECLAIM_DEAD, 0);
     if (row->idle_ms <= silence_ms)
         return 0;
-    const struct reaper_sighting *sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
+    const struct sighting *sighting = note_sighting(&reaper->sightings[queue], row->name, now_ms);
     if (!sighting || now_ms - sighting->since_ms < gap_ms(reaper))
         return 0;
     return backlog_add(reaper->backlog, queue, row->name, RECLAIM_EXPIRED, silence_ms);
@@ -162,7 +125,7 @@ static void on_looked(struct queue_calls *calls, size_t queue, const redisReply 
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
         if (read_row(reply->element[i], &row) && judge(reaper, queue, &row) < 0)
             break;
-    sift_sightings(&reaper->sightings[queue]);
+    (void)sighting_sift(&reaper->sightings[queue]);
 }
 
 static void write_look(const struct queue_calls *calls, size_t queue, struct command *command)
@@ -200,7 +163,7 @@ static void judge_absentee(struct reaper *reaper, const char *name, const char *
 
     if (!dead && silent_ms <= LEASE_SILENCE_MS(lease_ms))
         return;
-    struct reaper_sighting *absentee = note_sighting(&reaper->absentees, name, now_ms);
+    struct sighting *absentee = note_sighting(&reaper->absentees, name, now_ms);
     if (!absentee)
         return;
     if (absentee->noted) {
@@ -228,7 +191,7 @@ static void read_roll(struct reaper *reaper, const redisReply *reply)
         if (name->str && seen->str && enlist_read(name->str, consumer, sizeof(consumer)))
             judge_absentee(reaper, name->str, consumer, redis_ms - (int64_t)strtod(seen->str, NULL));
     }
-    sift_sightings(&reaper->absentees);
+    (void)sighting_sift(&reaper->absentees);
 }
 
 /* A set that cannot be read leaves it to the sweep to find who is dead. */
@@ -276,8 +239,8 @@ void reaper_note_gone(struct reaper *reaper, const char *consumer)
 void reaper_start(struct reaper *reaper)
 {
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->sightings[i]);
-    sift_sightings(&reaper->absentees);
+        (void)sighting_sift(&reaper->sightings[i]);
+    (void)sighting_sift(&reaper->absentees);
     call_roll(reaper);
     (void)!queue_calls_send_all(&reaper->looks);
     event_add(reaper->timer, &(struct timeval){.tv_sec = PERIOD_S});
@@ -309,8 +272,8 @@ struct reaper *reaper_free(struct reaper *reaper)
     if (reaper->timer)
         event_free(reaper->timer);
     for (size_t i = 0; i < reaper->link.options->queue_count; i++)
-        sift_sightings(&reaper->sightings[i]);
-    sift_sightings(&reaper->absentees);
+        (void)sighting_sift(&reaper->sightings[i]);
+    (void)sighting_sift(&reaper->absentees);
     queue_calls_done(&reaper->looks);
     command_done(&reaper->command);
     free(reaper);

@@ -29,3 +29,4 @@ extern const struct queue_script queue_script_sample;
 extern const struct queue_script queue_script_hasten;
 extern const struct queue_script queue_script_enqueue;
 extern const struct queue_script queue_script_hold;
+extern const struct queue_script queue_script_unread;

@@ -224,7 +224,8 @@ CHECKS = (check_ended, check_once, check_end, check_cancelled, check_attempts, c
 
 def documented_keys():
     """The keys that may exist after everything has ended, besides reports."""
-    return {key(queue, *rest) for queue in QUEUES for rest in ((), ("dead",), ("done",), ("failed",), ("cancel",))} | {"weft:control"}
+    own = {key(queue, *rest) for queue in QUEUES for rest in ((), ("dead",), ("done",), ("failed",), ("cancel",))}
+    return own | {"weft:control", "weft:readers"}
 
 
 def check(history):

@@ -31,7 +31,7 @@ def test_every_key_has_the_prefix_and_that_of_a_queue_its_tag(redis, start_weftd
         wait_for(lambda: redis.client.hget(f"{prefix}:{{default}}:job:{job_type}", "state") == state, state)
     wait_for(lambda: redis.client.zcard(f"{prefix}:{{default}}:delayed"), "the delayed job is put aside")
     others = {name for name in redis.client.scan_iter() if not name.startswith(f"{prefix}:{{default}}")}
-    assert others == {f"{prefix}:due", f"{prefix}:workers"}
+    assert others == {f"{prefix}:due", f"{prefix}:workers", f"{prefix}:readers"}
 
 
 def test_reports_of_done_jobs_are_bounded_by_count(redis, start_weftd, probe):

@@ -385,7 +385,7 @@ class Walk:
             yield f"still in flight: {self.observer.in_flight()}"
         if self.consumers():
             yield f"consumers are left: {self.consumers()}"
-        expected = {ENQUEUED, stream, *(key("default", name) for name in ("dead", "done", "failed")),
+        expected = {ENQUEUED, "weft:readers", stream, *(key("default", name) for name in ("dead", "done", "failed")),
                     *(key("default", "job", job) for job in JOBS)}
         left = set(client.scan_iter()) - expected
         if left:

@@ -84,7 +84,7 @@ static redisReply number_reply(long long number)
 /* Substitutes for a silent worker that holds the jobs "a" and "b", and gives the objects as text. */
 static char *substitute(const char *consumer, const char *id, int64_t *ret_silent_ms)
 {
-    struct ps_silence silence = {.consumer = consumer, .queue = "q", .id = id};
+    struct ps_silence silence = {.consumer = consumer, .queue = "q", .id = id, .lease_ms = 30000};
     redisReply values[2][4] = {{text_reply("a"), text_reply("t"), number_reply(1), number_reply(2500)},
                                {text_reply("b"), text_reply("\xff"), number_reply(3), number_reply(60)}};
     redisReply *fields[2][4], jobs[2], *job_list[2], list, silent = number_reply(4000), end = text_reply("");
@@ -137,7 +137,7 @@ static void only_the_job_that_is_asked_about_is_taken(void **state)
 
 static void replies_that_no_script_of_ours_gives_are_refused(void **state)
 {
-    struct ps_silence silence = {.consumer = CONSUMER, .queue = "q"};
+    struct ps_silence silence = {.consumer = CONSUMER, .queue = "q", .lease_ms = 30000};
     redisReply number = number_reply(1), text = text_reply("x");
     redisReply *wrong[] = {&number, &number, &text}, *swapped[] = {&text, &number, &text};
     redisReply list = {.type = REDIS_REPLY_ARRAY, .elements = 1, .element = wrong}, *both[] = {&number, &list, &text};
