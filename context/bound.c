@@ -22,34 +22,45 @@ void weft_bind(struct weft_bound *bound, int (*fn)(void *arg), void *arg)
     }
 }
 
+/* A call that has not returned. */
+struct bound_call {
+    struct weft_bound bound; /* a copy, since the callback may free the caller's, or bind it to something else */
+    bool last;
+    struct current_scope *run;
+};
+
+/* However the callback was left. */
+static void end_call(struct bound_call *call)
+{
+    tell(HOOK_AFTER, &call->bound, current_state.context);
+    if (call->last)
+        tell(HOOK_DESTROY, &call->bound, current_state.context);
+    current_end_run(&call->run);
+}
+
+/* `context`: a reference that is taken over. */
+static int call_in(struct weft_context *context, const struct weft_bound *bound, bool last)
+{
+    struct current_scope spare;
+    struct bound_call call
+        __attribute__((cleanup(end_call))) = {.bound = *bound, .last = last, .run = current_begin_run(context, &spare)};
+
+    tell(HOOK_BEFORE, &call.bound, context);
+    return call.bound.fn(call.bound.arg);
+}
+
 int weft_call(struct weft_bound *bound)
 {
-    struct weft_context *context = weft_context_ref(bound->context);
-    struct weft_bound called = *bound; /* which the callback may free, or bind to something else */
-    struct current saved;
-
-    current_enter(&saved, context);
-    tell(HOOK_BEFORE, &called, context);
-    int result = called.fn(called.arg);
-    tell(HOOK_AFTER, &called, current_state.context);
-    current_leave(&saved);
-    return result;
+    return call_in(weft_context_ref(bound->context), bound, false);
 }
 
 int weft_call_once(struct weft_bound *bound)
 {
-    struct weft_bound called = *bound; /* which the callback may free, or bind to something else */
-    struct current saved;
+    struct weft_bound called = *bound;
 
     bound->context = NULL;
     bound->operation = 0;
-    current_enter(&saved, called.context);
-    tell(HOOK_BEFORE, &called, called.context);
-    int result = called.fn(called.arg);
-    tell(HOOK_AFTER, &called, current_state.context);
-    tell(HOOK_DESTROY, &called, current_state.context);
-    current_leave(&saved);
-    return result;
+    return call_in(called.context, &called, true);
 }
 
 void weft_unbind(struct weft_bound *bound)

@@ -13,6 +13,7 @@
 #include "context/fork_lock.h"
 #include "context/frame.h"
 #include "context/hash.h"
+#include "context/lock.h"
 #include "context/machinery.h"
 #include "context/name.h"
 #include "context/propagate/linked.h"
@@ -20,15 +21,8 @@
 /* No program has a current context without the wrappers that make it follow. */
 static const char *const *const wrappers __attribute__((used)) = propagate_anchor;
 
-struct current_scope {
-    struct current_scope *outer;
-    struct weft_context *saved;
-    uint64_t serial;
-    unsigned sealed;            /* as it was outside */
-    enum current_rights rights; /* as they were outside */
-};
-
 _Thread_local struct current current_state;
+_Thread_local struct current_scope *current_idle_scopes;
 
 /* Tells scopes apart for good, on all threads, so that one that has ended or is another thread's is never mistaken for
  * an open one. */
@@ -39,28 +33,44 @@ static atomic_uint_fast64_t last_serial;
 
 /* ---- Entering and leaving ---- */
 
-/* Ends the innermost scope. */
-static void pop_scope(void)
+struct current_scope *current_more_scopes(void)
 {
-    struct current_scope *scope = current_state.scopes;
+    enum { AT_HAND = 8 };
+    static _Thread_local struct current_scope at_hand[AT_HAND];
+    static _Thread_local bool is_handed_out;
 
-    current_state.scopes = scope->outer;
-    current_state.sealed = scope->sealed;
-    current_state.rights = scope->rights;
-    struct weft_context *inner = current_state.context;
-    current_state.context = scope->saved;
-    free(scope);
-    (void)weft_context_unref(inner);
+    if (!is_handed_out) {
+        is_handed_out = true;
+        for (int i = 1; i < AT_HAND; i++) {
+            at_hand[i].outer = current_idle_scopes;
+            current_idle_scopes = &at_hand[i];
+        }
+        return &at_hand[0];
+    }
+    struct current_scope *scope = malloc(sizeof(*scope));
+    if (scope)
+        scope->place = CURRENT_ON_HEAP;
+    return scope;
 }
 
-void current_end_scopes(void)
+void current_end_forgotten(const struct current_scope *outermost)
 {
-    unsigned forgotten = 0;
+    unsigned scopes = 0, runs = 0;
 
-    for (; current_state.scopes; forgotten++)
-        pop_scope();
-    weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
-              forgotten);
+    while (current_state.scopes != outermost) {
+        if (current_state.scopes->serial == CURRENT_RUN)
+            runs++;
+        else
+            scopes++;
+        current_pop_scope();
+    }
+    if (scopes > 0)
+        weft_warn("%u scope(s) were left open and have been ended: each weft_scope_begin() needs its weft_scope_end()",
+                  scopes);
+    if (runs > 0)
+        weft_warn("%u run(s) were left by longjmp() and have been ended only now: until then their values were seen by "
+                  "code outside of them",
+                  runs);
 }
 
 void current_release(void (*release)(void *pointer), void *pointer)
@@ -122,9 +132,9 @@ static void unlist(void *arg)
 {
     struct literals *ended = arg;
 
-    (void)pthread_mutex_lock(&literals_lock);
+    lock_take(&literals_lock);
     LIST_REMOVE(ended, everywhere);
-    (void)pthread_mutex_unlock(&literals_lock);
+    lock_give(&literals_lock);
     ended->is_listed = false;
 }
 
@@ -141,9 +151,9 @@ static bool list(void)
     (void)pthread_once(&literals_once, make_key);
     if (!literals_have_key || pthread_setspecific(literals_key, &literals) != 0)
         return false;
-    (void)pthread_mutex_lock(&literals_lock);
+    lock_take(&literals_lock);
     LIST_INSERT_HEAD(&literals_everywhere, &literals, everywhere);
-    (void)pthread_mutex_unlock(&literals_lock);
+    lock_give(&literals_lock);
     literals.is_listed = true;
     return true;
 }
@@ -152,11 +162,11 @@ void current_forget_literals(void)
 {
     struct literals *each;
 
-    (void)pthread_mutex_lock(&literals_lock);
+    lock_take(&literals_lock);
     LIST_FOREACH (each, &literals_everywhere, everywhere)
         for (size_t i = 0; i < LITERALS; i++)
             __atomic_store_n(&each->remembered[i].name, NULL, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&literals_lock);
+    lock_give(&literals_lock);
 }
 
 /* Apart, so that what is remembered is given without a frame of its own. */
@@ -219,9 +229,9 @@ int weft_each(int (*visit)(const char *name, const char *value, size_t size, voi
 
 static int change(const char *name, const struct frame_change *wanted)
 {
-    if (current_state.rights == CURRENT_READS)
+    if (!(current_state.rights & CURRENT_WRITES))
         return -EPERM;
-    if (current_state.sealed > 0)
+    if (current_state.rights & CURRENT_SEALED)
         return -ENOMEM;
 
     struct frame_key key = frame_key(name);
@@ -273,58 +283,44 @@ int weft_unset(const char *name)
 
 MACHINERY int weft_run_in(struct weft_context *context, int (*fn)(void *arg), void *arg)
 {
-    struct current saved;
+    struct current_scope spare;
+    struct current_scope *run CURRENT_RUN_ENDS = current_begin_run(frame_ref(context), &spare);
 
-    current_enter(&saved, weft_context_ref(context));
-    int result = fn(arg);
-    current_leave(&saved);
-    return result;
+    return fn(arg);
 }
 
-int weft_run(int (*fn)(void *arg), void *arg)
+MACHINERY int weft_run(int (*fn)(void *arg), void *arg)
 {
     return weft_run_in(current_state.context, fn, arg);
 }
 
-int weft_exit(int (*fn)(void *arg), void *arg)
+MACHINERY int weft_exit(int (*fn)(void *arg), void *arg)
 {
     return weft_run_in(NULL, fn, arg);
 }
 
-int weft_run_with(const char *name, const char *value, int (*fn)(void *arg), void *arg)
+MACHINERY int weft_run_with(const char *name, const char *value, int (*fn)(void *arg), void *arg)
 {
-    struct current saved;
-
-    current_enter(&saved, weft_capture());
+    struct current_scope spare;
+    struct current_scope *run CURRENT_RUN_ENDS = current_begin_run(frame_ref(current_state.context), &spare);
     int result = weft_set(name, value);
-    if (result == 0)
-        result = fn(arg);
-    current_leave(&saved);
-    return result;
+
+    return result == 0 ? fn(arg) : result;
 }
 
 /* ---- Scopes ---- */
 
 void weft_scope_begin(struct weft_scope *scope)
 {
-    struct current_scope *begun = malloc(sizeof(*begun));
+    struct current_scope *begun = current_new_scope();
 
     if (!begun) {
-        /* Nothing may be set in a scope that could not be made, since nothing would take it back. */
-        current_state.sealed++;
+        current_state.rights++;
         scope->serial = SERIAL_OF_SEALED;
         return;
     }
     scope->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
-    *begun = (struct current_scope){
-        .outer = current_state.scopes,
-        .saved = weft_capture(),
-        .serial = scope->serial,
-        .sealed = current_state.sealed,
-        .rights = current_state.rights,
-    };
-    current_state.scopes = begun;
-    current_state.rights = CURRENT_WRITES;
+    current_push_scope(begun, weft_capture(), scope->serial);
 }
 
 void weft_scope_begin_in(struct weft_scope *scope, struct weft_context *context)
@@ -343,21 +339,22 @@ int weft_scope_end(struct weft_scope *scope)
 {
     if (!scope)
         return 0;
-    if (scope->serial == SERIAL_OF_SEALED && current_state.sealed > 0) {
-        current_state.sealed--;
+    if (scope->serial == SERIAL_OF_SEALED && (current_state.rights & CURRENT_SEALED) > 0) {
+        current_state.rights--;
         scope->serial = 0;
         return 0;
     }
     const struct current_scope *open = current_state.scopes;
-    while (open && open->serial != scope->serial)
+    /* Those of the run around this one are not this one's to end. */
+    while (open && open->serial != CURRENT_RUN && open->serial != scope->serial)
         open = open->outer;
-    if (!open)
+    if (!open || open->serial == CURRENT_RUN)
         return -EINVAL;
 
     int result = 0;
     for (; current_state.scopes->serial != scope->serial; result = -EINVAL)
-        pop_scope();
-    pop_scope();
+        current_pop_scope();
+    current_pop_scope();
     scope->serial = 0;
     return result;
 }

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#include "context/lock.h"
+
 enum { LOCKS_MAX = 64 };
 
 /* Written before main() begins, while there is one thread. */
@@ -16,7 +18,7 @@ static void hold_rank(enum fork_lock_rank rank)
 {
     for (size_t i = 0; i < lock_count; i++)
         if (locks[i].rank == rank)
-            (void)pthread_mutex_lock(locks[i].lock);
+            lock_take(locks[i].lock);
 }
 
 static void hold_all(void)
@@ -29,7 +31,7 @@ static void hold_all(void)
 static void let_go_of_all(void)
 {
     for (size_t i = lock_count; i > 0; i--)
-        (void)pthread_mutex_unlock(locks[i - 1].lock);
+        lock_give(locks[i - 1].lock);
 }
 
 void fork_lock_register(pthread_mutex_t *lock, enum fork_lock_rank rank)

@@ -1,5 +1,6 @@
 #include "handlers/active_jobs.h"
 
+#include "context/lock.h"
 #include "handlers/attempt.h"
 
 void active_jobs_init(struct active_jobs *active_jobs)
@@ -10,16 +11,16 @@ void active_jobs_init(struct active_jobs *active_jobs)
 
 void active_jobs_add(struct active_jobs *active_jobs, struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&active_jobs->lock);
+    lock_take(&active_jobs->lock);
     TAILQ_INSERT_TAIL(&active_jobs->jobs, job, among_active);
-    (void)pthread_mutex_unlock(&active_jobs->lock);
+    lock_give(&active_jobs->lock);
 }
 
 void active_jobs_remove(struct active_jobs *active_jobs, struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&active_jobs->lock);
+    lock_take(&active_jobs->lock);
     TAILQ_REMOVE(&active_jobs->jobs, job, among_active);
-    (void)pthread_mutex_unlock(&active_jobs->lock);
+    lock_give(&active_jobs->lock);
 }
 
 int active_jobs_each(struct active_jobs *active_jobs, int (*visit)(const struct weft_job *job, void *arg), void *arg)
@@ -27,12 +28,12 @@ int active_jobs_each(struct active_jobs *active_jobs, int (*visit)(const struct 
     const struct weft_job *job;
     int r = 0;
 
-    (void)pthread_mutex_lock(&active_jobs->lock);
+    lock_take(&active_jobs->lock);
     TAILQ_FOREACH (job, &active_jobs->jobs, among_active) {
         r = visit(job, arg);
         if (r != 0)
             break;
     }
-    (void)pthread_mutex_unlock(&active_jobs->lock);
+    lock_give(&active_jobs->lock);
     return r;
 }

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context/boundary.h"
 #include "context/current.h"
 #include "context/fork_guard.h"
 #include "context/frame.h"
+#include "context/lock.h"
 #include "context/log/log.h"
 #include "context/machinery.h"
 #include "context/task/offload.h"
@@ -112,27 +114,27 @@ void attempt_set_error(struct weft_job *job, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     if (!job->closed) {
         job->error = memory_vprintf(&job->memory, format, args);
         job->stack = NULL;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     va_end(args);
 }
 
 void attempt_close(struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     job->closed = true;
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
 }
 
 char *attempt_copy_progress(struct weft_job *job)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     char *copy = job->progress ? strdup(job->progress) : NULL;
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     return copy;
 }
 
@@ -150,7 +152,7 @@ bool attempt_runs_here(const struct weft_job *job)
  * success, what the handler may have swallowed is over: a later failure has reasons of its own. */
 static void note_result(struct weft_job *job, const struct weft_handler *handler, int result)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     if (result == 0 && !job->closed) {
         job->verdict = VERDICT_NONE;
         job->error = job->stack = NULL;
@@ -160,9 +162,34 @@ static void note_result(struct weft_job *job, const struct weft_handler *handler
         job->culprit_result = result;
     }
     bool explained = result == 0 || job->verdict != VERDICT_NONE || job->error;
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     if (!explained)
         attempt_set_error(job, "%s: %s", handler->name, strerror(-result));
+}
+
+struct handler_call {
+    weft_handler_fn *run;
+    struct weft_job *job;
+};
+
+MACHINERY static int call_handler(void *arg)
+{
+    const struct handler_call *call = arg;
+
+    return call->run(call->job);
+}
+
+/* An exception that leaves a handler is a failure in its own words. */
+MACHINERY static int run_handler(struct weft_job *job, const struct weft_handler *handler)
+{
+    struct boundary boundary;
+    int result = boundary_call(call_handler, &(struct handler_call){handler->run, job}, &boundary);
+
+    if (__builtin_expect(boundary.thrown, 0)) {
+        attempt_set_error(job, "%s: %s", handler->name, BOUNDARY_WORDS(&boundary));
+        free(boundary.words);
+    }
+    return result;
 }
 
 MACHINERY int attempt_run_chain(struct weft_job *job)
@@ -176,7 +203,7 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
         int result = current_set_own(JOB_VALUE_HANDLER, handler->name);
         weft_debug("handler %s starts, %zu of %zu", handler->name, job->position, job->type->chain_size);
         if (result == 0)
-            result = handler->run(job);
+            result = run_handler(job, handler);
         fork_guard_check();
         if (result > 0) {
             attempt_set_error(job, "%s: returned %d, which is neither 0 nor a negative errno", handler->name, result);
@@ -189,36 +216,39 @@ MACHINERY int attempt_run_chain(struct weft_job *job)
     return 0;
 }
 
+/* Also after a failure: whether the job goes on is for the caller to say, the handlers that were skipped stay so. */
+static void end_rest(struct weft_job **job)
+{
+    (*job)->position = (*job)->type->chain_size;
+    (*job)->rest_ran = true;
+}
+
 int weft_next(struct weft_job *job)
 {
-    struct current saved;
-
     if (!attempt_runs_here(job))
         return task_result(-EDEADLK);
     if (job->rest_ran)
         return task_result(-EALREADY);
 
-    current_enter(&saved, weft_capture());
-    int result = attempt_run_chain(job);
-    current_leave(&saved);
-
-    /* Also after a failure: whether the job goes on is for the caller to say, the handlers that were skipped stay so.
-     */
-    job->position = job->type->chain_size;
-    job->rest_ran = true;
-    return result;
+    struct weft_job *running __attribute__((cleanup(end_rest))) = job;
+    struct current_scope spare;
+    struct current_scope *run CURRENT_RUN_ENDS = current_begin_run(weft_capture(), &spare);
+    return attempt_run_chain(running);
 }
 
 void attempt_run_deferred(struct weft_job *job)
 {
     for (;;) {
-        (void)pthread_mutex_lock(&job->lock);
+        lock_take(&job->lock);
         struct deferred *deferred = job->deferred;
         if (deferred)
             job->deferred = deferred->next;
-        (void)pthread_mutex_unlock(&job->lock);
+        lock_give(&job->lock);
         if (!deferred)
             return;
-        deferred->fn(deferred->arg);
+        struct boundary boundary;
+        boundary_call_void(deferred->fn, deferred->arg, &boundary);
+        if (boundary.thrown)
+            boundary_report(&boundary, "an exception has ended a deferred function");
     }
 }

@@ -11,6 +11,7 @@
 
 #include <weft/weft.h>
 
+#include "context/lock.h"
 #include "context/macros.h"
 #include "context/name.h"
 #include "context/task/offload.h"
@@ -222,14 +223,14 @@ static void threaded_request_done(int result, const char *text, void *arg)
 
     if (result < 0 && text)
         (void)weft_run_in(request->context, log_refusal, (void *)(uintptr_t)text);
-    (void)pthread_mutex_lock(&request->lock);
+    lock_take(&request->lock);
     assert(!request->done);
     request->done = true;
     request->result = result;
     if (result == 0)
         (void)snprintf(request->id, sizeof(request->id), "%s", text);
     (void)pthread_cond_signal(&request->changed);
-    (void)pthread_mutex_unlock(&request->lock);
+    lock_give(&request->lock);
     threaded_request_unref(request);
 }
 
@@ -245,10 +246,10 @@ static void take_request(struct offload_post *post)
 
     if (r < 0)
         threaded_request_done(r, NULL, request);
-    (void)pthread_mutex_lock(&request->lock);
+    lock_take(&request->lock);
     request->taken = true;
     (void)pthread_cond_signal(&request->changed);
-    (void)pthread_mutex_unlock(&request->lock);
+    lock_give(&request->lock);
     threaded_request_unref(request);
 }
 
@@ -256,10 +257,10 @@ static void cancel_request(void *arg)
 {
     struct threaded_request *request = arg;
 
-    (void)pthread_mutex_lock(&request->lock);
+    lock_take(&request->lock);
     request->cancelled = true;
     (void)pthread_cond_signal(&request->changed);
-    (void)pthread_mutex_unlock(&request->lock);
+    lock_give(&request->lock);
 }
 
 static int send_and_block(struct runner *runner, const char *queue, const struct message *message, char *ret_id)
@@ -284,13 +285,13 @@ static int send_and_block(struct runner *runner, const char *queue, const struct
     atomic_fetch_add(&request->references, 2);
     offload_post(&request->post);
 
-    (void)pthread_mutex_lock(&request->lock);
+    lock_take(&request->lock);
     while (!request->taken || !(request->done || request->cancelled))
         (void)pthread_cond_wait(&request->changed, &request->lock);
     r = request->done ? request->result : offload_task_here()->interruption;
     if (r == 0 && ret_id)
         memcpy(ret_id, request->id, WEFT_ID_SIZE);
-    (void)pthread_mutex_unlock(&request->lock);
+    lock_give(&request->lock);
     (void)weft_off_cancel(cancel_request, request);
     threaded_request_unref(request);
     return r;

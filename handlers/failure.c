@@ -7,6 +7,7 @@
 #include <weft/weft.h>
 
 #include "context/current.h"
+#include "context/lock.h"
 #include "context/task/task.h"
 #include "handlers/runner.h"
 
@@ -23,14 +24,14 @@ static void set_verdict(struct weft_job *job, enum verdict verdict, uint64_t ret
     char words[STACK_SIZE];
     char *stack = !by_chain && weft_async_stack(words, sizeof(words)) > 0 ? weft_strdup(job, words) : NULL;
 
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     if (!job->closed) {
         job->verdict = verdict;
         job->retry_ms = retry_ms;
         job->error = memory_vprintf(&job->memory, format, args);
         job->stack = stack;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
 }
 
 int weft_fail(struct weft_job *job, const char *format, ...)
@@ -51,6 +52,16 @@ int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, 
     set_verdict(job, VERDICT_RETRY, milliseconds < INT64_MAX / 2 ? milliseconds : INT64_MAX / 2, format, args);
     va_end(args);
     return -EAGAIN;
+}
+
+int weft_explain(struct weft_job *job, int error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    set_verdict(job, VERDICT_NONE, 0, format, args);
+    va_end(args);
+    return error < 0 ? error : -EPROTO;
 }
 
 /* ---- Callbacks ---- */

@@ -5,6 +5,7 @@
 
 #include <weft/weft.h>
 
+#include "context/lock.h"
 #include "handlers/runner.h"
 
 enum { RESULT_MAX = 1024 * 1024, PROGRESS_MAX = 1024 };
@@ -66,7 +67,7 @@ int weft_result_bytes(struct weft_job *job, const void *data, size_t size)
     if (size > 0)
         memcpy(copy, data, size);
     copy[size] = '\0';
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     if (!job->closed) {
         char *before = job->result;
 
@@ -74,7 +75,7 @@ int weft_result_bytes(struct weft_job *job, const void *data, size_t size)
         job->result_size = size;
         copy = before;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     free(copy);
     return 0;
 }
@@ -93,7 +94,7 @@ int weft_progress(struct weft_job *job, const char *format, ...)
         free(text);
         return -E2BIG;
     }
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     bool counts = !job->closed;
     if (counts) {
         char *before = job->progress;
@@ -101,7 +102,7 @@ int weft_progress(struct weft_job *job, const char *format, ...)
         job->progress = text;
         text = before;
     }
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     free(text);
     if (counts)
         job->runner->events->progressed(job, job->runner->user);
@@ -112,9 +113,9 @@ int weft_progress(struct weft_job *job, const char *format, ...)
 
 void *weft_alloc(struct weft_job *job, size_t size)
 {
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     void *memory = memory_get(&job->memory, size);
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     return memory;
 }
 
@@ -131,9 +132,9 @@ char *weft_printf(struct weft_job *job, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     char *text = memory_vprintf(&job->memory, format, args);
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     va_end(args);
     return text;
 }
@@ -144,9 +145,9 @@ int weft_defer(struct weft_job *job, void (*fn)(void *arg), void *arg)
 
     if (!deferred)
         return -ENOMEM;
-    (void)pthread_mutex_lock(&job->lock);
+    lock_take(&job->lock);
     *deferred = (struct deferred){.fn = fn, .arg = arg, .next = job->deferred};
     job->deferred = deferred;
-    (void)pthread_mutex_unlock(&job->lock);
+    lock_give(&job->lock);
     return 0;
 }

@@ -273,6 +273,9 @@ static int run_on_thread(struct weft_job *job, int turn)
     if (turn < 0)
         return turn;
     int r = offload_run(run_blocking_chain, job, NULL, &result);
+    if (result == OFFLOAD_THREAD_ENDED)
+        attempt_set_error(job, "%s: has ended its thread, by pthread_exit() or pthread_cancel(), and not returned",
+                          atomic_load_explicit(&job->at, memory_order_relaxed)->name);
     return result == NOT_RUN ? r : result;
 }
 

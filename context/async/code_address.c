@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 
 /* What has been found out, by address. Code has few places that schedule something, so that the memory this takes is
  * bounded in practice; beyond the last row nothing more is kept. */
@@ -77,7 +78,7 @@ void code_address_describe(const void *address, char *buffer)
         (void)snprintf(buffer, CODE_ADDRESS_SIZE, "an unknown place");
         return;
     }
-    (void)pthread_mutex_lock(&places.lock);
+    lock_take(&places.lock);
     const struct known_address *known = *row_of(address);
     while (known && known->address != address)
         known = known->next;
@@ -88,13 +89,13 @@ void code_address_describe(const void *address, char *buffer)
             ask_linker(address, buffer);
         keep(address, buffer);
     }
-    (void)pthread_mutex_unlock(&places.lock);
+    lock_give(&places.lock);
 }
 
 /* What was known is forgotten: the new one may know better, and a plugin may have been replaced. */
 void code_address_resolve_with(int (*resolve)(const void *address, char *buffer))
 {
-    (void)pthread_mutex_lock(&places.lock);
+    lock_take(&places.lock);
     places.resolve = resolve;
     for (size_t i = 0; i < ADDRESSES_ROWS; i++)
         while (places.rows[i]) {
@@ -104,5 +105,5 @@ void code_address_resolve_with(int (*resolve)(const void *address, char *buffer)
             free(place);
         }
     places.count = 0;
-    (void)pthread_mutex_unlock(&places.lock);
+    lock_give(&places.lock);
 }

@@ -4,6 +4,7 @@
 
 #include "context/current.h"
 #include "context/fork_lock.h"
+#include "context/lock.h"
 
 bool hooks_installed;
 
@@ -27,7 +28,7 @@ static struct weft_hook **find(const struct weft_hook *hook)
 
 void weft_hook_add(struct weft_hook *hook)
 {
-    (void)pthread_mutex_lock(&hooks_lock);
+    lock_take(&hooks_lock);
     struct weft_hook **place = find(hook);
     if (!*place) {
         hook->next = NULL;
@@ -35,17 +36,17 @@ void weft_hook_add(struct weft_hook *hook)
         *place = hook;
         __atomic_store_n(&hooks_installed, true, __ATOMIC_RELAXED);
     }
-    (void)pthread_mutex_unlock(&hooks_lock);
+    lock_give(&hooks_lock);
 }
 
 void weft_hook_remove(struct weft_hook *hook)
 {
-    (void)pthread_mutex_lock(&hooks_lock);
+    lock_take(&hooks_lock);
     struct weft_hook **place = find(hook);
     if (*place)
         *place = hook->next;
     __atomic_store_n(&hooks_installed, hooks != NULL, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&hooks_lock);
+    lock_give(&hooks_lock);
 }
 
 bool hook_listens(void)
@@ -57,14 +58,14 @@ bool hook_listens(void)
  * meanwhile have serials beyond `last`. */
 static bool next_hook(uint64_t serial, uint64_t last, struct weft_hook *ret_hook)
 {
-    (void)pthread_mutex_lock(&hooks_lock);
+    lock_take(&hooks_lock);
     const struct weft_hook *hook = hooks;
     while (hook && hook->serial <= serial)
         hook = hook->next;
     bool found = hook && hook->serial <= last;
     if (found)
         *ret_hook = *hook;
-    (void)pthread_mutex_unlock(&hooks_lock);
+    lock_give(&hooks_lock);
     return found;
 }
 
@@ -75,9 +76,9 @@ void hook_tell(enum hook_event event, const struct weft_operation *operation)
 
     if (telling)
         return;
-    (void)pthread_mutex_lock(&hooks_lock);
+    lock_take(&hooks_lock);
     uint64_t last = last_serial;
-    (void)pthread_mutex_unlock(&hooks_lock);
+    lock_give(&hooks_lock);
     telling = true;
     current_enter(&saved, weft_context_ref(operation->context));
     while (next_hook(hook.serial, last, &hook)) {

@@ -11,6 +11,7 @@
 #include "context/fork_guard.h"
 #include "context/fork_lock.h"
 #include "context/hash.h"
+#include "context/lock.h"
 #include "context/time.h"
 
 /* ---- Homes ---- */
@@ -41,17 +42,17 @@ void operation_home_init(struct operation_home *home)
     *home = (struct operation_home){
         .lock = &home_locks[hash_pointer(home, HOME_LOCK_BITS)],
     };
-    (void)pthread_mutex_lock(&homes_lock);
+    lock_take(&homes_lock);
     LIST_INSERT_HEAD(&operation_homes, home, homes);
-    (void)pthread_mutex_unlock(&homes_lock);
+    lock_give(&homes_lock);
 }
 
 void operation_home_done(struct operation_home *home)
 {
     assert(LIST_EMPTY(&home->pending));
-    (void)pthread_mutex_lock(&homes_lock);
+    lock_take(&homes_lock);
     LIST_REMOVE(home, homes);
-    (void)pthread_mutex_unlock(&homes_lock);
+    lock_give(&homes_lock);
 }
 
 void operation_home_move(struct operation_home *home)
@@ -165,7 +166,7 @@ int operation_each(int (*visit)(const struct operation *operation, void *arg), v
     struct operation_home *home;
     int r = each_in(&operation_home_of_thread, visit, arg);
 
-    (void)pthread_mutex_lock(&homes_lock);
+    lock_take(&homes_lock);
     LIST_FOREACH (home, &operation_homes, homes) {
         if (r != 0)
             break;
@@ -174,7 +175,7 @@ int operation_each(int (*visit)(const struct operation *operation, void *arg), v
             r = each_in(home, visit, arg);
         operation_home_unlock(home);
     }
-    (void)pthread_mutex_unlock(&homes_lock);
+    lock_give(&homes_lock);
     return r;
 }
 

@@ -18,6 +18,7 @@
 #include <weft/hooks.h>
 
 #include "context/current.h"
+#include "context/lock.h"
 
 struct operation;
 struct async_parent;
@@ -64,12 +65,12 @@ void operation_home_give(struct operation_home *home);
 
 static inline void operation_home_lock(struct operation_home *home)
 {
-    (void)pthread_mutex_lock(home->lock);
+    lock_take(home->lock);
 }
 
 static inline void operation_home_unlock(struct operation_home *home)
 {
-    (void)pthread_mutex_unlock(home->lock);
+    lock_give(home->lock);
 }
 
 /* What tells threads apart. A fiber never moves to another one. */

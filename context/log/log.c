@@ -11,6 +11,7 @@
 
 #include <weft/context.h>
 
+#include "context/lock.h"
 #include "context/log/log_line.h"
 #include "context/log/log_text.h"
 #include "context/name.h"
@@ -115,13 +116,13 @@ void weft_log_label(const char *name)
 static void before_fork(void)
 {
     if (!is_logging)
-        (void)pthread_mutex_lock(&logger.lock);
+        lock_take(&logger.lock);
 }
 
 static void after_fork_in_parent(void)
 {
     if (!is_logging)
-        (void)pthread_mutex_unlock(&logger.lock);
+        lock_give(&logger.lock);
 }
 
 static void after_fork_in_child(void)
@@ -213,9 +214,9 @@ static void write_record(struct log_record *record)
     collect_labels(record, labels);
     collect_context(record, &context);
 
-    (void)pthread_mutex_lock(&logger.lock);
+    lock_take(&logger.lock);
     logger.options.sink(record, logger.options.user);
-    (void)pthread_mutex_unlock(&logger.lock);
+    lock_give(&logger.lock);
 }
 
 static void write_message(enum weft_level level, const char *message, size_t size)
@@ -285,9 +286,12 @@ void weft_logv(enum weft_level level, const char *format, va_list args)
         return;
 
     int saved_errno = errno;
+    /* A sink writes, which would be the end of a thread that is being cancelled, in the middle of a line. */
+    uncancellable_begin();
     is_logging = true;
     format_message(level, format, args);
     is_logging = false;
+    uncancellable_end();
     errno = saved_errno;
 }
 
@@ -324,12 +328,14 @@ void weft_log_fields(enum weft_level level, const char *message, const struct we
         .fields = fields,
         .field_count = count,
     };
+    uncancellable_begin();
     is_logging = true;
     if (record.message_size > MESSAGE_SIZE_MAX)
         write_cut_record(&record);
     else
         write_record(&record);
     is_logging = false;
+    uncancellable_end();
     errno = saved_errno;
 }
 

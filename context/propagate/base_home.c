@@ -6,6 +6,7 @@
 
 #include "context/fork_lock.h"
 #include "context/hash.h"
+#include "context/lock.h"
 
 /* ---- The table ---- */
 
@@ -39,9 +40,9 @@ struct base_home *base_home_find(const struct event_base *base)
 
     if (home)
         return home;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     home = look_for(base);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     return home;
 }
 
@@ -57,11 +58,11 @@ struct base_home *base_home_get(struct event_base *base)
     home->base = base;
     home->is_guarded = base_locking();
     operation_home_init(&home->operations);
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     found = look_for(base);
     if (!found)
         LIST_INSERT_HEAD(&table.rows[hash_pointer(base, ROW_BITS)], home, in_table);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     if (!found)
         return home;
     operation_home_done(&home->operations);
@@ -73,9 +74,9 @@ void base_home_free(struct base_home *home)
 {
     if (!home)
         return;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     LIST_REMOVE(home, in_table);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     if (base_home_latest == home)
         base_home_latest = NULL;
     operation_home_move(&home->operations);

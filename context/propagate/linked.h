@@ -7,7 +7,7 @@
 
 #define PROPAGATE_FILES(do_)                                                                                           \
     do_(bufferevents) do_(buffers) do_(cleanups) do_(events) do_(filters) do_(http_connections) do_(libraries)         \
-        do_(listeners) do_(lookups) do_(loops) do_(processes) do_(redis) do_(requests) do_(threads)
+        do_(listeners) do_(locales) do_(lookups) do_(loops) do_(processes) do_(redis) do_(requests) do_(threads)
 
 /* In each of the files, once. */
 #define PROPAGATE_LINKED(name_) const char propagate_linked_##name_[] = #name_

@@ -14,6 +14,7 @@
 #include <weft/log.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 #include "context/macros.h"
 
 /* ---- The functions behind the wrappers ---- */
@@ -249,7 +250,7 @@ static unsigned judge(const struct question *question)
 /* Readers take no lock: an object is complete before it is counted. */
 static void remember(const struct object *object)
 {
-    (void)pthread_mutex_lock(&known.lock);
+    lock_take(&known.lock);
     unsigned place = 0;
     while (place < known.count && known.objects[place].begin != object->begin)
         place++;
@@ -263,7 +264,7 @@ static void remember(const struct object *object)
         known.objects[place] = *object;
         __atomic_store_n(&known.count, place + 1, __ATOMIC_RELEASE);
     }
-    (void)pthread_mutex_unlock(&known.lock);
+    lock_give(&known.lock);
 }
 
 void propagate_exempt(const void *address)
@@ -278,7 +279,7 @@ void propagate_exempt(const void *address)
 
 void propagate_forget_unloaded(void)
 {
-    (void)pthread_mutex_lock(&known.lock);
+    lock_take(&known.lock);
     for (unsigned i = 0; i < known.count; i++) {
         struct question question = {.address = known.objects[i].begin};
 
@@ -286,7 +287,7 @@ void propagate_forget_unloaded(void)
             question.answer.end != known.objects[i].end)
             __atomic_store_n(&known.objects[i].end, known.objects[i].begin, __ATOMIC_RELAXED);
     }
-    (void)pthread_mutex_unlock(&known.lock);
+    lock_give(&known.lock);
 }
 
 static int add_named(const char *name, unsigned flags)

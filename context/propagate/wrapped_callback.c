@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 
 /* ---- Their life ---- */
 
@@ -119,12 +120,12 @@ static void take_out(struct wrapped_callback *wrapped)
 void wrapped_callback_file(struct wrapped_callback *wrapped, const void *object)
 {
     assert(!wrapped->object);
-    (void)pthread_mutex_lock(&files.lock);
+    lock_take(&files.lock);
     struct wrapped_callback **file = file_of(object);
     wrapped->object = object;
     point_to(&wrapped->next, *file);
     point_to(file, wrapped);
-    (void)pthread_mutex_unlock(&files.lock);
+    lock_give(&files.lock);
 }
 
 static struct wrapped_callback *look_for(const void *object, const struct operation_class *class,
@@ -142,11 +143,11 @@ struct wrapped_callback *wrapped_callback_find(const void *object, const struct 
 {
     if (is_empty(file_of(object)))
         return NULL;
-    (void)pthread_mutex_lock(&files.lock);
+    lock_take(&files.lock);
     struct wrapped_callback *found = look_for(object, class, NULL, NULL);
     if (found)
         (void)wrapped_callback_ref(found);
-    (void)pthread_mutex_unlock(&files.lock);
+    lock_give(&files.lock);
     return found;
 }
 
@@ -157,21 +158,21 @@ struct wrapped_callback *wrapped_callback_take(const void *object, const struct 
 {
     if (is_empty(file_of(object)))
         return NULL;
-    (void)pthread_mutex_lock(&files.lock);
+    lock_take(&files.lock);
     struct wrapped_callback *found = look_for(object, class, matches, wanted);
     if (found)
         take_out(found);
-    (void)pthread_mutex_unlock(&files.lock);
+    lock_give(&files.lock);
     return found;
 }
 
 bool wrapped_callback_take_this(struct wrapped_callback *wrapped, const void *object)
 {
-    (void)pthread_mutex_lock(&files.lock);
+    lock_take(&files.lock);
     bool is_there = wrapped->object == object;
     if (is_there)
         take_out(wrapped);
-    (void)pthread_mutex_unlock(&files.lock);
+    lock_give(&files.lock);
     return is_there;
 }
 

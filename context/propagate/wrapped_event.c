@@ -7,6 +7,7 @@
 
 #include "context/container.h"
 #include "context/fork_lock.h"
+#include "context/lock.h"
 #include "context/time.h"
 
 /* ---- Records ---- */
@@ -64,9 +65,9 @@ static void unlist_husk(struct wrapped_event *wrapped)
         LIST_REMOVE(wrapped, husks);
         return;
     }
-    (void)pthread_mutex_lock(&orphans.lock);
+    lock_take(&orphans.lock);
     LIST_REMOVE(wrapped, husks);
-    (void)pthread_mutex_unlock(&orphans.lock);
+    lock_give(&orphans.lock);
 }
 
 __attribute__((noinline, cold)) static void list_husk(struct wrapped_event *wrapped, enum wrapped_event_state state)
@@ -288,7 +289,7 @@ void wrapped_event_run_finalizer(struct event *event, void *arg)
 
 void wrapped_event_orphan(struct base_home *home)
 {
-    (void)pthread_mutex_lock(&orphans.lock);
+    lock_take(&orphans.lock);
     while (!LIST_EMPTY(&home->husks)) {
         struct wrapped_event *wrapped = LIST_FIRST(&home->husks);
 
@@ -296,7 +297,7 @@ void wrapped_event_orphan(struct base_home *home)
         wrapped->home = NULL;
         LIST_INSERT_HEAD(&orphans.husks, wrapped, husks);
     }
-    (void)pthread_mutex_unlock(&orphans.lock);
+    lock_give(&orphans.lock);
 }
 
 /* ---- Running ---- */

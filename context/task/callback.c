@@ -10,6 +10,7 @@
 #include <event2/event_struct.h>
 
 #include "context/async/operation.h"
+#include "context/boundary.h"
 #include "context/container.h"
 #include "context/fork_guard.h"
 #include "context/machinery.h"
@@ -49,6 +50,15 @@ static void callback_free(struct callback *callback)
     free(callback);
 }
 
+static void call(const struct callback *callback)
+{
+    struct boundary boundary;
+
+    boundary_call_void(callback->fn, callback->arg, &boundary);
+    if (__builtin_expect(boundary.thrown, 0))
+        boundary_report(&boundary, "an exception has ended a callback");
+}
+
 MACHINERY_BOTTOM static void run_callback(struct loop_item *item)
 {
     struct callback *callback = container_of(item, struct callback, item);
@@ -56,11 +66,11 @@ MACHINERY_BOTTOM static void run_callback(struct loop_item *item)
 
     if (operation_is_pending(&callback->operation)) {
         operation_enter_last(&callback->operation, &saved);
-        callback->fn(callback->arg);
+        call(callback);
         operation_leave(&callback->operation, &saved);
     } else {
         current_enter(&saved, NULL);
-        callback->fn(callback->arg);
+        call(callback);
         current_leave(&saved);
     }
     callback_free(callback);

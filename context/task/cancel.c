@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "context/async/running_job.h"
+#include "context/lock.h"
 #include "context/task/offload.h"
 #include "context/task/task.h"
 #include "context/time.h"
@@ -67,24 +68,24 @@ static void leave_calling(const struct cancel_call *cancel)
 
 void cancel_tell(struct weft_task *task)
 {
-    (void)pthread_mutex_lock(&lock);
+    lock_take(&lock);
     while (task->cancel_calls) {
         struct cancel_call *cancel = task->cancel_calls;
 
         task->cancel_calls = cancel->next;
         cancel->next = calling;
         calling = cancel;
-        (void)pthread_mutex_unlock(&lock);
+        lock_give(&lock);
         call(cancel);
-        (void)pthread_mutex_lock(&lock);
+        lock_take(&lock);
         leave_calling(cancel);
         (void)pthread_cond_broadcast(&called);
-        (void)pthread_mutex_unlock(&lock);
+        lock_give(&lock);
         (void)weft_context_unref(cancel->context);
         free(cancel);
-        (void)pthread_mutex_lock(&lock);
+        lock_take(&lock);
     }
-    (void)pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 }
 
 /* ---- Registering ---- */
@@ -104,13 +105,13 @@ int weft_on_cancel(void (*fn)(void *arg), void *arg)
     *cancel = (struct cancel_call){.fn = fn, .arg = arg, .context = weft_capture(), .task = task, .owner = owner};
 
     /* Whoever interrupts the task says so first and then looks at the list. */
-    (void)pthread_mutex_lock(&lock);
+    lock_take(&lock);
     int r = task->interruption;
     if (r == 0) {
         cancel->next = task->cancel_calls;
         task->cancel_calls = cancel;
     }
-    (void)pthread_mutex_unlock(&lock);
+    lock_give(&lock);
     if (r < 0) {
         (void)weft_context_unref(cancel->context);
         free(cancel);
@@ -144,7 +145,7 @@ static bool drop(struct weft_task *task, const struct pattern *pattern)
 {
     struct cancel_call *dropped = NULL;
 
-    (void)pthread_mutex_lock(&lock);
+    lock_take(&lock);
     for (struct cancel_call **link = &task->cancel_calls; *link && (pattern->all || !dropped);) {
         struct cancel_call *cancel = *link;
 
@@ -159,7 +160,7 @@ static bool drop(struct weft_task *task, const struct pattern *pattern)
     /* On the loop's thread it is this very call that may be called. */
     while (pattern->owner && (pattern->all || !dropped) && is_being_called(task, pattern))
         (void)pthread_cond_wait(&called, &lock);
-    (void)pthread_mutex_unlock(&lock);
+    lock_give(&lock);
 
     bool found = dropped != NULL;
     while (dropped) {

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,14 +10,14 @@
 
 #include "context/machinery.h"
 #include "context/task/stack.h"
+#include "context/task/switch.h"
+#include "context/task/thread_state.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
 #define COROUTINE_ASAN 1
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
 #else
 #define COROUTINE_ASAN 0
 #endif
@@ -28,11 +27,13 @@
 #else
 #define COROUTINE_TSAN 0
 #endif
-#if COROUTINE_ASAN || COROUTINE_TSAN || (defined(__CET__) && (__CET__ & 2))
-#define COROUTINE_SWAPCONTEXT 1
-#else
-#define COROUTINE_SWAPCONTEXT 0
-#endif
+#define COROUTINE_BY_HAND (SWITCH_BY_HAND && !COROUTINE_ASAN && !COROUTINE_TSAN)
+
+/* Told also where weft is built without: a plugin may have been built with the address sanitizer, whose library is then
+ * loaded before all others. */
+void __sanitizer_start_switch_fiber(void **ret_fake_stack, const void *bottom, size_t size) __attribute__((weak));
+void __sanitizer_finish_switch_fiber(void *fake_stack, const void **ret_bottom, size_t *ret_size) __attribute__((weak));
+void __asan_unpoison_memory_region(const volatile void *address, size_t size) __attribute__((weak));
 
 /* The top of an idle stack that is in use anyway, by the function that waits there for work, and is kept when the rest
  * is returned. */
@@ -43,16 +44,15 @@ enum { TRIM_STEP = 128 };
 
 /* One side of a switch. */
 struct side {
-#if COROUTINE_SWAPCONTEXT
-    ucontext_t context;
+#if COROUTINE_BY_HAND
+    struct switch_frame *left; /* where it was left; before it has begun: where it begins */
 #else
-    sigjmp_buf jump;
+    ucontext_t context;
 #endif
-#if COROUTINE_ASAN
-    void *fake_stack;
+    struct thread_state state;
+    void *fake_stack; /* the address sanitizer's */
     const void *bottom;
     size_t size;
-#endif
 #if COROUTINE_TSAN
     void *fiber;
 #endif
@@ -61,16 +61,18 @@ struct side {
 struct coroutine {
     struct side inside;
     struct side outside;
+    struct coroutine_pool *pool;
     struct stack *stack;
     void (*fn)(void *arg);
     void *arg;
-    bool entered; /* its stack has been begun */
+    bool entered; /* its stack has been begun, and can be left for good */
     bool trimmed; /* since it was last used */
     unsigned idle_since;
     TAILQ_ENTRY(coroutine) among_idle;
 };
 
 struct coroutine_pool {
+    struct thread_place place;
     struct stack_pool *stacks;
     TAILQ_HEAD(idle_coroutines, coroutine) idle; /* the newest first, and used first, so that the old stay old */
     size_t idle_count;
@@ -80,96 +82,100 @@ struct coroutine_pool {
 
 /* ---- Switching ---- */
 
-/* glibc's fortified longjmp takes a jump to another stack for an error; this is the same function without that check.
- */
-#if !COROUTINE_SWAPCONTEXT
-extern void coroutine_jump(sigjmp_buf target, int value) __asm__("siglongjmp") __attribute__((noreturn));
-#endif
-
-/* Inlined, or the thread sanitizer would see a function begin on one stack and end on the other. */
-__attribute__((always_inline)) static inline void before_switch(struct side *from, struct side *to)
+/* Inlined, or the thread sanitizer would see a function begin on one stack and end on the other. `ret_fake_stack`: NULL
+ * for a stack that is left for good. */
+__attribute__((always_inline)) static inline void before_switch(struct side *from, struct side *to,
+                                                                void **ret_fake_stack)
 {
-#if COROUTINE_ASAN
-    __sanitizer_start_switch_fiber(&from->fake_stack, to->bottom, to->size);
-#endif
+    if (__builtin_expect(__sanitizer_start_switch_fiber != NULL, COROUTINE_ASAN))
+        __sanitizer_start_switch_fiber(ret_fake_stack, to->bottom, to->size);
 #if COROUTINE_TSAN
     from->fiber = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     (void)from;
-    (void)to;
 }
 
 /* `other` is the side that was just left; the sanitizer tells where its stack is. */
-static void after_switch(struct side *here, struct side *other)
+__attribute__((always_inline)) static inline void after_switch(struct side *here, struct side *other)
 {
-#if COROUTINE_ASAN
-    __sanitizer_finish_switch_fiber(here->fake_stack, &other->bottom, &other->size);
+    if (__builtin_expect(__sanitizer_finish_switch_fiber != NULL, COROUTINE_ASAN))
+        __sanitizer_finish_switch_fiber(here->fake_stack, &other->bottom, &other->size);
+}
+
+__attribute__((always_inline)) static inline void jump(struct side *from, struct side *to)
+{
+#if COROUTINE_BY_HAND
+    switch_stack(&from->left, to->left);
+#else
+    (void)swapcontext(&from->context, &to->context);
 #endif
+}
+
+/* swapcontext() has a floating-point control of its own: that of the moment when it left, in which it was the other
+ * side's already. */
+__attribute__((always_inline)) static inline void set_control(const struct side *here)
+{
+#if !COROUTINE_BY_HAND
+    struct thread_state now;
+
+    thread_state_get_control(&now);
+    thread_state_set_control(&now, &here->state);
+#else
     (void)here;
-    (void)other;
+#endif
 }
 
 /* Not inlined: thread-local addresses and registers must not be carried over by the compiler as if nothing had
  * happened. */
-__attribute__((noinline)) static void switch_sides(struct side *from, struct side *to)
+__attribute__((noinline)) static void switch_sides(struct thread_place *place, struct side *from, struct side *to)
 {
-    before_switch(from, to);
-#if COROUTINE_SWAPCONTEXT
-    (void)swapcontext(&from->context, &to->context);
-#else
-    if (sigsetjmp(from->jump, 0) == 0)
-        coroutine_jump(to->jump, 1);
-#endif
+    thread_state_swap(place, &from->state, &to->state);
+    before_switch(from, to, &from->fake_stack);
+    jump(from, to);
     after_switch(from, to);
+    set_control(from);
 }
 
 /* ---- The inside ---- */
 
-#if COROUTINE_ASAN
-/* The last switch from a stack, which has the sanitizer free what it keeps beside it. */
-static void leave_for_good(struct coroutine *coroutine)
-{
-    __sanitizer_start_switch_fiber(NULL, coroutine->outside.bottom, coroutine->outside.size);
-    (void)setcontext(&coroutine->outside.context);
-}
-#else
-static void leave_for_good(struct coroutine *coroutine)
-{
-    (void)coroutine;
-}
-#endif
-
 /* What runs on a coroutine's stack: one function after another, until it is resumed without one. */
-MACHINERY_BOTTOM static void run_functions(struct coroutine *coroutine)
+MACHINERY_BOTTOM static void run_functions(void *arg)
 {
+    struct coroutine *coroutine = arg;
+
     after_switch(&coroutine->inside, &coroutine->outside);
+    set_control(&coroutine->inside);
     while (coroutine->fn) {
         coroutine->fn(coroutine->arg);
         coroutine->fn = NULL;
-        switch_sides(&coroutine->inside, &coroutine->outside);
+        switch_sides(&coroutine->pool->place, &coroutine->inside, &coroutine->outside);
     }
-    leave_for_good(coroutine);
+    /* The last switch from a stack, which has the sanitizer free what it keeps beside it. */
+    thread_state_swap(&coroutine->pool->place, &coroutine->inside.state, &coroutine->outside.state);
+    before_switch(&coroutine->inside, &coroutine->outside, NULL);
+    jump(&coroutine->inside, &coroutine->outside);
 }
+
+#if COROUTINE_BY_HAND
+
+static void prepare_stack(struct coroutine *coroutine)
+{
+    coroutine->inside.left =
+        switch_prepare((char *)coroutine->stack->bottom + coroutine->stack->size, run_functions, coroutine);
+}
+
+#else
 
 /* makecontext passes integers only. */
 MACHINERY_BOTTOM static void enter(unsigned high, unsigned low)
 {
-    run_functions((struct coroutine *)((uintptr_t)high << 32 | low));
+    run_functions((void *)((uintptr_t)high << 32 | low));
 }
 
-/* The first switch to a stack, for which no jump exists yet. */
-__attribute__((noinline)) static void enter_stack(struct coroutine *coroutine)
+static void prepare_stack(struct coroutine *coroutine)
 {
-    ucontext_t *inside, *outside;
-#if COROUTINE_SWAPCONTEXT
-    inside = &coroutine->inside.context;
-    outside = &coroutine->outside.context;
-#else
-    ucontext_t inside_begin, outside_unused;
-    inside = &inside_begin;
-    outside = &outside_unused;
-#endif
+    ucontext_t *inside = &coroutine->inside.context;
     uintptr_t address = (uintptr_t)coroutine;
 
     (void)getcontext(inside);
@@ -177,29 +183,22 @@ __attribute__((noinline)) static void enter_stack(struct coroutine *coroutine)
     inside->uc_stack.ss_size = coroutine->stack->size;
     inside->uc_link = NULL;
     makecontext(inside, (void (*)(void))enter, 2, (unsigned)(address >> 32), (unsigned)address);
-    before_switch(&coroutine->outside, &coroutine->inside);
-#if COROUTINE_SWAPCONTEXT
-    (void)swapcontext(outside, inside);
-#else
-    if (sigsetjmp(coroutine->outside.jump, 0) == 0)
-        (void)swapcontext(outside, inside);
-#endif
-    after_switch(&coroutine->outside, &coroutine->inside);
 }
+
+#endif
 
 void coroutine_resume(struct coroutine *coroutine)
 {
-    if (coroutine->entered) {
-        switch_sides(&coroutine->outside, &coroutine->inside);
-        return;
+    if (__builtin_expect(!coroutine->entered, 0)) {
+        coroutine->entered = true;
+        prepare_stack(coroutine);
     }
-    coroutine->entered = true;
-    enter_stack(coroutine);
+    switch_sides(&coroutine->pool->place, &coroutine->outside, &coroutine->inside);
 }
 
 void coroutine_suspend(struct coroutine *coroutine)
 {
-    switch_sides(&coroutine->inside, &coroutine->outside);
+    switch_sides(&coroutine->pool->place, &coroutine->inside, &coroutine->outside);
 }
 
 /* ---- The pool ---- */
@@ -211,6 +210,7 @@ int coroutine_pool_new(size_t stack_size, struct coroutine_pool **ret_pool)
     if (!pool)
         return -ENOMEM;
     TAILQ_INIT(&pool->idle);
+    thread_place_init(&pool->place);
     int r = stack_pool_new(stack_size, &pool->stacks);
     if (r < 0) {
         free(pool);
@@ -225,12 +225,11 @@ static void coroutine_free(struct coroutine_pool *pool, struct coroutine *corout
 #if COROUTINE_TSAN
     __tsan_destroy_fiber(coroutine->inside.fiber);
 #endif
-#if COROUTINE_ASAN
-    if (coroutine->entered)
+    if (coroutine->entered && __sanitizer_start_switch_fiber)
         coroutine_resume(coroutine);
     /* Its stack was left in the middle of a function, whose shadow memory would stay poisoned. */
-    __asan_unpoison_memory_region(coroutine->stack->bottom, coroutine->stack->size);
-#endif
+    if (__asan_unpoison_memory_region)
+        __asan_unpoison_memory_region(coroutine->stack->bottom, coroutine->stack->size);
     stack_pool_put(pool->stacks, coroutine->stack);
     pool->count--;
     free(coroutine);
@@ -267,10 +266,10 @@ static int coroutine_new(struct coroutine_pool *pool, struct coroutine **ret_cor
         free(coroutine);
         return r;
     }
-#if COROUTINE_ASAN
+    coroutine->pool = pool;
     coroutine->inside.bottom = coroutine->stack->bottom;
     coroutine->inside.size = coroutine->stack->size;
-#endif
+    coroutine->outside.state.locale = LC_GLOBAL_LOCALE;
 #if COROUTINE_TSAN
     coroutine->inside.fiber = __tsan_create_fiber(0);
 #endif
@@ -293,6 +292,7 @@ int coroutine_get(struct coroutine_pool *pool, void (*fn)(void *arg), void *arg,
     coroutine->fn = fn;
     coroutine->arg = arg;
     coroutine->trimmed = false;
+    thread_state_begin(&coroutine->inside.state);
     *ret_coroutine = coroutine;
     return 0;
 }
@@ -320,6 +320,7 @@ bool coroutine_guards(const struct coroutine *coroutine, const void *address)
 void coroutine_pool_age(struct coroutine_pool *pool)
 {
     pool->period++;
+    thread_place_refresh(&pool->place);
 }
 
 /* The period in which it became idle was not a whole one. */

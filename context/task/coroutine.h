@@ -2,9 +2,9 @@
  * Coroutines: stack switching and nothing else. A coroutine is resumed from the thread's own stack and suspends back to
  * it; when its function has returned it is idle and can be given another, so that starting one costs no system call.
  *
- * Switching is done by sigsetjmp and siglongjmp, which leave the signal mask alone (swapcontext makes two system calls
- * for it); swapcontext enters a new stack for the first time, and does all of the switching under sanitizers and shadow
- * stacks.
+ * Switching is done by hand (switch.h), and by swapcontext under sanitizers, with shadow stacks and on processors that
+ * nobody has written it for. Each side keeps what a thread has besides its stack (thread_state.h); the signal mask is
+ * the thread's.
  */
 #pragma once
 

@@ -12,8 +12,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <weft/log.h>
+
 #include "context/async/running_job.h"
+#include "context/boundary.h"
 #include "context/fork_guard.h"
+#include "context/lock.h"
 #include "context/machinery.h"
 #include "context/propagate/propagate.h"
 #include "context/task/cancel.h"
@@ -55,6 +59,7 @@ struct pool_thread {
     pthread_cond_t work;
     struct offload_call *call; /* under the lock; NULL: it is idle */
     struct pool_thread *next;  /* in the pool's list of idle ones; under the lock */
+    bool ends;                 /* unless its function returns */
     atomic_int where;          /* enum where_state */
     size_t frame_count;        /* once it is WHERE_NOTED, and likewise: */
     uintptr_t frames[OFFLOAD_FRAMES_MAX];
@@ -112,33 +117,61 @@ void offload_post(struct offload_post *post)
     struct offload_pool *pool = thread_here->pool;
 
     assert(thread_here->call);
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     post->next = pool->posts;
     pool->posts = post;
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
+    (void)eventfd_write(pool->done_fd, 1);
+}
+
+MACHINERY static int call_function(void *arg)
+{
+    const struct offload_call *call = arg;
+    struct boundary boundary;
+    int result = boundary_call(call->fn, call->arg, &boundary);
+
+    if (__builtin_expect(boundary.thrown, 0))
+        boundary_report(&boundary, "an exception has ended a function on a thread");
+    return result;
+}
+
+/* However the function was left: one that ends its thread, by pthread_exit() or because it was cancelled, has returned
+ * all the same, and the thread does not become idle. */
+static void return_call(struct pool_thread **thread_place)
+{
+    struct pool_thread *thread = *thread_place;
+    struct offload_pool *pool = thread->pool;
+    struct offload_call *call = thread->call;
+
+    fork_guard_check();
+    if (thread->ends)
+        weft_error("a function on a thread has ended the thread, by pthread_exit() or pthread_cancel()");
+    cancel_leave(call->task, thread);
+    running_job_set(NULL);
+
+    lock_take(&pool->lock);
+    call->returned = true;
+    call->next = pool->done;
+    pool->done = call;
+    thread->call = NULL;
+    if (!thread->ends) {
+        thread->next = pool->idle;
+        pool->idle = thread;
+    }
+    lock_give(&pool->lock);
     (void)eventfd_write(pool->done_fd, 1);
 }
 
 MACHINERY_BOTTOM static void run_call(struct pool_thread *thread)
 {
-    struct offload_pool *pool = thread->pool;
+    struct pool_thread *running __attribute__((cleanup(return_call))) = thread;
     struct offload_call *call = thread->call;
 
     running_job_set(call->context);
-    call->result = weft_run_in(call->context, call->fn, call->arg);
-    fork_guard_check();
-    cancel_leave(call->task, thread);
-    running_job_set(NULL);
-
-    (void)pthread_mutex_lock(&pool->lock);
-    call->returned = true;
-    call->next = pool->done;
-    pool->done = call;
-    thread->call = NULL;
-    thread->next = pool->idle;
-    pool->idle = thread;
-    (void)pthread_mutex_unlock(&pool->lock);
-    (void)eventfd_write(pool->done_fd, 1);
+    thread->ends = true;
+    call->result = OFFLOAD_THREAD_ENDED;
+    call->result = weft_run_in(call->context, call_function, call);
+    running->ends = false;
 }
 
 static void leave_idle(struct offload_pool *pool, struct pool_thread *thread)
@@ -158,13 +191,13 @@ static bool wait_for_work(struct pool_thread *thread)
     const struct timespec deadline = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
     int error = 0;
 
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     while (!thread->call && !pool->closing && error != ETIMEDOUT)
         error = pthread_cond_timedwait(&thread->work, &pool->lock, &deadline);
     bool works = thread->call != NULL;
     if (!works)
         leave_idle(pool, thread);
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     return works;
 }
 
@@ -175,35 +208,46 @@ static void end_thread(struct pool_thread *thread)
 
     (void)pthread_cond_destroy(&thread->work);
     free(thread);
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     bool has_previous = pool->has_ended;
     pthread_t previous = pool->ended;
     pool->has_ended = true;
     pool->ended = pthread_self();
     if (--pool->threads == 0)
         (void)pthread_cond_signal(&pool->gone);
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     if (has_previous)
         (void)pthread_join(previous, NULL);
 }
 
-/* A thread without a stack for signals works all the same. */
+/* What a thread has while it is the pool's. */
+struct pool_stay {
+    struct pool_thread *thread;
+    struct signal_stack signal_stack;
+    atomic_uintptr_t running_job;
+    bool has_signal_stack; /* without one it works all the same */
+};
+
+/* However it ends. */
+static void end_stay(struct pool_stay *stay)
+{
+    running_job_install(NULL);
+    thread_here = NULL;
+    if (stay->has_signal_stack)
+        signal_stack_done(&stay->signal_stack);
+    end_thread(stay->thread);
+}
+
 MACHINERY_BOTTOM static void *thread_main(void *arg)
 {
-    struct signal_stack signal_stack;
-    atomic_uintptr_t running_job = 0;
-    int r = signal_stack_init(&signal_stack);
+    struct pool_stay stay __attribute__((cleanup(end_stay))) = {.thread = arg};
 
+    stay.has_signal_stack = signal_stack_init(&stay.signal_stack) == 0;
     thread_here = arg;
-    running_job_install(&running_job);
+    running_job_install(&stay.running_job);
     do
         run_call(arg);
     while (wait_for_work(arg));
-    running_job_install(NULL);
-    thread_here = NULL;
-    if (r == 0)
-        signal_stack_done(&signal_stack);
-    end_thread(arg);
     return NULL;
 }
 
@@ -266,12 +310,12 @@ void offload_ask_where(const struct weft_task *task)
         return;
     (void)pthread_once(&once, install_note_where);
     /* Under the lock, so that the thread is there: one whose call has returned may have ended. */
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     if (!call->returned) {
         atomic_store(&call->thread->where, WHERE_UNKNOWN);
         (void)pthread_kill(call->thread->id, WHERE_SIGNAL);
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
 }
 
 size_t offload_where(const struct weft_task *task, uintptr_t frames[static OFFLOAD_FRAMES_MAX])
@@ -282,11 +326,11 @@ size_t offload_where(const struct weft_task *task, uintptr_t frames[static OFFLO
 
     if (!call)
         return 0;
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     if (!call->returned && atomic_load(&call->thread->where) == WHERE_NOTED)
         for (; count < call->thread->frame_count; count++)
             frames[count] = call->thread->frames[count];
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     return count;
 }
 
@@ -337,15 +381,15 @@ static int start_thread(struct offload_pool *pool, struct offload_call *call)
     if (!thread)
         return -ENOMEM;
     call->thread = thread;
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     pool->threads++;
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     int r = create(thread);
     if (r == 0)
         return 0;
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     pool->threads--;
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     (void)pthread_cond_destroy(&thread->work);
     free(thread);
     return r;
@@ -353,7 +397,7 @@ static int start_thread(struct offload_pool *pool, struct offload_call *call)
 
 static bool hand_to_idle(struct offload_pool *pool, struct offload_call *call)
 {
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     struct pool_thread *thread = pool->idle;
     if (thread) {
         pool->idle = thread->next;
@@ -361,7 +405,7 @@ static bool hand_to_idle(struct offload_pool *pool, struct offload_call *call)
         call->thread = thread;
         (void)pthread_cond_signal(&thread->work);
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     return thread != NULL;
 }
 
@@ -503,7 +547,7 @@ static void calls_are_done(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     (void)eventfd_read(fd, &count);
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     while (pool->posts) {
         struct offload_post *post = pool->posts;
 
@@ -518,7 +562,7 @@ static void calls_are_done(evutil_socket_t fd, short what, void *arg)
         call->next = done;
         done = call;
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     while (posts) {
         struct offload_post *post = posts;
 
@@ -572,9 +616,9 @@ bool offload_is_under_way(const struct weft_task *task)
 
     if (!task->call || task->call->abandoned)
         return false;
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     bool returned = task->call->returned;
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     return !returned;
 }
 
@@ -624,9 +668,9 @@ bool offload_is_in_use(const struct offload_pool *pool)
 
 unsigned offload_count_threads(struct offload_pool *pool)
 {
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     unsigned threads = pool->threads;
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     return threads;
 }
 
@@ -639,13 +683,13 @@ struct offload_pool *offload_pool_free(struct offload_pool *pool)
 {
     if (!pool)
         return NULL;
-    (void)pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     pool->closing = true;
     for (struct pool_thread *thread = pool->idle; thread; thread = thread->next)
         (void)pthread_cond_signal(&thread->work);
     while (pool->threads > 0)
         (void)pthread_cond_wait(&pool->gone, &pool->lock);
-    (void)pthread_mutex_unlock(&pool->lock);
+    lock_give(&pool->lock);
     if (pool->has_ended)
         (void)pthread_join(pool->ended, NULL);
     if (pool->done_event)

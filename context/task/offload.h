@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,10 @@
 #include <event2/event.h>
 
 #include <weft/api.h>
+
+/* The result of a function that has not returned but ended its thread: by pthread_exit(), or because it was cancelled.
+ */
+#define OFFLOAD_THREAD_ENDED (-EOWNERDEAD)
 
 struct offload_pool;
 struct offload_call;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context/async/running_job.h"
+#include "context/boundary.h"
 #include "context/container.h"
 #include "context/fork_guard.h"
 #include "context/job_frame.h"
@@ -65,8 +66,11 @@ MACHINERY static void run_function(void *arg)
 
     if (task->observed && loop->observer && loop->observer->task_started)
         loop->observer->task_started(task, loop->observer->user);
-    task->result = task->fn(task->arg);
+    struct boundary boundary;
+    task->result = boundary_call(task->fn, task->arg, &boundary);
     fork_guard_check();
+    if (__builtin_expect(boundary.thrown, 0))
+        boundary_report(&boundary, "an exception has ended a task");
     cancel_leave(task, NULL);
     /* Looked up again: the observer may have changed meanwhile. */
     if (task->observed && loop->observer && loop->observer->task_ended)

@@ -9,6 +9,7 @@
 
 #include "context/async/running_job.h"
 #include "context/log/job_log.h"
+#include "context/lock.h"
 #include "context/log/log_json.h"
 #include "context/log/log_text.h"
 #include "context/macros.h"
@@ -182,12 +183,12 @@ static void report_recovery(struct log_output *output, struct log_destination *d
 {
     struct log_drops *drops = calloc(1, sizeof(*drops));
 
-    (void)pthread_mutex_lock(&output->lock);
+    lock_take(&output->lock);
     unsigned lost = destination->lost;
     destination->lost = 0;
     if (drops && output->buffers)
         log_drops_take(output->buffers->drops, drops);
-    (void)pthread_mutex_unlock(&output->lock);
+    lock_give(&output->lock);
     weft_warn("log output %s can be written again; %u lines were lost meanwhile", destination->name, lost);
     if (drops)
         tell_of_jobs(drops);
@@ -219,7 +220,7 @@ static void report_problem(struct log_output *output, struct log_destination *de
 
 void log_output_flush(struct log_output *output)
 {
-    (void)pthread_mutex_lock(&output->lock);
+    lock_take(&output->lock);
     bool taken;
     size_t left = flush_locked(output, &taken);
     if (left == 0)
@@ -230,7 +231,7 @@ void log_output_flush(struct log_output *output)
         output->retry_us = 2 * output->retry_us < RETRY_MAX_US ? 2 * output->retry_us : RETRY_MAX_US;
     if (left > 0)
         schedule(output, output->retry_us);
-    (void)pthread_mutex_unlock(&output->lock);
+    lock_give(&output->lock);
     for (size_t i = 0; i < output->count; i++)
         report_problem(output, &output->destinations[i]);
 }
@@ -278,9 +279,9 @@ void log_output_reopen(struct log_output *output)
         return;
     log_output_flush(output);
     for (size_t i = 0; i < output->count; i++) {
-        (void)pthread_mutex_lock(&output->lock);
+        lock_take(&output->lock);
         int r = log_destination_reopen(&output->destinations[i]);
-        (void)pthread_mutex_unlock(&output->lock);
+        lock_give(&output->lock);
         if (r < 0)
             weft_error("the log file %s cannot be opened anew: %s; its lines go on into the old one",
                        output->destinations[i].name, strerror(-r));
@@ -434,7 +435,7 @@ static void take_line(const struct log_record *record, void *user)
     /* An output that takes its time, or another thread that waits for one, keeps whoever logs. */
     uintptr_t logged_error = running_job_leave();
 
-    (void)pthread_mutex_lock(&output->lock);
+    lock_take(&output->lock);
     /* In the supervisor, and in a process that was forked since: buffers of its own. */
     if (!output->buffers && make_buffers(output, &output->own_buffers) == 0)
         output->buffers = output->own_buffers;
@@ -452,7 +453,7 @@ static void take_line(const struct log_record *record, void *user)
     } else if (output->retry_us == 0) {
         schedule(output, 0);
     }
-    (void)pthread_mutex_unlock(&output->lock);
+    lock_give(&output->lock);
     running_job_return(logged_error);
 }
 
@@ -462,9 +463,9 @@ static void flush_in_turn(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    (void)pthread_mutex_lock(&output->lock);
+    lock_take(&output->lock);
     output->flush_pending = false;
-    (void)pthread_mutex_unlock(&output->lock);
+    lock_give(&output->lock);
     log_output_flush(output);
 }
 

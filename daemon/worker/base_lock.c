@@ -9,6 +9,7 @@
 #include <event2/thread.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 
 /* Recursive by a count of its own: a mutex that is so by itself knows its thread by a number that a fork changes. */
 struct lock {
@@ -28,7 +29,7 @@ FORK_LOCK(of_base.mutex, FORK_LOCK_INNER);
 static void take(struct lock *lock)
 {
     if (__atomic_load_n(&lock->owner, __ATOMIC_RELAXED) != &self) {
-        (void)pthread_mutex_lock(&lock->mutex);
+        lock_take(&lock->mutex);
         __atomic_store_n(&lock->owner, &self, __ATOMIC_RELAXED);
     }
     lock->depth++;
@@ -39,7 +40,7 @@ static void give(struct lock *lock)
     if (--lock->depth > 0)
         return;
     __atomic_store_n(&lock->owner, NULL, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&lock->mutex);
+    lock_give(&lock->mutex);
 }
 
 /* ---- As libevent wants them ---- */
@@ -77,7 +78,7 @@ static int lock_lock(unsigned mode, void *arg)
         return 0;
     }
     if (__atomic_load_n(&lock->owner, __ATOMIC_RELAXED) != &self) {
-        int error = pthread_mutex_trylock(&lock->mutex);
+        int error = lock_try(&lock->mutex);
 
         if (error)
             return error;

@@ -263,6 +263,8 @@ static int start(struct worker *worker)
         r = prepare_context(options->config);
     if (r == 0)
         r = orphan_prepare(options->config->shutdown_timeout_ms + CLEANUP_MS + ORPHAN_GRACE_MS);
+    if (r < 0)
+        weft_error("the worker cannot start: %s", strerror(-r));
     if (r == 0)
         r = crash_install(&options->slot->crash);
     /* Where it cannot be done, places have the names that the dynamic linker knows. */

@@ -53,10 +53,10 @@ class Task:
         return bool(self.coroutine) and bool(self.coroutine["entered"])
 
     def saved(self):
-        """struct side: where the registers are, and whether they are a sigjmp_buf (else a ucontext_t)."""
+        """struct side: where the registers are, and whether that is a struct switch_frame (else a ucontext_t)."""
         side = self.coroutine["inside"]
-        jumps = any(field.name == "jump" for field in side.type.fields())
-        return (side["jump"][0]["__jmpbuf"], True) if jumps else (side["context"]["uc_mcontext"], False)
+        by_hand = any(field.name == "left" for field in side.type.fields())
+        return (side["left"].dereference(), True) if by_hand else (side["context"]["uc_mcontext"], False)
 
 
 class Operation:
@@ -189,11 +189,10 @@ def select_loop():
 
 # ---- A fiber's registers ----
 
-JUMP_REGISTERS = {
-    "i386:x86-64": {"rbx": 0, "rbp": 1, "r12": 2, "r13": 3, "r14": 4, "r15": 5, "rsp": 6, "rip": 7},
-    "aarch64": {f"x{n}": n - 19 for n in range(19, 30)} | {"pc": 11, "sp": 13},
+FRAME_REGISTERS = {
+    "i386:x86-64": {name: name for name in ("rbx", "rbp", "r12", "r13", "r14", "r15", "rip")},
+    "aarch64": {f"x{n}": f"x{n}" for n in range(19, 30)} | {"pc": "pc"},
 }
-MANGLED = {"i386:x86-64": ("rbp", "rsp", "rip"), "aarch64": ("pc", "sp")}
 CONTEXT_REGISTERS = {"rbx": 11, "rbp": 10, "r12": 4, "r13": 5, "r14": 6, "r15": 7, "rsp": 15, "rip": 16}
 POINTERS = {"i386:x86-64": ("rsp", "rip"), "aarch64": ("sp", "pc")}
 
@@ -205,22 +204,13 @@ def architecture():
     return name
 
 
-def demangle(value, machine):
-    """Takes back what glibc's PTR_MANGLE did with a secret of the process, which lies beside the thread's own data."""
-    mask = (1 << 64) - 1
-    if machine == "aarch64":
-        return value ^ int(gdb.parse_and_eval("*(unsigned long *)&__pointer_chk_guard"))
-    guard = int(gdb.parse_and_eval("*(unsigned long *)($fs_base + 0x30)"))
-    return ((value >> 17 | value << 47) & mask) ^ guard & mask
-
-
 def saved_registers(task):
     machine = architecture()
-    saved, jumps = task.saved()
+    saved, is_frame = task.saved()
     mask = (1 << 64) - 1
-    if jumps:
-        values = {name: int(saved[place]) & mask for name, place in JUMP_REGISTERS[machine].items()}
-        return values | {name: demangle(values[name], machine) for name in MANGLED[machine]}
+    if is_frame:
+        values = {name: int(saved[field]) & mask for name, field in FRAME_REGISTERS[machine].items()}
+        return values | {POINTERS[machine][0]: int(saved.address) + saved.type.sizeof}
     if machine == "aarch64":
         return {f"x{n}": int(saved["regs"][n]) & mask for n in range(19, 30)} | {
             "sp": int(saved["sp"]) & mask, "pc": int(saved["pc"]) & mask}

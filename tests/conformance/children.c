@@ -241,6 +241,75 @@ static void c36_a_child_that_nobody_waits_for_ends_all_the_same(void)
     EXPECT_EQUAL(waitpid(pid, NULL, 0), pid);
 }
 
+/* ---- Where ends are ignored ---- */
+
+static int fork_one(void *arg)
+{
+    pid_t pid = fork();
+
+    (void)arg;
+    if (pid == 0)
+        _exit(0);
+    return pid;
+}
+
+static void wait_until_it_is_gone(pid_t pid)
+{
+    siginfo_t info;
+
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED) == 0 || errno != ECHILD)
+        continue;
+}
+
+static void expect_nothing_of_children(const struct sigaction *action)
+{
+    long before = weft_contexts_alive();
+    struct sigaction old;
+
+    EXPECT_EQUAL(sigaction(SIGCHLD, action, &old), 0);
+    for (int i = 0; i < 3; i++) {
+        wait_until_it_is_gone(weft_run_with("a", "1", fork_one, NULL));
+        EXPECT_EQUAL(weft_contexts_alive(), before);
+        wait_until_it_is_gone(weft_run_with("a", "1", start_true, NULL));
+        EXPECT_EQUAL(weft_contexts_alive(), before);
+    }
+    EXPECT_EQUAL(sigaction(SIGCHLD, &old, NULL), 0);
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static void c36_a_child_whose_end_nobody_is_told_of_holds_no_context(void)
+{
+    expect_nothing_of_children(&(struct sigaction){.sa_handler = SIG_IGN});
+    expect_nothing_of_children(&(struct sigaction){.sa_handler = do_nothing, .sa_flags = SA_NOCLDWAIT});
+}
+
+static int fork_and_ignore(void *arg)
+{
+    pid_t pid = fork_one(arg);
+
+    EXPECT(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
+    return pid;
+}
+
+/* Found out about when the next one begins, where nothing else looks. */
+static void c36_so_does_one_whose_end_is_ignored_later(void)
+{
+    long before = weft_contexts_alive();
+    pid_t gone = weft_run_with("a", "1", fork_and_ignore, NULL);
+
+    /* If it has ended before, it is there to be waited for. */
+    (void)waitpid(gone, NULL, 0);
+    EXPECT(signal(SIGCHLD, SIG_DFL) != SIG_ERR);
+    pid_t pid = weft_run_with("a", "1", start_true, NULL);
+    EXPECT_EQUAL(weft_contexts_alive(), before + 1);
+    EXPECT_EQUAL(waitpid(pid, NULL, 0), pid);
+    EXPECT_EQUAL(weft_contexts_alive(), before);
+}
+
 static int start_nothing(void *arg)
 {
     char *words[] = {(char[]){"nothing"}, NULL};
@@ -311,6 +380,8 @@ int main(void)
         CONFORMANCE_CASE(c36_a_child_can_be_seen_until_somebody_has_waited_for_it),
         CONFORMANCE_CASE(c36_looking_at_a_child_does_not_end_it),
         CONFORMANCE_CASE(c36_a_child_that_nobody_waits_for_ends_all_the_same),
+        CONFORMANCE_CASE(c36_a_child_whose_end_nobody_is_told_of_holds_no_context),
+        CONFORMANCE_CASE(c36_so_does_one_whose_end_is_ignored_later),
         CONFORMANCE_CASE(c36_a_child_that_cannot_be_started_holds_no_context),
         CONFORMANCE_CASE(c36_a_forked_child_has_the_context_and_its_variables),
         CONFORMANCE_CASE(c36_a_child_of_the_root_has_neither),

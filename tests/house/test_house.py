@@ -183,6 +183,12 @@ def test_main_is_only_in_the_daemon_and_in_tests():
     assert_none(places(r"^\s*(static\s+)?int\s+main\s*\(", elsewhere))
 
 
+def test_locks_are_taken_where_no_thread_can_be_cancelled():
+    ours = [path for top in ("context", "queue", "handlers", "daemon") for path in files(".c", ".h", under=top)
+            if name(path) != "context/lock.h" and path not in public_headers()]
+    assert_none(places(r"pthread_(mutex_(un)?lock|mutex_\w*trylock|rwlock|spin)", ours))
+
+
 def test_every_header_begins_with_pragma_once():
     assert_none([name(path) for path in files(".h") if "#pragma once\n" not in text(path)])
 

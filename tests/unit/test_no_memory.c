@@ -115,11 +115,35 @@ static void a_seed_that_finds_no_memory_is_not_made(void **state)
 
 /* ---- Scopes ---- */
 
+/* So many need no memory. */
+enum { SCOPES_AT_HAND = 8 };
+
+static struct weft_scope at_hand[SCOPES_AT_HAND];
+
+static void use_up_scopes(void)
+{
+    for (int i = 0; i < SCOPES_AT_HAND; i++)
+        weft_scope_begin(&at_hand[i]);
+}
+
+static void end_scopes(void)
+{
+    for (int i = SCOPES_AT_HAND - 1; i >= 0; i--)
+        EXPECT_EQUAL(weft_scope_end(&at_hand[i]), 0);
+}
+
+static int set_b(void *arg)
+{
+    (void)arg;
+    return weft_set("b", "3");
+}
+
 static int seal(void *arg)
 {
     struct weft_scope outer, sealed, ended = {0};
 
     (void)arg;
+    use_up_scopes();
     weft_scope_begin(&outer);
     EXPECT_EQUAL(weft_set("a", "1"), 0);
     allocations_left = 0;
@@ -132,7 +156,13 @@ static int seal(void *arg)
     EXPECT_EQUAL(weft_scope_end(&sealed), 0);
     EXPECT_EQUAL(weft_scope_end(&sealed), -EINVAL);
     EXPECT_EQUAL(weft_set("a", "2"), 0);
+    EXPECT_EQUAL(weft_set("b", "2"), 0);
+    allocations_left = 1; /* for the value, and not for the run, which has to begin all the same */
+    EXPECT_EQUAL(weft_run(set_b, NULL), -ENOMEM);
+    allocations_left = -1;
+    EXPECT_TEXT(weft_get("b"), "2");
     EXPECT_EQUAL(weft_scope_end(&outer), 0);
+    end_scopes();
     return weft_set("b", "2");
 }
 
@@ -141,11 +171,13 @@ static int forget_sealed(void *arg)
     struct weft_scope outer, sealed;
 
     (void)arg;
+    use_up_scopes();
     weft_scope_begin(&outer);
     allocations_left = 0;
     weft_scope_begin(&sealed);
     allocations_left = -1;
     EXPECT_EQUAL(weft_scope_end(&outer), 0);
+    end_scopes();
     return weft_set("a", "1");
 }
 

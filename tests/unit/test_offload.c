@@ -6,6 +6,7 @@
 
 #include "context/task/offload.h"
 #include "context/task/task.h"
+#include "tests/support/checker.h"
 #include "tests/support/loop_support.h"
 
 /* ---- Context and results ---- */
@@ -346,10 +347,59 @@ static void what_is_set_on_the_pool_is_released_there(void **state)
     EXPECT_EQUAL(releases, 1);
 }
 
+/* ---- Functions that do not return ---- */
+
+static int end_the_thread(void *arg)
+{
+    EXPECT_EQUAL(weft_set("a", "of the thread"), 0);
+    pthread_exit(arg);
+}
+
+static int end_the_thread_in_a_run(void *arg)
+{
+    return weft_run_with("a", "of a run", end_the_thread, arg);
+}
+
+static int be_cancelled(void *arg)
+{
+    EXPECT_EQUAL(pthread_cancel(pthread_self()), 0);
+    pthread_testcancel();
+    (void)arg;
+    return 0;
+}
+
+static int offload_what_does_not_return(void *arg)
+{
+    int (*const functions[])(void *) = {end_the_thread, end_the_thread_in_a_run, be_cancelled};
+    pthread_t self = pthread_self();
+
+    EXPECT_EQUAL(weft_set("a", "of the caller"), 0);
+    for (int i = 0; i < 9; i++) {
+        int result = 0;
+
+        if (functions[i % 3] == be_cancelled && !CHECKER_KNOWS_CANCELLATION)
+            continue;
+        EXPECT_EQUAL(weft_offload(functions[i % 3], arg, &result), 0);
+        EXPECT_EQUAL(result, OFFLOAD_THREAD_ENDED);
+        EXPECT_TEXT(weft_get("a"), "of the caller");
+        /* There are others for what comes then. */
+        EXPECT_EQUAL(weft_offload(read_on_thread, &self, &result), 0);
+        EXPECT_EQUAL(result, -12);
+    }
+    return 0;
+}
+
+static void a_function_that_ends_its_thread_has_returned_all_the_same(void **state)
+{
+    (void)state;
+    loop_support_run(offload_what_does_not_return, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         EXPECT_TEST(a_function_on_the_pool_sees_the_callers_context_and_cannot_change_it),
+        EXPECT_TEST(a_function_that_ends_its_thread_has_returned_all_the_same),
         EXPECT_TEST(what_belongs_to_the_loop_is_refused_on_the_pool),
         EXPECT_TEST(a_thread_of_the_pool_is_at_the_root_between_calls_and_at_its_end),
         EXPECT_TEST(more_calls_than_threads_wait_their_turn),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 #include "context/propagate/hiredis/redis_channel.h"
 #include "context/propagate/hiredis/redis_turn.h"
 
@@ -36,10 +37,10 @@ static struct redis_connection *find(const void *key)
 
     if (connection || __atomic_load_n(&table.count, __ATOMIC_RELAXED) == 0)
         return connection;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     struct redis_connection **place = tfind(&(struct redis_connection){.key = key}, &table.tree, compare);
     connection = place ? *place : NULL;
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     return connection;
 }
 
@@ -53,11 +54,11 @@ struct redis_connection *redis_connection_get(const struct redisAsyncContext *ke
     if (!connection)
         return NULL;
     connection->key = key;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     bool inserted = tsearch(connection, &table.tree, compare) != NULL;
     if (inserted)
         __atomic_store_n(&table.count, table.count + 1, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     if (!inserted) {
         free(connection);
         return NULL;
@@ -78,10 +79,10 @@ void redis_connection_monitor(struct redis_connection *connection)
 {
     if (connection->monitors)
         return;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     connection->monitors = true;
     __atomic_store_n(&table.monitoring, table.monitoring + 1, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
 }
 
 void redis_connection_keep(struct redis_connection *connection, struct redis_call *call)
@@ -95,12 +96,12 @@ struct redis_connection *redis_connection_take(const void *key)
 
     if (!connection)
         return NULL;
-    (void)pthread_mutex_lock(&table.lock);
+    lock_take(&table.lock);
     (void)tdelete(connection, &table.tree, compare);
     __atomic_store_n(&table.count, table.count - 1, __ATOMIC_RELAXED);
     if (connection->monitors)
         __atomic_store_n(&table.monitoring, table.monitoring - 1, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&table.lock);
+    lock_give(&table.lock);
     return connection;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "context/fork_lock.h"
+#include "context/lock.h"
 #include "context/propagate/hiredis/redis_connection.h"
 
 static _Thread_local LIST_HEAD(, redis_turn) turns;
@@ -43,10 +44,10 @@ static bool is_measured(void)
 {
     if (__atomic_load_n(&layout.cleanup, __ATOMIC_ACQUIRE) != 0)
         return true;
-    (void)pthread_mutex_lock(&layout.lock);
+    lock_take(&layout.lock);
     if (layout.cleanup == 0)
         measure();
-    (void)pthread_mutex_unlock(&layout.lock);
+    lock_give(&layout.lock);
     return layout.cleanup != 0;
 }
 

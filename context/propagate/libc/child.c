@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 #include <sys/wait.h>
 
 #include "context/container.h"
+#include "context/lock.h"
 #include "context/propagate/libc/sanitizer.h"
 
 SANITIZED(waitid);
@@ -38,12 +40,12 @@ static const struct operation_class child_class = {.kind = "child", .describe = 
 
 static void lock(void)
 {
-    (void)pthread_mutex_lock(&children.lock);
+    lock_take(&children.lock);
 }
 
 static void unlock(void)
 {
-    (void)pthread_mutex_unlock(&children.lock);
+    lock_give(&children.lock);
 }
 
 /* A child has no children yet, and no thread that could hold the lock. */
@@ -104,6 +106,16 @@ static bool is_any(const struct child *child, pid_t pid)
     return true;
 }
 
+/* Nobody can wait for it any more: it has ended while SIGCHLD was ignored, or was waited for behind our back. */
+static bool is_lost(const struct child *child, pid_t pid)
+{
+    siginfo_t info = {0};
+
+    (void)pid;
+    return REAL_OR_SANITIZED(waitid)(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+           errno == ECHILD;
+}
+
 /* One that has ended is waited for by its parent, and still is afterwards; or nobody can wait for it any more. */
 static bool has_ended(const struct child *child, pid_t pid)
 {
@@ -114,10 +126,22 @@ static bool has_ended(const struct child *child, pid_t pid)
     return r < 0 ? errno == ECHILD : info.si_pid != 0;
 }
 
+/* Then nobody is told of a child's end, nor can wait for it: there is nothing that would run in its context. */
+static bool ends_are_ignored(void)
+{
+    struct sigaction action;
+
+    return sigaction(SIGCHLD, NULL, &action) == 0 && (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT));
+}
+
 void child_begin(pid_t pid, const void *place)
 {
+    /* In a program in which nothing tends them from time to time. */
+    for (struct child *lost = take(is_lost, 0); lost; lost = take(is_lost, 0))
+        end(lost);
+    if (ends_are_ignored())
+        return;
     struct child *child = calloc(1, sizeof(*child));
-
     if (!child)
         return;
     (void)pthread_once(&children.once, start_once);

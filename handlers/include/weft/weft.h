@@ -51,6 +51,11 @@ WEFT_API int weft_fail(struct weft_job *job, const char *format, ...) WEFT_PRINT
  * last one allowed, the job is a dead letter. To be returned: gives a negative errno. */
 WEFT_API int weft_retry(struct weft_job *job, uint64_t milliseconds, const char *format, ...) WEFT_PRINTF(3, 4);
 
+/* Fails this attempt in words of its own (printf's), where weft_fail() and weft_retry() would say more than is known:
+ * when the next one begins, or whether, is the policy's to decide, as for any negative errno. To be returned: gives
+ * `error`, a negative errno, or, where it is none, -EPROTO. The last call counts. */
+WEFT_API int weft_explain(struct weft_job *job, int error, const char *format, ...) WEFT_PRINTF(3, 4);
+
 /* For code whose result nobody gets, such as a callback of libevent's: logs `callback failed` under the job of the
  * current context, with printf's words and what `error` (a negative errno, or a positive one; 0: none) stands for, and
  * with what led here, and counts it among the job's failed subtasks. On a thread other than the loop's it is logged and
@@ -169,7 +174,7 @@ struct weft_plugin {
 #define WEFT_PLUGIN_WITH_HOOKS(name_, start_, stop_, ...)                                                              \
     static const struct weft_handler weft_plugin_handlers_[] = {__VA_ARGS__, {NULL, NULL}};                            \
     WEFT_API extern const struct weft_plugin weft_plugin;                                                              \
-    WEFT_API const struct weft_plugin weft_plugin = {                                                                  \
+    const struct weft_plugin weft_plugin = {                                                                           \
         WEFT_ABI, (uint32_t)sizeof(struct weft_plugin), (name_), weft_plugin_handlers_, (start_), (stop_)}
 
 WEFT_END_DECLS
