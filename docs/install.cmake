@@ -29,6 +29,7 @@ function(install_documents)
         string(REGEX REPLACE "\\]\\((docs/|\\.\\./)?([A-Z]+\\.md)\\)" "](\\2)" text "${text}")
         string(REGEX REPLACE "\\]\\((context|handlers)/include/" "](../../../include/" text "${text}")
         string(REGEX REPLACE "\\]\\(handlers/examples\\)" "](../weft-dev/examples/handlers)" text "${text}")
+        string(REGEX REPLACE "\\]\\(etc/plugin/" "](../weft-dev/examples/plugin/" text "${text}")
         # Without the brackets, which are more than characters in lists.
         string(REGEX MATCHALL "\\([A-Za-z/.]+\\.(md|[1-8])\\)" links "${text}")
         foreach(link IN LISTS links)
