@@ -93,16 +93,16 @@ static bool is_kept(const struct operation_home *home)
 /* What needs a lock is apart: most need none. */
 __attribute__((noinline, cold)) static void move_in_locked(struct operation *operation, struct operation_home *home)
 {
-    operation_home_lock(home);
+    lock_take_briefly(home->lock);
     /* Its thread does not ask for the lock. What others begin meanwhile is everybody's. */
     if (is_kept(home)) {
-        operation_home_unlock(home);
+        lock_give_briefly(home->lock);
         home = &operation_home_shared;
-        operation_home_lock(home);
+        lock_take_briefly(home->lock);
     }
     operation->home = home;
     LIST_INSERT_HEAD(&home->pending, operation, pending);
-    operation_home_unlock(home);
+    lock_give_briefly(home->lock);
 }
 
 static inline void move_in(struct operation *operation, struct operation_home *home)
@@ -119,9 +119,9 @@ __attribute__((noinline, cold)) static void move_out_locked(struct operation *op
 {
     struct operation_home *home = operation->home;
 
-    operation_home_lock(home);
+    lock_take_briefly(home->lock);
     LIST_REMOVE(operation, pending);
-    operation_home_unlock(home);
+    lock_give_briefly(home->lock);
 }
 
 static inline void move_out(struct operation *operation)

@@ -9,6 +9,7 @@
 
 #include "context/async/code_address.h"
 #include "context/fork_lock.h"
+#include "context/lock.h"
 #include "context/propagate/propagate.h"
 
 /* So many places are named in a process. */
@@ -34,7 +35,7 @@ static enum novelty note(const void *place, const void *callback)
     size_t slot = (((uintptr_t)place ^ ((uintptr_t)callback << 17)) * UINT64_C(0x9E3779B97F4A7C15)) >> 53;
     enum novelty novelty = IS_KNOWN;
 
-    (void)pthread_mutex_lock(&named.lock);
+    lock_take_briefly(&named.lock);
     while (named.slots[slot].place && (named.slots[slot].place != place || named.slots[slot].callback != callback))
         slot = (slot + 1) % SLOTS;
     if (!named.slots[slot].place && named.count < PLACES_MAX) {
@@ -42,7 +43,7 @@ static enum novelty note(const void *place, const void *callback)
         named.slots[slot].callback = callback;
         novelty = ++named.count == PLACES_MAX ? IS_NEW_AND_LAST : IS_NEW;
     }
-    (void)pthread_mutex_unlock(&named.lock);
+    lock_give_briefly(&named.lock);
     return novelty;
 }
 

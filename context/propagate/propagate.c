@@ -229,11 +229,11 @@ static unsigned named_flags(const char *path)
 {
     unsigned flags = 0;
 
-    (void)pthread_mutex_lock(&known.lock);
+    lock_take(&known.lock);
     for (const struct named *named = known.named; named; named = named->next)
         if (is_called(path, named->name))
             flags |= named->flags;
-    (void)pthread_mutex_unlock(&known.lock);
+    lock_give(&known.lock);
     return flags;
 }
 
@@ -298,14 +298,14 @@ static int add_named(const char *name, unsigned flags)
         return name && *name ? -ENOMEM : -EINVAL;
     named->flags = flags;
     (void)strcpy(named->name, name);
-    (void)pthread_mutex_lock(&known.lock);
+    lock_take(&known.lock);
     named->next = known.named;
     known.named = named;
     /* What has been said of others before may be wrong now. */
     for (unsigned i = 0; i < known.count; i++)
         if (!(known.objects[i].flags & OBJECT_EXEMPT))
             __atomic_store_n(&known.objects[i].end, known.objects[i].begin, __ATOMIC_RELAXED);
-    (void)pthread_mutex_unlock(&known.lock);
+    lock_give(&known.lock);
     return 0;
 }
 

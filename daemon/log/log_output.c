@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "context/async/running_job.h"
-#include "context/log/job_log.h"
 #include "context/lock.h"
+#include "context/log/job_log.h"
 #include "context/log/log_json.h"
 #include "context/log/log_text.h"
 #include "context/macros.h"
