@@ -7,9 +7,10 @@ int job_log_enter(struct current *saved, const struct job_values *values)
     struct weft_context *context;
     int r = job_frame_new(values, NULL, NULL, &context);
 
-    if (r == 0)
-        current_enter(saved, context);
-    return r;
+    if (r < 0)
+        return r;
+    current_enter(saved, context);
+    return 0;
 }
 
 void job_log_debug(const struct job *job, const char *format, ...)
