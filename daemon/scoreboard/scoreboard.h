@@ -30,6 +30,7 @@ struct scoreboard_slot {
     atomic_long offload_abandoned;                /* calls that were given up and have not returned */
     atomic_uint_fast64_t offload_abandoned_total; /* calls that were given up; with any, the worker is to be replaced */
     atomic_int ready;                             /* plugins are loaded and the queues are being read */
+    atomic_int leaving;                           /* it has begun to end, and reads the queues no more */
     atomic_int_fast64_t heartbeat_us; /* CLOCK_MONOTONIC: when the loop last turned, and fetched as it should */
 
     /* What the process has to say of Redis: an odd number of news means that something is wrong, which `problem` tells.

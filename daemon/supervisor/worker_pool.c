@@ -50,6 +50,18 @@ static bool somebody_arrives(const struct worker_pool *pool)
     return false;
 }
 
+/* It was told to end, and may still start a job until it has read that. */
+static bool somebody_lingers(const struct worker_pool *pool)
+{
+    const struct worker_process *worker;
+
+    TAILQ_FOREACH (worker, &pool->workers, entry)
+        if (worker->state == WORKER_RETIRING && atomic_load(&worker->slot->ready) &&
+            !atomic_load(&worker->slot->leaving))
+            return true;
+    return false;
+}
+
 static struct worker_process *find_worker_to_recycle(const struct worker_pool *pool)
 {
     struct worker_process *worker;
@@ -348,7 +360,7 @@ void worker_pool_tend(struct worker_pool *pool)
 
 bool worker_pool_is_complete(const struct worker_pool *pool)
 {
-    return pool->generation && !find_worker_to_recycle(pool) && !somebody_arrives(pool) &&
+    return pool->generation && !find_worker_to_recycle(pool) && !somebody_arrives(pool) && !somebody_lingers(pool) &&
            count_fresh(pool) >= pool->generation->config->workers;
 }
 

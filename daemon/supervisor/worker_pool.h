@@ -50,7 +50,8 @@ void worker_pool_change_back(struct worker_pool *pool, struct generation *genera
 /* To be called a few times a second: starts who is due, and takes replacements a step further. */
 void worker_pool_tend(struct worker_pool *pool);
 
-/* Whether as many workers as there are to be are ready, and all of them are of the present generation. */
+/* Whether as many workers as there are to be are ready, all of them of the present generation, and none that is to end
+ * takes jobs any more. */
 bool worker_pool_is_complete(const struct worker_pool *pool);
 
 /* Whether a worker of the present generation has been ready. */

@@ -82,6 +82,7 @@ static void begin_drain(struct worker *worker)
     worker->state = WORKER_DRAINING;
     set_limit(worker, worker->options->config->shutdown_timeout_ms);
     dispatch_stop(&worker->dispatch);
+    atomic_store(&worker->options->slot->leaving, 1);
     stop_if_finished(worker);
 }
 

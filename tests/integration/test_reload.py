@@ -71,6 +71,19 @@ def test_a_reload_brings_new_plugin_code(redis, start_weftd, compile_plugin):
     assert "good evening" in weftd.messages(evening)
 
 
+def test_a_reload_is_over_when_no_old_worker_takes_jobs(redis, start_weftd, probe):
+    weftd = start_weftd(**probe)
+    reload(weftd, log=weftd.settings["log"] | {"level": "debug"})
+    (old,) = weftd.worker_pids()
+    os.kill(old, signal.SIGSTOP)
+    weftd.send(signal.SIGHUP)
+    weftd.wait_for_line(f"worker 1 (process {old}) is to end")
+    time.sleep(0.5)
+    assert len(weftd.find("weftd reloaded")) == 1, "it has not read yet that it is to end"
+    os.kill(old, signal.SIGCONT)
+    wait_for(lambda: len(weftd.find("weftd reloaded")) == 2, "weftd has reloaded")
+
+
 def test_a_reload_changes_the_number_of_workers(redis, start_weftd, probe):
     weftd = start_weftd(**probe, workers=1, concurrency=10)
     for workers in (3, 2):
