@@ -125,6 +125,7 @@ def test_where_nobody_gets_it_an_exception_is_logged_and_the_worker_goes_on(redi
     assert weftd.worker_pids() == before
 
 
+@pytest.mark.skipif(SANITIZED, reason="the address sanitizer takes frames left by a plugin that it has not compiled for live")
 def test_a_handler_that_ends_its_thread_has_failed(redis, start_weftd, compile_cxx):
     weftd = start_weftd(**throwing(compile_cxx(THROWING)))
     before = weftd.worker_pids()
