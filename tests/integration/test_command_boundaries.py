@@ -67,12 +67,19 @@ def moves_a_job(mark):
     return re.search(r" j-[a-z]+", mark) is not None
 
 
+def is_chance(mark):
+    """Each job is delayed once: a second promotion of it is one that was sent before the first had been executed."""
+    return re.search(r"promote j-[a-z]+, no. (?!1$)", mark) is not None
+
+
 def choose(boundaries):
     """One mark for each boundary that is worth a walk: a first one that has not been seen at that moment. Of what moves no
     job, the first of its kind in each step, or the first two where both connections of a worker send it."""
     chosen = {}
     for moment, marks in boundaries:
         kind, number = re.match(r"\w+: ([\w ]+).* (\d+)$", marks[0]).groups()
+        if is_chance(marks[0]):
+            continue
         if moves_a_job(marks[0]) or int(number) <= (1 if kind in POLLS else 2):
             chosen.setdefault((moment, marks[0]))
     return list(chosen)
@@ -102,8 +109,8 @@ def play_whole(play):
 
 
 def learn(play):
-    """The boundaries of the scenario when nothing dies. What moves a job and shows only in one of two plays, such as a promotion
-    of one that another has just promoted, is chance, and a walk would wait for it in vain."""
+    """The boundaries of the scenario when nothing dies. What moves a job and shows only in one of two plays is
+    chance, and a walk would wait for it in vain."""
     first, second = play_whole(play), play_whole(play)
     return [boundary for boundary in second if boundary in first or not moves_a_job(boundary[1])]
 
